@@ -1,0 +1,1 @@
+"""Engines: what computes, each in a host process of its own."""

@@ -1,0 +1,24 @@
+"""The engines there are, by the name a configuration gives them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from hexkey.engines.base import Factory
+
+# Module paths, not modules: an engine's libraries load in its own host only.
+_MODULES = {
+    "fake": "hexkey.engines.fake",
+    "openvino": "hexkey.engines.openvino",
+    "marian": "hexkey.engines.marian.engine",
+    "ctranslate2": "hexkey.engines.ctranslate2",
+}
+
+NAMES = tuple(_MODULES)
+
+
+def find(name: str) -> Factory:
+    """Return the ``load`` function of an engine; ``KeyError`` for a name not in ``NAMES``."""
+    return cast("Factory", import_module(_MODULES[name]).load)

@@ -1,0 +1,181 @@
+"""The fake engine: chosen timing, chosen faults, any volume, no model.
+
+It answers text tasks with ``w0 w1 w2 …`` and translations with the text in capitals, one sequence
+of ``max_tokens`` tokens per output. Options: ``step_ms`` (time of one step), ``add_ms``,
+``load_ms``, ``load_error``, ``tokens_per_step``. A request whose text holds one of the words below
+meets that fate at its third step (``FATE_STEP``), its batch-mates with it where it takes the host
+down:
+
+``[[refuse]]`` refused in ``add``; ``[[bug]]`` an unforeseen exception in ``add``; ``[[raise]]``
+the step raises; ``[[exit]]`` the process ends; ``[[hang]]`` the step never returns; ``[[oom]]``
+memory until the kernel or a limit says no.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hexkey.engines.base import StepReport
+from hexkey.errors import invalid
+from hexkey.models.errors import ModelError
+from hexkey.types import (
+    Autocomplete,
+    Chat,
+    Delta,
+    Finish,
+    FinishReason,
+    HostEvent,
+    ModelInfo,
+    Payload,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from hexkey.engines.base import LoadContext
+
+FATE_STEP = 3
+CONTEXT_TOKENS = 8192
+_FATE = re.compile(r"\[\[(refuse|bug|raise|exit|hang|oom)]]")
+
+
+@dataclass(slots=True)
+class _Work:
+    outputs: list[list[str]]
+    reasons: list[FinishReason]
+    input_tokens: int
+    input_characters: int
+    fate: str
+    at: int = 0
+    steps: int = 0
+    done: list[bool] = field(default_factory=list)
+
+
+def load(context: LoadContext) -> FakeEngine:
+    """Start a fake model; see the module's text for its options."""
+    options = {key: value for key, value in context.options.items() if key != "load_error"}
+    error = context.options.get("load_error")
+    if error:
+        raise ModelError(str(error))
+    return FakeEngine(**{key: float(str(value)) for key, value in options.items()})
+
+
+class FakeEngine:
+    """Deterministic work on a chosen clock."""
+
+    def __init__(
+        self,
+        step_ms: float = 0.0,
+        add_ms: float = 0.0,
+        load_ms: float = 0.0,
+        tokens_per_step: float = 1.0,
+    ) -> None:
+        time.sleep(load_ms / 1000)
+        self.info = ModelInfo(context_tokens=CONTEXT_TOKENS, fim=True, chat=True)
+        self._step_s = step_ms / 1000
+        self._add_s = add_ms / 1000
+        self._stride = int(tokens_per_step)
+        self._works: dict[int, _Work] = {}
+
+    @property
+    def running(self) -> int:
+        """Requests in work."""
+        return len(self._works)
+
+    def add(self, request_id: int, payload: Payload) -> None:
+        """Take a request, or refuse it as its text asks."""
+        time.sleep(self._add_s)
+        text = _text(payload)
+        fate = match[1] if (match := _FATE.search(text)) else ""
+        if fate == "refuse":
+            raise invalid("refused as asked")
+        if fate == "bug":
+            raise RuntimeError(text)
+        if len(text.split()) > CONTEXT_TOKENS:
+            raise invalid(f"the prompt is longer than {CONTEXT_TOKENS} tokens", "prompt")
+        outputs = _outputs(payload)
+        self._works[request_id] = _Work(
+            outputs=outputs,
+            reasons=_reasons(payload, len(outputs)),
+            input_tokens=len(text.split()),
+            input_characters=len(text),
+            fate=fate,
+            done=[False] * len(outputs),
+        )
+
+    def cancel(self, request_id: int) -> None:
+        """Forget a request."""
+        self._works.pop(request_id, None)
+
+    def step(self) -> StepReport:
+        """One token of every output of every request."""
+        report = StepReport(time.monotonic_ns(), 0)
+        if self._step_s:
+            time.sleep(self._step_s)
+        for request_id, work in list(self._works.items()):
+            work.steps += 1
+            if work.fate and work.steps >= FATE_STEP:
+                _meet(work.fate)
+            computed = self._stride if work.at else work.input_tokens + self._stride
+            report.computed.append((request_id, computed, work.input_tokens + work.at))
+            report.events.append((request_id, self._advance(work)))
+            if all(work.done):
+                del self._works[request_id]
+        report.done_ns = time.monotonic_ns()
+        return report
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _advance(self, work: _Work) -> list[HostEvent]:
+        events: list[HostEvent] = []
+        start, work.at = work.at, work.at + self._stride
+        for index, words in enumerate(work.outputs):
+            if work.done[index]:
+                continue
+            piece = words[start : work.at]
+            if piece:
+                events.append(Delta(index, "".join(piece), len(piece)))
+            if work.at >= len(words):
+                work.done[index] = True
+                events.append(Finish(index, work.reasons[index]))
+        if all(work.done):
+            produced = sum(len(words) for words in work.outputs)
+            events.append(Usage(work.input_tokens, produced, 0, work.input_characters))
+        return events
+
+
+def _text(payload: Payload) -> str:
+    if isinstance(payload, Autocomplete):
+        return payload.prefix or " ".join("t" for _ in payload.tokens)
+    if isinstance(payload, Chat):
+        return " ".join(message.content for message in payload.messages)
+    return " ".join(payload.texts)
+
+
+def _outputs(payload: Payload) -> list[list[str]]:
+    if isinstance(payload, Autocomplete | Chat):
+        sampling = payload.sampling
+        return [[f"w{i} " for i in range(sampling.max_tokens)] for _ in range(sampling.n)]
+    return [re.findall(r"\S+\s*|\s+", text.upper()) for text in payload.texts]
+
+
+def _reasons(payload: Payload, count: int) -> list[FinishReason]:
+    text = isinstance(payload, Autocomplete | Chat)
+    return [FinishReason.LENGTH if text else FinishReason.STOP] * count
+
+
+def _meet(fate: str) -> None:
+    if fate == "raise":
+        raise RuntimeError("raised as asked")
+    if fate == "exit":
+        os._exit(3)
+    if fate == "hang":
+        time.sleep(3600)
+    if fate == "oom":
+        hoard = []
+        while True:
+            hoard.append(bytearray(64 << 20))

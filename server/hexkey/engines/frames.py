@@ -1,0 +1,122 @@
+"""The channel between hexkey and an engine host: msgpack frames behind a 4-byte length.
+
+One frame per engine step carries every request's events, so the cost of the channel is per step,
+not per token. Both ends speak only these structs.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from hexkey.types import HostEvent, ModelInfo, Payload
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+PREFIX_BYTES = 4
+PULSE_S = 1.0
+
+
+class Launch(msgspec.Struct, tag="launch", array_like=True):
+    """First frame to a host: what to load. ``options`` are the engine's own settings."""
+
+    incarnation: int
+    engine: str
+    model: str
+    folder: str
+    options: dict[str, object]
+
+
+class Submit(msgspec.Struct, tag="submit", array_like=True):
+    """Take this request."""
+
+    id: int
+    payload: Payload
+
+
+class Cancel(msgspec.Struct, tag="cancel", array_like=True):
+    """Nobody waits for this request any more."""
+
+    id: int
+
+
+class Shutdown(msgspec.Struct, tag="shutdown", array_like=True):
+    """End now; no answer is expected."""
+
+
+class Loading(msgspec.Struct, tag="loading", array_like=True):
+    """A line for people about the load under way."""
+
+    message: str
+
+
+class Ready(msgspec.Struct, tag="ready", array_like=True):
+    """The model serves."""
+
+    incarnation: int
+    info: ModelInfo
+
+
+class LoadFailed(msgspec.Struct, tag="load_failed", array_like=True):
+    """The model cannot be loaded and trying again will not help."""
+
+    message: str
+
+
+class Step(msgspec.Struct, tag="step", array_like=True):
+    """What one engine step did; see ``hexkey.engines.base.StepReport``.
+
+    It is also the host's pulse: an idle host sends an empty one every ``PULSE_S`` seconds.
+    """
+
+    incarnation: int
+    begin_ns: int
+    done_ns: int
+    running: int
+    computed: list[tuple[int, int, int]] = []
+    events: list[tuple[int, list[HostEvent]]] = []
+
+
+T = TypeVar("T")
+
+ToHost = Launch | Submit | Cancel | Shutdown
+FromHost = Loading | Ready | LoadFailed | Step
+
+_encoder = msgspec.msgpack.Encoder()
+to_host: msgspec.msgpack.Decoder[ToHost] = msgspec.msgpack.Decoder(ToHost)
+from_host: msgspec.msgpack.Decoder[FromHost] = msgspec.msgpack.Decoder(FromHost)
+
+
+def encode(message: ToHost | FromHost) -> bytes:
+    """The frame of a message, length first."""
+    body = _encoder.encode(message)
+    return len(body).to_bytes(PREFIX_BYTES, "big") + body
+
+
+class FrameReader(Generic[T]):
+    """Cuts a byte stream into frames: ``feed`` it bytes, get whole messages.
+
+    Raises ``ValueError`` on a frame that is too large or is none of the expected messages.
+    """
+
+    def __init__(self, decoder: msgspec.msgpack.Decoder[T]) -> None:
+        self._decoder = decoder
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[T]:
+        """Return every message that ``data`` completes, in order."""
+        buffer = self._buffer
+        buffer += data
+        messages: list[T] = []
+        start, end = 0, len(buffer)
+        while end - start >= PREFIX_BYTES:
+            size = int.from_bytes(buffer[start : start + PREFIX_BYTES], "big")
+            if size > MAX_FRAME_BYTES:
+                raise ValueError(f"frame of {size} bytes, at most {MAX_FRAME_BYTES} are taken")
+            if end - start - PREFIX_BYTES < size:
+                break
+            start += PREFIX_BYTES
+            messages.append(self._decoder.decode(buffer[start : start + size]))
+            start += size
+        del buffer[:start]
+        return messages

@@ -1,0 +1,184 @@
+"""The front end's end of the channel: one link per host launch, one mailbox per request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from hexkey.engines.frames import (
+    Cancel,
+    FrameReader,
+    FromHost,
+    LoadFailed,
+    Loading,
+    Ready,
+    Step,
+    Submit,
+    ToHost,
+    encode,
+    from_host,
+)
+from hexkey.errors import Code, ServeError
+from hexkey.types import Delta, Event, Failure, HostEvent, Payload, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Mailbox:
+    """Events of one request on their way to its one consumer.
+
+    A consumer that is slower than the engine finds deltas merged, so what waits here is bounded
+    by the length of the answer, never by the number of steps.
+    """
+
+    __slots__ = ("_events", "_waiter", "begun", "settled")
+
+    def __init__(self) -> None:
+        self._events: deque[HostEvent] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self.begun = False
+        self.settled = False
+
+    def put(self, events: list[HostEvent]) -> None:
+        """Add events; after the one that settles the request, further ones are dropped."""
+        for event in events:
+            if self.settled:
+                return
+            self.begun = True
+            kind = type(event)
+            if kind is Usage or kind is Failure:
+                self.settled = True
+            elif kind is Delta and self._events and _merge(self._events[-1], event):
+                continue
+            self._events.append(event)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def fail(self, error: Failure) -> None:
+        """Settle with an error, unless settled already."""
+        self.put([error])
+
+    async def get(self) -> Event:
+        """Return the next event; raises ``ServeError`` where the request failed."""
+        if not self._events:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        event = self._events.popleft()
+        if type(event) is Failure:
+            raise ServeError(event.code, event.message, param=event.param)
+        return event  # type: ignore[return-value]  # a Failure was raised above
+
+
+def _merge(last: HostEvent, event: HostEvent) -> bool:
+    if type(last) is not Delta or type(event) is not Delta or last.index != event.index:
+        return False
+    last.text += event.text
+    last.tokens += event.tokens
+    last.logprobs += event.logprobs
+    return True
+
+
+class Link(asyncio.Protocol):
+    """One launch of a host: frames in, frames out, mailboxes by request id.
+
+    ``on_change`` is called, with this link, when ``ready``, ``refused`` or ``closed`` is set.
+    """
+
+    def __init__(
+        self,
+        incarnation: int,
+        on_change: Callable[[Link], None],
+        on_step: Callable[[Step], None],
+        on_loading: Callable[[str], None],
+    ) -> None:
+        self.incarnation = incarnation
+        self.ready: Ready | None = None
+        self.refused: str | None = None
+        self.closed = False
+        self.running = 0
+        self.last_frame = asyncio.get_running_loop().time()
+        self._on_change = on_change
+        self._on_step = on_step
+        self._on_loading = on_loading
+        self._reader: FrameReader[FromHost] = FrameReader(from_host)
+        self._mailboxes: dict[int, Mailbox] = {}
+        self._transport: asyncio.Transport | None = None
+        self._next_id = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests submitted and not yet settled."""
+        return len(self._mailboxes)
+
+    def send(self, message: ToHost) -> None:
+        """Send one frame; a no-op on a closed link."""
+        if self._transport is not None and not self.closed:
+            self._transport.write(encode(message))
+
+    def submit(self, payload: Payload) -> tuple[int, Mailbox]:
+        """Send a request to the host; its events arrive in the mailbox."""
+        self._next_id += 1
+        mailbox = self._mailboxes[self._next_id] = Mailbox()
+        self.send(Submit(self._next_id, payload))
+        return self._next_id, mailbox
+
+    def forget(self, request_id: int) -> None:
+        """End a request from this side; the engine is told unless it settled by itself."""
+        if self._mailboxes.pop(request_id, None) is not None:
+            self.send(Cancel(request_id))
+
+    def abort(self, reason: str) -> None:
+        """Close the link; everything under way fails with UNAVAILABLE."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+        for mailbox in self._mailboxes.values():
+            mailbox.fail(Failure(Code.UNAVAILABLE, reason))
+        self._mailboxes.clear()
+        self._on_change(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self._transport = transport  # type: ignore[assignment]  # a socket gives a Transport
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
+        """Called by the event loop."""
+        self.abort("the engine's process ended while it served this request")
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        self.last_frame = asyncio.get_running_loop().time()
+        try:
+            messages = self._reader.feed(data)
+        except ValueError:
+            self.abort("the engine's process sent a frame that cannot be read")
+            return
+        for message in messages:
+            if type(message) is Step:
+                self._take_step(message)
+            elif type(message) is Ready:
+                self.ready = message
+                self._on_change(self)
+            elif type(message) is LoadFailed:
+                self.refused = message.message
+                self._on_change(self)
+            elif type(message) is Loading:
+                self._on_loading(message.message)
+
+    def _take_step(self, step: Step) -> None:
+        if step.incarnation != self.incarnation:
+            return
+        self.running = step.running
+        for request_id, events in step.events:
+            mailbox = self._mailboxes.get(request_id)
+            if mailbox is None:
+                continue
+            mailbox.put(events)
+            if mailbox.settled:
+                del self._mailboxes[request_id]
+        self._on_step(step)

@@ -1,0 +1,92 @@
+"""Starting and ending one host process: its socket, its lifeline, its process group."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from hexkey.engines.frames import Launch, Shutdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hexkey.engines.link import Link
+
+TERMINATE_S = 3.0
+
+
+class HostProcess:
+    """A running host and its link.
+
+    The socket is one of a pair made here, so it has no name that another process could open; the
+    lifeline is the write end of the child's stdin, which the kernel closes however we end.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, link: Link) -> None:
+        self._process = process
+        self.link = link
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is the id of its process group too."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs."""
+        return self._process.returncode
+
+    @classmethod
+    async def start(cls, launch: Launch, make_link: Callable[[], Link]) -> HostProcess:
+        """Start a host and send it what to load."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "hexkey.engines.host",
+                str(theirs.fileno()),
+                stdin=subprocess.PIPE,
+                stdout=sys.stderr.fileno(),
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        loop = asyncio.get_running_loop()
+        _, link = await loop.create_connection(make_link, sock=ours)
+        link.send(launch)
+        return cls(process, link)
+
+    def kill(self) -> None:
+        """End the process and all its descendants at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """Wait for the end; return the exit status."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Ask the host to end, insist after ``TERMINATE_S``, and wait until it is gone."""
+        self.link.send(Shutdown())
+        try:
+            async with asyncio.timeout(TERMINATE_S):
+                await self._process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self.kill()
+            self.link.abort("the engine was stopped")
+        await self._process.wait()

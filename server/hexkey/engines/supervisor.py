@@ -1,0 +1,288 @@
+"""Keeps one model served: starts its host, watches that it makes progress, starts it anew."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import structlog
+
+from hexkey.engines.frames import Launch
+from hexkey.engines.link import Link
+from hexkey.engines.process import HostProcess
+from hexkey.errors import Code, ServeError
+from hexkey.types import Failure, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from hexkey.engines.frames import Step
+    from hexkey.engines.link import Mailbox
+    from hexkey.types import Event, ModelInfo, Request
+
+WATCH_S = 0.5
+BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+HEALTHY_S = 60.0
+
+log = structlog.get_logger("hexkey.engine")
+
+
+class State(StrEnum):
+    """Where a model is in its life."""
+
+    STOPPED = "stopped"
+    LOADING = "loading"
+    READY = "ready"
+    BACKOFF = "backoff"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """How to run one model's host. Times are in seconds."""
+
+    model: str
+    engine: str
+    folder: str
+    options: dict[str, object]
+    load_timeout_s: float = 300.0
+    stall_timeout_s: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """What the supervisor tells; every call is quick and must not raise."""
+
+    step: Callable[[str, Step], None] = lambda _model, _step: None
+    state: Callable[[str, State], None] = lambda _model, _state: None
+    restart: Callable[[str, str], None] = lambda _model, _reason: None
+    progress: Callable[[str, str], None] = lambda _model, _text: None
+
+
+class Supervisor:
+    """One model's host through all its launches.
+
+    ``start`` returns once the model serves or raises why it cannot; from then on a task owned
+    here restarts the host whenever it ends or stalls, with growing pauses.
+    """
+
+    def __init__(self, settings: HostSettings, observer: Observer | None = None) -> None:
+        self.settings = settings
+        self.state = State.STOPPED
+        self.info: ModelInfo | None = None
+        self.error: str = ""
+        self._observer = observer or Observer()
+        self._host: HostProcess | None = None
+        self._changed = asyncio.Event()
+        self._incarnation = 0
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the host under way."""
+        return self._host.pid if self._host else None
+
+    @property
+    def running(self) -> int:
+        """Requests in the engine, as its last step said."""
+        return self._host.link.running if self._host else 0
+
+    async def start(self) -> None:
+        """Launch the host and wait until the model serves; ``ServeError`` where it cannot."""
+        self._set(State.LOADING)
+        try:
+            await self._launch()
+        except BaseException:
+            await self._end_host()
+            raise
+        self._task = asyncio.create_task(self._keep(), name=f"supervise {self.settings.model}")
+
+    async def stop(self) -> None:
+        """End the host; what is under way fails with UNAVAILABLE."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        await self._end_host()
+        self._set(State.STOPPED)
+
+    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+        """Yield a request's events until its ``Usage``; raises ``ServeError`` where it fails.
+
+        A request whose host ended before any event came is submitted once more to the next host:
+        nobody has seen anything of it, so nothing can be seen twice.
+        """
+        for last_try in (False, True):
+            link = await self._ready_link(request.deadline)
+            request_id, mailbox = link.submit(request.payload)
+            timer = _deadline_timer(request.deadline, mailbox)
+            seen = False
+            try:
+                while True:
+                    event = await mailbox.get()
+                    seen = True
+                    yield event
+                    if type(event) is Usage:
+                        return
+            except ServeError as error:
+                if seen or last_try or not link.closed or error.code is not Code.UNAVAILABLE:
+                    raise
+            finally:
+                if timer is not None:
+                    timer.cancel()
+                link.forget(request_id)
+
+    async def _ready_link(self, deadline: float | None) -> Link:
+        """Return the serving link; a host in its restart is waited for, a failed one is not."""
+        host = self._host
+        if self.state is State.READY and host is not None and not host.link.closed:
+            return host.link
+        loop = asyncio.get_running_loop()
+        until = min(deadline or float("inf"), loop.time() + self.settings.stall_timeout_s * 2)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                while self.state in {State.LOADING, State.BACKOFF, State.READY}:
+                    self._changed.clear()
+                    await self._changed.wait()
+                    host = self._host
+                    if self.state is State.READY and host is not None and not host.link.closed:
+                        return host.link
+        if deadline is not None and loop.time() >= deadline:
+            raise ServeError(Code.DEADLINE_EXCEEDED, "the deadline passed before the model served")
+        raise ServeError(
+            Code.UNAVAILABLE,
+            f"model {self.settings.model!r} does not serve now (state: {self.state})",
+            retry_after_s=5.0,
+        )
+
+    async def _launch(self) -> None:
+        settings = self.settings
+        self._incarnation += 1
+        incarnation = self._incarnation
+        launch = Launch(
+            incarnation, settings.engine, settings.model, settings.folder, settings.options
+        )
+        observer, model = self._observer, settings.model
+        self._host = await HostProcess.start(
+            launch,
+            lambda: Link(
+                incarnation,
+                on_change=lambda _link: self._changed.set(),
+                on_step=lambda step: observer.step(model, step),
+                on_loading=lambda text: observer.progress(model, text),
+            ),
+        )
+        link = self._host.link
+        try:
+            async with asyncio.timeout(settings.load_timeout_s):
+                while link.ready is None and link.refused is None and not link.closed:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise self._cannot(f"not loaded after {settings.load_timeout_s:g} s") from None
+        if link.refused is not None:
+            raise self._cannot(link.refused)
+        if link.ready is None:
+            raise self._cannot(f"its process ended while loading: {_ending(await self._reap())}")
+        self.info = link.ready.info
+        self.error = ""
+        self._set(State.READY)
+
+    def _cannot(self, why: str) -> ServeError:
+        self.error = why
+        self._set(State.FAILED)
+        return ServeError(Code.UNAVAILABLE, f"model {self.settings.model!r} cannot load: {why}")
+
+    async def _keep(self) -> None:
+        """Restart the host for as long as this supervisor lives."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            began = loop.time()
+            reason = await self._watch()
+            await self._end_host()
+            if loop.time() - began > HEALTHY_S:
+                failures = 0
+            while True:
+                pause = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
+                failures += 1
+                self._observer.restart(self.settings.model, reason)
+                log.warning("engine restarts", model=self.settings.model, reason=reason, in_s=pause)
+                self._set(State.BACKOFF)
+                await asyncio.sleep(pause)
+                self._set(State.LOADING)
+                try:
+                    await self._launch()
+                    break
+                except ServeError as error:
+                    log.error(
+                        "engine failed to start", model=self.settings.model, why=error.message
+                    )
+                    reason = "load"
+                    await self._end_host()
+
+    async def _watch(self) -> str:
+        """Return why the host must be replaced, once it must."""
+        host = self._host
+        if host is None:
+            return "exit"
+        loop = asyncio.get_running_loop()
+        ended = asyncio.ensure_future(host.wait())
+        strikes = 0
+        try:
+            while not ended.done():
+                await asyncio.wait({ended}, timeout=WATCH_S)
+                # Two looks in a row: one alone could be our own loop catching up.
+                late = loop.time() - host.link.last_frame > self.settings.stall_timeout_s
+                strikes = strikes + 1 if late else 0
+                if host.link.closed:
+                    # A dying process closes its socket first; its exit status tells more.
+                    await asyncio.wait({ended}, timeout=1.0)
+                    break
+                if strikes > 1:
+                    host.link.abort(
+                        f"the engine made no progress for {self.settings.stall_timeout_s:g} s"
+                    )
+                    return "stall"
+        finally:
+            ended.cancel()
+        return _ending(host.returncode)
+
+    async def _reap(self) -> int | None:
+        if self._host is None:
+            return None
+        self._host.kill()
+        return await self._host.wait()
+
+    async def _end_host(self) -> None:
+        host, self._host = self._host, None
+        if host is None:
+            return
+        if host.link.closed or host.returncode is not None:
+            host.kill()
+            host.link.abort("the engine's process ended while it served this request")
+            await host.wait()
+        else:
+            await host.stop()
+
+    def _set(self, state: State) -> None:
+        self.state = state
+        self._changed.set()
+        self._observer.state(self.settings.model, state)
+
+
+def _ending(returncode: int | None) -> str:
+    if returncode is None:
+        return "exit"
+    return f"signal {-returncode}" if returncode < 0 else f"exit {returncode}"
+
+
+def _deadline_timer(deadline: float | None, mailbox: Mailbox) -> asyncio.TimerHandle | None:
+    if deadline is None:
+        return None
+    failure = Failure(Code.DEADLINE_EXCEEDED, "the deadline passed before the answer was complete")
+    return asyncio.get_running_loop().call_at(deadline, mailbox.fail, failure)

@@ -1,0 +1,59 @@
+"""The one error a request can end with, and the codes it may carry.
+
+::
+
+    ServeError(code, message, param=None, retry_after_s=None, details=None)
+
+A code says *whose turn it is*: the caller's to change the request (INVALID_ARGUMENT, NOT_FOUND,
+UNAUTHENTICATED, PERMISSION_DENIED, TOO_LARGE), the caller's to wait (RESOURCE_EXHAUSTED,
+UNAVAILABLE), or nobody's (DEADLINE_EXCEEDED, CANCELLED, INTERNAL). Each wire has one table from
+these codes to its own; core knows none of them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Why a request ended without a result."""
+
+    INVALID_ARGUMENT = "invalid_argument"
+    UNAUTHENTICATED = "unauthenticated"
+    PERMISSION_DENIED = "permission_denied"
+    NOT_FOUND = "not_found"
+    TOO_LARGE = "too_large"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    RESOURCE_EXHAUSTED = "resource_exhausted"
+    UNAVAILABLE = "unavailable"
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+
+class ServeError(Exception):
+    """A request that ends in an error; ``message`` is safe to show to the caller.
+
+    ``param`` names the offending field as the caller wrote it; ``retry_after_s`` is in seconds;
+    ``reason`` is a stable UPPER_SNAKE word for programs (the ``reason`` of google.rpc.ErrorInfo).
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        *,
+        param: str | None = None,
+        reason: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
+        self.reason = reason or code.name
+        self.retry_after_s = retry_after_s
+
+
+def invalid(message: str, param: str | None = None) -> ServeError:
+    """Tell the caller that the value of ``param`` cannot be served, and what can."""
+    return ServeError(Code.INVALID_ARGUMENT, message, param=param)

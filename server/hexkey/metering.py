@@ -1,0 +1,168 @@
+"""What a request took: one Meter follows its events, one Receipt is written when it settles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import structlog
+
+from hexkey.errors import Code, ServeError
+from hexkey.metrics import NONE, Metrics
+from hexkey.types import Delta, Event, Request, Usage
+
+if TYPE_CHECKING:
+    from hexkey.types import Task
+
+log = structlog.get_logger("hexkey.request")
+
+
+class Outcome(StrEnum):
+    """How a request ended, for metrics and the log."""
+
+    OK = "ok"
+    CANCELLED = "cancelled"
+    DEADLINE = "deadline"
+    REJECTED = "rejected"
+    INVALID = "invalid"
+    ERROR = "error"
+
+
+_OUTCOME = {
+    Code.INVALID_ARGUMENT: Outcome.INVALID,
+    Code.NOT_FOUND: Outcome.INVALID,
+    Code.TOO_LARGE: Outcome.INVALID,
+    Code.UNAUTHENTICATED: Outcome.REJECTED,
+    Code.PERMISSION_DENIED: Outcome.REJECTED,
+    Code.RESOURCE_EXHAUSTED: Outcome.REJECTED,
+    Code.DEADLINE_EXCEEDED: Outcome.DEADLINE,
+    Code.CANCELLED: Outcome.CANCELLED,
+    Code.UNAVAILABLE: Outcome.ERROR,
+    Code.INTERNAL: Outcome.ERROR,
+}
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """Return how a request ended that left with ``error``; what is no ``Exception`` is a cancel."""
+    if error is None:
+        return Outcome.OK
+    if isinstance(error, ServeError):
+        return _OUTCOME[error.code]
+    return Outcome.ERROR if isinstance(error, Exception) else Outcome.CANCELLED
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The settled request: times in seconds, counts in tokens and characters, no payload."""
+
+    request_id: str
+    protocol: str
+    tenant: str
+    task: Task
+    model: str
+    outcome: Outcome
+    code: str
+    duration_s: float
+    first_s: float | None
+    input_tokens: int
+    output_tokens: int
+    input_characters: int
+
+
+class Meter:
+    """Follows one request. ``note`` costs about a microsecond, since it runs per token."""
+
+    __slots__ = (
+        "_begun",
+        "_first",
+        "_gaps",
+        "_last",
+        "_metrics",
+        "_model",
+        "_request",
+        "_tokens",
+        "_usage",
+    )
+
+    def __init__(self, metrics: Metrics, request: Request) -> None:
+        self._metrics = metrics
+        self._request = request
+        self._model = NONE
+        self._begun = perf_counter()
+        self._first = 0.0
+        self._last = 0.0
+        self._gaps: list[float] = []
+        self._tokens = 0
+        self._usage: Usage | None = None
+
+    def routed(self, model: str) -> None:
+        """The request has its model."""
+        self._model = model
+
+    def note(self, event: Event) -> None:
+        """Take in one event."""
+        if type(event) is Delta:
+            now = perf_counter()
+            if self._first:
+                self._gaps.append((now - self._last) / (event.tokens or 1))
+            else:
+                self._first = now
+            self._last = now
+            self._tokens += event.tokens
+        elif type(event) is Usage:
+            self._usage = event
+
+    def settle(self, error: BaseException | None) -> Receipt:
+        """Write the request's metrics and its one log line; called once."""
+        outcome = outcome_of(error)
+        request, usage = self._request, self._usage
+        receipt = Receipt(
+            request_id=request.id,
+            protocol=request.protocol,
+            tenant=request.tenant,
+            task=request.task,
+            model=self._model,
+            outcome=outcome,
+            code=error.code.value if isinstance(error, ServeError) else outcome.value,
+            duration_s=perf_counter() - self._begun,
+            first_s=self._first - self._begun if self._first else None,
+            input_tokens=usage.input_tokens if usage else 0,
+            output_tokens=usage.output_tokens if usage else self._tokens,
+            input_characters=usage.input_characters if usage else 0,
+        )
+        self._count(receipt)
+        log.info(
+            "request",
+            request_id=receipt.request_id,
+            protocol=receipt.protocol,
+            task=receipt.task.value,
+            model=receipt.model,
+            outcome=outcome.value,
+            code=receipt.code,
+            duration_ms=round(receipt.duration_s * 1000, 3),
+            first_ms=None if receipt.first_s is None else round(receipt.first_s * 1000, 3),
+            input_tokens=receipt.input_tokens,
+            output_tokens=receipt.output_tokens,
+        )
+        return receipt
+
+    def _count(self, receipt: Receipt) -> None:
+        metrics = self._metrics
+        labels = (receipt.task.value, receipt.model, receipt.outcome.value, receipt.protocol)
+        metrics.requests.labels(*labels).inc()
+        metrics.request_duration.labels(*labels).observe(receipt.duration_s)
+        if receipt.model == NONE:
+            metrics.rejected.labels(receipt.task.value, receipt.code).inc()
+            return
+        if receipt.first_s is not None:
+            metrics.time_to_first_token.labels(*labels).observe(receipt.first_s)
+        if self._gaps:
+            gaps = metrics.inter_token_latency.labels(*labels)
+            for gap in self._gaps:
+                gaps.observe(gap)
+        task, model = labels[0], labels[1]
+        metrics.tokens.labels(task, model, "input").inc(receipt.input_tokens)
+        metrics.tokens.labels(task, model, "output").inc(receipt.output_tokens)
+        metrics.characters.labels(task, model).inc(receipt.input_characters)

@@ -1,0 +1,95 @@
+"""Every metric hexkey exports, on a registry of its own; nothing else imports prometheus_client.
+
+Labels come from bounded sets: configured models, the task table, outcomes and the two protocols.
+What a caller sends never becomes a label.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Without this every counter and histogram would carry a second series with its creation time.
+os.environ.setdefault("PROMETHEUS_DISABLE_CREATED_SERIES", "True")
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+NONE = "_none"
+"""Label value of a request that ended before a model was chosen."""
+
+# Lower edges for small models, thresholds that objectives use as edges (cost-ledger.md, Latency).
+DURATION_S = (
+    *(0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.32, 0.5, 0.64, 1),
+    *(1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92),
+)
+TTFT_S = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+ITL_S = (
+    *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075),
+    *(0.1, 0.2, 0.5, 1, 2.5),
+)
+STEP_S = ITL_S
+BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+BY_REQUEST = ("task", "model", "outcome", "protocol")
+
+
+class Metrics:
+    """The metrics of one server. Durations are in seconds."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self.request_duration = self._histogram(
+            "request_duration_seconds", "From decoded to settled.", BY_REQUEST, DURATION_S
+        )
+        self.time_to_first_token = self._histogram(
+            "time_to_first_token_seconds", "From decoded to the first output.", BY_REQUEST, TTFT_S
+        )
+        self.inter_token_latency = self._histogram(
+            "inter_token_latency_seconds", "Between two outputs, per token.", BY_REQUEST, ITL_S
+        )
+        self.queue = self._histogram(
+            "queue_seconds", "From admitted to the first step.", BY_REQUEST, DURATION_S
+        )
+        self.requests = self._counter("requests_total", "Requests settled.", BY_REQUEST)
+        self.in_flight = self._gauge(
+            "requests_in_flight", "Requests admitted, not settled.", ("model",)
+        )
+        self.tokens = self._counter(
+            "tokens_total", "Tokens in and out.", ("task", "model", "direction")
+        )
+        self.characters = self._counter(
+            "input_characters_total", "Characters of text sent in.", ("task", "model")
+        )
+        self.rejected = self._counter(
+            "rejected_total", "Requests refused before a model ran.", ("task", "reason")
+        )
+        self.engine_running = self._gauge("engine_running", "Requests in the engine.", ("model",))
+        self.engine_steps = self._histogram(
+            "engine_step_seconds", "One engine step.", ("model",), STEP_S
+        )
+        self.engine_batch = self._histogram(
+            "engine_batch_size", "Requests computed in one step.", ("model",), BATCH
+        )
+        self.engine_restarts = self._counter(
+            "engine_restarts_total", "Restarts of an engine host.", ("model", "reason")
+        )
+        self.model_state = self._gauge(
+            "model_state", "1 for the state a model is in, else 0.", ("model", "state")
+        )
+        self.build = self._gauge("build_info", "Always 1.", ("version",))
+
+    def render(self) -> bytes:
+        """Return the exposition in Prometheus text format."""
+        return generate_latest(self.registry)
+
+    def _histogram(
+        self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]
+    ) -> Histogram:
+        return Histogram(f"hexkey_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(f"hexkey_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(f"hexkey_{name}", text, labels, registry=self.registry)

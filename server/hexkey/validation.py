@@ -1,0 +1,111 @@
+"""What may come in: bounds on every field, checked before anything is routed or queued.
+
+Pure: a request is returned as it is or refused with the field's name and what would be taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hexkey.errors import Code, ServeError, invalid
+from hexkey.types import Autocomplete, Chat, Request, Sampling, Translate
+
+ROLES = ("system", "user", "assistant")
+MAX_STOPS = 16
+MAX_STOP_CHARACTERS = 200
+MAX_N = 16
+MAX_TOKENS = 1 << 20
+MAX_TEMPERATURE = 2.0
+MAX_PENALTY = 2.0
+MAX_SEED = (1 << 63) - 1
+MAX_TEXTS = 1000
+MAX_MESSAGES = 1000
+MAX_CONTEXT_FILES = 100
+MAX_CODE_CHARACTERS = 35
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The operator's bounds."""
+
+    max_characters: int = 400_000
+
+
+def validate(request: Request, limits: Limits) -> None:
+    """Return if a request is within bounds; raises ``ServeError`` naming the field if not."""
+    payload = request.payload
+    if isinstance(payload, Autocomplete):
+        _autocomplete(payload, limits)
+    elif isinstance(payload, Chat):
+        _chat(payload, limits)
+    else:
+        _translate(payload, limits)
+
+
+def _autocomplete(payload: Autocomplete, limits: Limits) -> None:
+    if not payload.prefix and not payload.tokens and not payload.suffix:
+        raise invalid("prefix is empty; send the text before the cursor", "prefix")
+    if len(payload.context) > MAX_CONTEXT_FILES:
+        raise invalid(f"context holds at most {MAX_CONTEXT_FILES} files", "context")
+    size = len(payload.prefix) + len(payload.suffix) + len(payload.tokens)
+    _size(size + sum(len(file.text) for file in payload.context), limits, "prefix")
+    _sampling(payload.sampling)
+
+
+def _chat(payload: Chat, limits: Limits) -> None:
+    if not payload.messages:
+        raise invalid("messages is empty; send at least one message", "messages")
+    if len(payload.messages) > MAX_MESSAGES:
+        raise invalid(f"messages holds at most {MAX_MESSAGES} entries", "messages")
+    for index, message in enumerate(payload.messages):
+        if message.role not in ROLES:
+            raise invalid(f"role must be one of {', '.join(ROLES)}", f"messages[{index}].role")
+    if not any(message.content.strip() for message in payload.messages):
+        raise invalid("every message is empty; send some text", "messages")
+    _size(sum(len(message.content) for message in payload.messages), limits, "messages")
+    _sampling(payload.sampling)
+
+
+def _translate(payload: Translate, limits: Limits) -> None:
+    if not payload.texts or not any(text.strip() for text in payload.texts):
+        raise invalid("there is no text to translate", "text")
+    if len(payload.texts) > MAX_TEXTS:
+        raise invalid(f"at most {MAX_TEXTS} texts are taken in one request", "text")
+    if not payload.target:
+        raise invalid("target is missing; send a language code such as 'pt'", "target")
+    for name, code in (("source", payload.source), ("target", payload.target)):
+        if len(code) > MAX_CODE_CHARACTERS:
+            raise invalid("a language code is short, such as 'en' or 'pt-BR'", name)
+    _size(sum(map(len, payload.texts)), limits, "text")
+
+
+def _size(characters: int, limits: Limits, param: str) -> None:
+    if characters > limits.max_characters:
+        raise ServeError(
+            Code.TOO_LARGE,
+            f"the request holds {characters} characters; at most {limits.max_characters} are taken",
+            param=param,
+        )
+
+
+def _sampling(sampling: Sampling) -> None:
+    _between("max_tokens", sampling.max_tokens, 1, MAX_TOKENS)
+    _between("temperature", sampling.temperature, 0, MAX_TEMPERATURE)
+    _between("top_p", sampling.top_p, 0, 1)
+    _between("top_k", sampling.top_k, 0, MAX_TOKENS)
+    _between("n", sampling.n, 1, MAX_N)
+    _between("presence_penalty", sampling.presence_penalty, -MAX_PENALTY, MAX_PENALTY)
+    _between("frequency_penalty", sampling.frequency_penalty, -MAX_PENALTY, MAX_PENALTY)
+    if sampling.seed is not None:
+        _between("seed", sampling.seed, -MAX_SEED, MAX_SEED)
+    if len(sampling.stop) > MAX_STOPS:
+        raise invalid(f"at most {MAX_STOPS} stop strings are taken", "stop")
+    for stop in sampling.stop:
+        if not 0 < len(stop) <= MAX_STOP_CHARACTERS:
+            raise invalid(f"a stop string has 1 to {MAX_STOP_CHARACTERS} characters", "stop")
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    # Written so that NaN, which compares false with everything, is refused as well.
+    if not low <= value <= high:
+        raise invalid(f"{name} must be between {low:g} and {high:g}", name)
