@@ -65,7 +65,7 @@ class HostProcess:
         finally:
             theirs.close()
         loop = asyncio.get_running_loop()
-        _, link = await loop.create_connection(make_link, sock=ours)
+        _, link = await loop.create_unix_connection(make_link, sock=ours)
         link.send(launch)
         return cls(process, link)
 

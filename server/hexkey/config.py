@@ -1,0 +1,204 @@
+"""The configuration: frozen data, read once, every mistake reported with its path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hexkey.engines import factory
+from hexkey.models.errors import ModelError
+from hexkey.models.sources import parse
+from hexkey.routing import AUTO, Pair, language
+from hexkey.schema import Reader
+from hexkey.types import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from pathlib import Path
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+_PAIR = re.compile(r"([a-z]{2,3})-([a-z]{2,3})")
+MAX_BYTES = 1 << 20
+MAX_PORT = 0xFFFF
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; ``errors`` are lines of ``path: what to do``."""
+
+    def __init__(self, where: str, errors: list[str]) -> None:
+        super().__init__("\n".join([f"{where} cannot be used:", *(f"  {one}" for one in errors)]))
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class ListenConfig:
+    """Addresses as ``host:port``; port 0 takes a free one. An empty ``grpc`` turns gRPC off."""
+
+    http: str = "127.0.0.1:8080"
+    grpc: str = "127.0.0.1:8081"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """Bounds on what one request may hold and on how long a stop may take (seconds)."""
+
+    max_characters: int = 400_000
+    max_body_bytes: int = 8 << 20
+    stop_grace_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """``level`` is debug, info, warning or error; ``json`` false prints for people."""
+
+    level: str = "info"
+    json: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """One model: where its files come from, which engine runs it, what it is for."""
+
+    name: str
+    engine: str
+    tasks: tuple[Task, ...]
+    source: str = ""
+    sha256: dict[str, str] = field(default_factory=dict)
+    pairs: tuple[str, ...] = ()
+    options: dict[str, object] = field(default_factory=dict)
+    max_in_flight: int = 256
+    load_timeout_s: float = 300.0
+    stall_timeout_s: float = 8.0
+
+    def parsed_pairs(self) -> tuple[Pair, ...]:
+        """Return ``pairs`` as directions."""
+        return tuple(Pair(*one.split("-")) for one in self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything an operator decides."""
+
+    models: tuple[ModelConfig, ...]
+    listen: ListenConfig = ListenConfig()
+    limits: LimitsConfig = LimitsConfig()
+    log: LogConfig = LogConfig()
+    cache_dir: str = ""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Plain YAML that refuses a key given twice instead of keeping the last."""
+
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002 - yaml's signature
+    ) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load(path: Path) -> Config:
+    """Read and check a file; ``ConfigError`` lists all that is wrong with it."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(str(path), [f"it cannot be read: {error.strerror}"]) from None
+    return parse_config(text, str(path))
+
+
+def parse_config(text: bytes, where: str = "the configuration") -> Config:
+    """Read and check the text of a configuration."""
+    if len(text) > MAX_BYTES:
+        raise ConfigError(where, [f"it is larger than {MAX_BYTES} bytes"])
+    try:
+        data = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader underneath
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(where, [f"it is not YAML: {' '.join(str(error).split())}"]) from None
+    reader = Reader()
+    config = reader.read(Config, data, "")
+    if config is None:
+        raise ConfigError(where, reader.errors)
+    errors = list(_check(config))
+    if errors:
+        raise ConfigError(where, errors)
+    return config
+
+
+def _check(config: Config) -> list[str]:
+    errors: list[str] = []
+    if not config.models:
+        errors.append("models: is empty; name at least one model to serve")
+    names: set[str] = set()
+    for index, model in enumerate(config.models):
+        path = f"models[{index}]"
+        errors += [f"{path}.{line}" for line in _check_model(model)]
+        if model.name in names:
+            errors.append(f"{path}.name: {model.name!r} is taken by an earlier model")
+        names.add(model.name)
+    for name, address in (("http", config.listen.http), ("grpc", config.listen.grpc)):
+        if (address or name == "http") and split_address(address) is None:
+            errors.append(f"listen.{name}: expected host:port, found {address!r}")
+    if config.log.level not in {"debug", "info", "warning", "error"}:
+        errors.append("log.level: expected one of debug, info, warning, error")
+    for name in ("max_characters", "max_body_bytes", "stop_grace_s"):
+        if getattr(config.limits, name) <= 0:
+            errors.append(f"limits.{name}: must be greater than 0")
+    return errors
+
+
+def _check_model(model: ModelConfig) -> list[str]:
+    errors: list[str] = []
+    if not _NAME.fullmatch(model.name):
+        errors.append("name: letters, digits and . _ / - only, 128 at most")
+    if model.name in {AUTO, *Task}:
+        errors.append(f"name: {model.name!r} is the name of a task; choose another")
+    if model.engine not in factory.NAMES:
+        errors.append(f"engine: expected one of {', '.join(factory.NAMES)}, found {model.engine!r}")
+    if not model.tasks:
+        errors.append(f"tasks: is empty; name at least one of {', '.join(Task)}")
+    if not model.source and model.engine != "fake":
+        errors.append("source: is missing; for example package:NAME==VERSION/path or path:/dir")
+    if model.source:
+        try:
+            parse(model.source)
+        except ModelError as error:
+            errors.append(f"source: {error}")
+    errors += _check_pairs(model)
+    for name in ("max_in_flight", "load_timeout_s", "stall_timeout_s"):
+        if getattr(model, name) <= 0:
+            errors.append(f"{name}: must be greater than 0")
+    return errors
+
+
+def _check_pairs(model: ModelConfig) -> list[str]:
+    errors = [
+        f"pairs[{index}]: expected two language codes such as en-pt, found {pair!r}"
+        for index, pair in enumerate(model.pairs)
+        if not _PAIR.fullmatch(pair) or not language(pair)
+    ]
+    if Task.TRANSLATE in model.tasks and not model.pairs:
+        errors.append("pairs: is missing; a model that translates names its pairs, such as [en-pt]")
+    if model.pairs and Task.TRANSLATE not in model.tasks:
+        errors.append("pairs: only a model with the task translate has pairs")
+    return errors
+
+
+def split_address(address: str) -> tuple[str, int] | None:
+    """Return host and port of ``host:port`` (``[::1]:8080`` for IPv6), or None if it is neither."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
+        return None
+    if host.startswith("[") != host.endswith("]") or (":" in host and not host.startswith("[")):
+        return None
+    return host.strip("[]"), int(port)
