@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hexkey.types import Event, ModelInfo, Request
 
 WATCH_S = 0.5
+REAP_S = 2.0
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 HEALTHY_S = 60.0
 
@@ -255,6 +256,9 @@ class Supervisor:
     async def _reap(self) -> int | None:
         if self._host is None:
             return None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REAP_S):
+                return await self._host.wait()
         self._host.kill()
         return await self._host.wait()
 

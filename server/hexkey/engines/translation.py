@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from hexkey.engines.base import StepReport
+from hexkey.engines.batcher import Batcher
 from hexkey.errors import Code, invalid
 from hexkey.text.document import DocumentPlan
 from hexkey.types import (
@@ -28,7 +29,9 @@ from hexkey.types import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hexkey.engines.batcher import Batcher
+
+Token = TypeVar("Token")
+"""What a translator's rows are made of: ids or strings."""
 
 AHEAD = 8
 """Sentences of one request that wait at a time, so that a book does not keep out a word."""
@@ -48,26 +51,24 @@ class BatchLimits(NamedTuple):
     padded_tokens: int = 2048
 
 
-class Translator(Protocol):
+class Translator(Protocol[Token]):
     """A model that translates rows of tokens, each row the same in any company."""
 
-    max_source_tokens: int
-
-    def encode(self, sentence: str, payload: Translate) -> list[int]:
+    def encode(self, sentence: str, payload: Translate) -> list[Token]:
         """Return a sentence as the model's tokens."""
 
     def translate(
-        self, rows: Sequence[Sequence[int]], payloads: Sequence[Translate]
+        self, rows: Sequence[list[Token]], payloads: Sequence[Translate]
     ) -> list[Outcome]:
         """Translate one batch to the end; ``payloads`` tell each row's language pair."""
 
 
 @dataclass(slots=True, eq=False)
-class _Sentence:
+class _Sentence(Generic[Token]):
     request_id: int
     index: int
     sentence_id: int
-    tokens: list[int]
+    tokens: list[Token]
 
     @property
     def length(self) -> int:
@@ -90,13 +91,13 @@ class _Work:
     usage: Usage = field(default_factory=Usage)
 
 
-class TranslationEngine:
+class TranslationEngine(Generic[Token]):
     """Drives one translator for many requests at once."""
 
-    def __init__(self, translator: Translator, info: ModelInfo, limits: BatchLimits) -> None:
+    def __init__(self, translator: Translator[Token], info: ModelInfo, limits: BatchLimits) -> None:
         self.info = info
         self._translator = translator
-        self._batcher: Batcher[_Sentence] = Batcher(limits.rows, limits.padded_tokens)
+        self._batcher: Batcher[_Sentence[Token]] = Batcher(limits.rows, limits.padded_tokens)
         self._works: dict[int, _Work] = {}
         self._fresh: list[int] = []
 
@@ -157,7 +158,7 @@ class TranslationEngine:
         """Forget everything."""
         self._works.clear()
 
-    def _translate(self, batch: Sequence[_Sentence]) -> list[Outcome | None]:
+    def _translate(self, batch: Sequence[_Sentence[Token]]) -> list[Outcome | None]:
         """Translate a batch; where it fails, each row by itself, so that one cannot fail others."""
         if not batch:
             return []
@@ -169,7 +170,7 @@ class TranslationEngine:
                 return [None]
             return [self._translate([sentence])[0] for sentence in batch]
 
-    def _take_in(self, work: _Work, sentence: _Sentence, outcome: Outcome) -> None:
+    def _take_in(self, work: _Work, sentence: _Sentence[Token], outcome: Outcome) -> None:
         work.queued -= 1
         work.usage.input_tokens += sentence.length
         work.usage.output_tokens += outcome.tokens

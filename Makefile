@@ -1,0 +1,61 @@
+# Everything a person types. Each target sets up what it needs; nothing is installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= configs/quickstart.yaml
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STUBS := -m grpc_tools.protoc -I protos
+
+.PHONY: serve test check fmt protos verify-protos bench clean setup setup-dev
+
+serve: setup ## serve CONFIG (default: the quickstart); ARGS="--http … --grpc …" are passed on
+	@exec $(BIN)/hexkey serve $(CONFIG) $(ARGS)
+
+test: setup-dev ## every test; ARGS="-k name" are passed on
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev verify-protos ## style, types, architecture
+	$(BIN)/ruff format --check server tests benchmarks
+	$(BIN)/ruff check server tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+fmt: setup-dev ## put the code in shape
+	$(BIN)/ruff format server tests benchmarks
+	$(BIN)/ruff check --fix server tests benchmarks
+
+protos: setup-dev ## generate the gRPC stubs
+	$(BIN)/python $(STUBS) --python_out=server --pyi_out=server --grpc_python_out=server \
+		protos/hexkey/v1/*.proto
+
+verify-protos: setup-dev ## the committed stubs are what the protos say
+	@d=$$(mktemp -d) && $(BIN)/python $(STUBS) --python_out=$$d --pyi_out=$$d --grpc_python_out=$$d \
+		protos/hexkey/v1/*.proto && diff -r -x __init__.py -x __pycache__ $$d/hexkey/v1 server/hexkey/v1 \
+		&& rm -r $$d && echo "stubs match the protos"
+
+bench: setup-dev ## every benchmark, one after the other
+	@for one in benchmarks/*.py; do echo "== $$one"; $(BIN)/python $$one || exit 1; done
+
+setup: $(VENV)/.serve
+setup-dev: $(VENV)/.dev
+
+$(VENV)/.venv:
+	@echo "Making a Python environment in $(VENV) …"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "hexkey needs Python 3.11 or newer; name it: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --quiet "pip>=25.1"
+	@touch $@
+
+$(VENV)/.serve: $(VENV)/.venv pyproject.toml constraints.txt
+	@echo "Installing hexkey and its engines (about a minute the first time) …"
+	@$(PIP) install --quiet --progress-bar on -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.serve
+	@echo "Installing what the tests need …"
+	@$(PIP) install --quiet --progress-bar on -c constraints.txt --group dev
+	@touch $@
+
+clean: ## remove what setup made; models stay in the cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

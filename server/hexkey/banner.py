@@ -1,0 +1,81 @@
+"""What a person reads when the server is up: what is served, where, and what to try."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from hexkey import __version__
+from hexkey.types import Task
+
+if TYPE_CHECKING:
+    from hexkey.app import App
+    from hexkey.config import Config
+
+_BODY = {
+    Task.AUTOCOMPLETE: {"prefix": "The capital of France is", "stop_rule": "sentence"},
+    Task.CHAT: {"messages": [{"role": "user", "content": "Name three colours."}]},
+}
+_PATH = {
+    Task.AUTOCOMPLETE: "/v1/autocomplete",
+    Task.CHAT: "/v1/chat/completions",
+    Task.TRANSLATE: "/v1/translate",
+}
+
+
+def text(app: App, took_s: float) -> str:
+    """Return the banner of a running server; ``took_s`` is the time it took to be ready."""
+    host = _reachable(app.config.listen.http)
+    lines = [
+        "",
+        f"hexkey {__version__} is ready after {took_s:.1f} s",
+        "",
+        f"  HTTP  http://{host}:{app.http_port}   (docs: /openapi.json, metrics: /metrics)",
+    ]
+    if app.grpc_port:
+        grpc_host = _reachable(app.config.listen.grpc)
+        lines.append(f"  gRPC  {grpc_host}:{app.grpc_port}   (reflection and health are on)")
+    lines += ["", coverage(app.config), "", "Try:"]
+    tasks = [task for task in Task if any(task in model.tasks for model in app.config.models)]
+    for task in tasks:
+        lines.append(
+            f"  curl http://{host}:{app.http_port}{_PATH[task]} "
+            f"-H 'content-type: application/json' -d '{json.dumps(_body(app.config, task))}'"
+        )
+    if app.grpc_port and Task.TRANSLATE in tasks:
+        lines.append(
+            f"  grpcurl -plaintext -d '{json.dumps(_body(app.config, Task.TRANSLATE))}' "
+            f"{grpc_host}:{app.grpc_port} hexkey.v1.InferenceService/Translate"
+        )
+    return "\n".join([*lines, ""])
+
+
+def coverage(config: Config) -> str:
+    """Return one line per task: which models do it, and which language pairs."""
+    lines = []
+    for task in Task:
+        models = [model for model in config.models if task in model.tasks]
+        if models:
+            names = ", ".join(
+                f"{model.name} ({', '.join(model.pairs)})" if task is Task.TRANSLATE else model.name
+                for model in models
+            )
+            lines.append(f"  {task:<13} {names}")
+    return "\n".join(lines)
+
+
+def _body(config: Config, task: Task) -> dict[str, object]:
+    if task is not Task.TRANSLATE:
+        return dict(_BODY[task])
+    pair = next(model.parsed_pairs()[0] for model in config.models if task in model.tasks)
+    sample = {"en": "The weather is nice today.", "pt": "O tempo está bom hoje."}
+    return {
+        "text": sample.get(pair.source, "Hello."),
+        "source": pair.source,
+        "target": pair.target,
+    }
+
+
+def _reachable(address: str) -> str:
+    host = address.rpartition(":")[0]
+    return "127.0.0.1" if host in {"0.0.0.0", "[::]"} else host  # noqa: S104 - shown, not bound

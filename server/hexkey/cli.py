@@ -1,0 +1,125 @@
+"""The command line: ``hexkey serve``, ``hexkey check``, ``hexkey pull``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hexkey import __version__, banner, config, logs
+from hexkey.errors import ServeError
+from hexkey.models.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hexkey.app import App
+    from hexkey.config import Config
+
+DEFAULT = "configs/quickstart.yaml"
+FAILED, BAD_CONFIG = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 for a failure, 2 for a bad configuration."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except config.ConfigError as error:
+        _say(str(error))
+        return BAD_CONFIG
+    except (ModelError, ServeError, OSError) as error:
+        _say(f"hexkey: {error}")
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hexkey", description="Self-hosted inference server: say the task, not the model."
+    )
+    parser.add_argument("--version", action="version", version=f"hexkey {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="load the models and serve them over HTTP and gRPC")
+    _config_argument(serve)
+    serve.add_argument("--http", metavar="HOST:PORT", help="listen here instead of listen.http")
+    serve.add_argument(
+        "--grpc", metavar="HOST:PORT", help="listen here instead of listen.grpc; '' turns it off"
+    )
+    serve.set_defaults(run=_serve)
+    check = commands.add_parser("check", help="say everything that is wrong with a configuration")
+    _config_argument(check)
+    check.set_defaults(run=_check)
+    pull = commands.add_parser("pull", help="fetch and verify the models of a configuration")
+    _config_argument(pull)
+    pull.set_defaults(run=_pull)
+    return parser
+
+
+def _config_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "config", nargs="?", default=DEFAULT, type=Path, help=f"YAML file (default: {DEFAULT})"
+    )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import uvloop
+
+    from hexkey import app
+
+    settings = _with_addresses(config.load(options.config), options)
+    writer = logs.configure(settings.log.level, json=settings.log.json)
+    begun = time.monotonic()
+
+    def on_ready(running: App) -> None:
+        _say(banner.text(running, time.monotonic() - begun))
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(app.serve(settings, _say, on_ready))
+    finally:
+        writer.close()
+    return 0
+
+
+def _with_addresses(settings: Config, options: argparse.Namespace) -> Config:
+    changes = {
+        name: value for name in ("http", "grpc") if (value := getattr(options, name)) is not None
+    }
+    listen = dataclasses.replace(settings.listen, **changes)
+    wrong = [
+        f"--{name}: expected host:port, found {value!r}"
+        for name, value in changes.items()
+        if (value or name == "http") and config.split_address(value) is None
+    ]
+    if wrong:
+        raise config.ConfigError("the command line", wrong)
+    return dataclasses.replace(settings, listen=listen)
+
+
+def _check(options: argparse.Namespace) -> int:
+    settings = config.load(options.config)
+    _say(f"{options.config} is good.\n" + banner.coverage(settings))
+    return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    from hexkey import app
+
+    for name, folder in asyncio.run(app.fetch_models(config.load(options.config), _say)).items():
+        _say(f"{name}: {folder}")
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Logging: one JSON object a line on stderr, by a thread the event loop never waits for.
+
+A sink that blocks (a full pipe, a stopped terminal) costs log lines, which are counted, and never
+a request.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+WAITING_LINES = 10_000
+FLUSH_S = 2.0
+
+
+class LineWriter:
+    """Writes lines from a bounded queue; ``dropped`` counts those that found it full."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._lines: queue.Queue[str | None] = queue.Queue(WAITING_LINES)
+        self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def __call__(self, line: str) -> None:
+        """Queue one line."""
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Write what waits, for at most ``FLUSH_S``."""
+        try:
+            self._lines.put(None, timeout=FLUSH_S)
+        except queue.Full:
+            return
+        self._thread.join(FLUSH_S)
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                sys.stderr.write(line + "\n")
+                if self._lines.empty():
+                    sys.stderr.flush()
+            except (OSError, ValueError):
+                self.dropped += 1
+
+
+class _Logger:
+    """What structlog calls with each rendered line."""
+
+    def __init__(self, write: LineWriter) -> None:
+        self.msg = self.debug = self.info = self.warning = self.error = self.critical = write
+        self.exception = write
+
+
+def configure(level: str, *, json: bool) -> LineWriter:
+    """Set structlog up for the whole process; ``level`` is debug, info, warning or error."""
+    writer = LineWriter()
+    render: Processor = (
+        structlog.processors.JSONRenderer(serializer=_dumps)
+        if json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_names: _Logger(writer),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries' own warnings go the same way as ours, and nothing below a warning does.
+    logging.basicConfig(level=logging.WARNING, handlers=[_Bridge(writer)], force=True)
+    return writer
+
+
+class _Bridge(logging.Handler):
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = {"event": record.getMessage(), "level": record.levelname.lower()}
+        self._writer(_dumps({**fields, "logger": record.name}))
+
+
+def _dumps(event: object, **_options: object) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()

@@ -1,0 +1,148 @@
+"""What every engine promises: each accepted request settles exactly once, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import aclosing
+
+import psutil
+import pytest
+
+from hexkey.engines.supervisor import State
+from hexkey.errors import Code, ServeError
+from hexkey.types import Chat, Delta, Event, Finish, Message, Request, Translate, Usage
+from tests.contract.conftest import Rig
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def collect(rig: Rig, request: Request) -> list[Event]:
+    async with aclosing(rig.supervisor.run(request)) as events:
+        return [event async for event in events]
+
+
+def text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+async def settle(rig: Rig, request: Request) -> Code | None:
+    """How a request settled: None with its usage, else the error's code."""
+    try:
+        events = await collect(rig, request)
+    except ServeError as error:
+        return error.code
+    assert isinstance(events[-1], Usage)
+    return None
+
+
+async def until(condition: object, seconds: float) -> float:
+    begun = time.monotonic()
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() - begun < seconds, "it did not come to pass in time"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - begun
+
+
+async def test_a_request_streams_finishes_and_ends_with_its_usage(rig: Rig) -> None:
+    events = await collect(rig, rig.request(12))
+    assert sum(isinstance(event, Delta) for event in events) > 1
+    assert [event.index for event in events if isinstance(event, Finish)] == [0]
+    usage = events[-1]
+    assert isinstance(usage, Usage)
+    assert [event for event in events if isinstance(event, Usage)] == [usage]
+    assert usage.input_tokens > 0
+    assert usage.output_tokens == sum(e.tokens for e in events if isinstance(e, Delta))
+
+
+async def test_answers_are_the_same_alone_and_in_company(rig: Rig) -> None:
+    alone = [text_of(await collect(rig, rig.request(size))) for size in (3, 6, 9)]
+    together = await asyncio.gather(*(collect(rig, rig.request(s)) for s in (3, 6, 9) * 3))
+    assert [text_of(events) for events in together] == alone * 3
+
+
+async def test_one_who_leaves_frees_the_engine_and_disturbs_nobody(rig: Rig) -> None:
+    expected = text_of(await collect(rig, rig.request(20)))
+    stayer = asyncio.create_task(collect(rig, rig.request(20)))
+    leavers = [asyncio.create_task(collect(rig, rig.request(1000))) for _ in range(3)]
+    await until(lambda: rig.supervisor.running >= 2, 5)
+    for leaver in leavers:
+        leaver.cancel()
+    assert text_of(await stayer) == expected
+    await until(lambda: rig.supervisor.running == 0, 2)
+    assert await asyncio.gather(*leavers, return_exceptions=True)
+
+
+async def test_what_the_model_cannot_do_is_refused_alone(rig: Rig) -> None:
+    wrong = Translate(texts=("a",), source="en", target="pt")
+    if isinstance(rig.make(1), Translate):
+        wrong = Chat(messages=(Message("user", "a"),))
+    elif rig.supervisor.settings.engine == "fake":
+        pytest.skip("the fake engine does everything")
+    good, bad = await asyncio.gather(
+        settle(rig, rig.request(5)),
+        settle(rig, Request(id="t", payload=wrong, protocol="test")),
+    )
+    assert (good, bad) == (None, Code.INVALID_ARGUMENT)
+
+
+async def test_a_deadline_ends_the_request_here_and_in_the_engine(rig: Rig) -> None:
+    begun = time.monotonic()
+    code = await settle(rig, rig.request(1000, deadline=begun + 0.3))
+    assert code is Code.DEADLINE_EXCEEDED
+    assert time.monotonic() - begun < 0.6
+    await until(lambda: rig.supervisor.running == 0, 2)
+
+
+async def test_a_killed_host_fails_its_streams_at_once_and_comes_back(rig: Rig) -> None:
+    async with aclosing(rig.supervisor.run(rig.request(1000))) as events:
+        await anext(events)
+        pid = rig.supervisor.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        begun = time.monotonic()
+        with pytest.raises(ServeError) as caught:
+            async for _ in events:
+                pass
+        assert caught.value.code is Code.UNAVAILABLE
+        assert time.monotonic() - begun < 0.25
+    assert await settle(rig, rig.request(3)) is None
+    assert rig.supervisor.pid != pid
+
+
+async def test_a_request_of_which_nothing_was_seen_moves_to_the_next_host(rig: Rig) -> None:
+    expected = text_of(await collect(rig, rig.request(3)))
+    pid = rig.supervisor.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    waiting = asyncio.create_task(collect(rig, rig.request(3)))
+    await asyncio.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    assert text_of(await waiting) == expected
+
+
+async def test_a_host_that_hangs_is_found_and_replaced(rig: Rig) -> None:
+    await until(lambda: rig.supervisor.state is State.READY, 60)
+    pid = rig.supervisor.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    await until(lambda: rig.supervisor.pid != pid, 10)
+    assert time.monotonic() - begun < 10
+    await until(lambda: not psutil.pid_exists(pid), 1)
+    assert await settle(rig, rig.request(3)) is None
+
+
+async def test_a_stop_settles_what_runs(rig: Rig) -> None:
+    await until(lambda: rig.supervisor.state is State.READY, 60)
+    streams = [asyncio.create_task(settle(rig, rig.request(1000))) for _ in range(3)]
+    await until(lambda: rig.supervisor.running >= 1, 5)
+    pid = rig.supervisor.pid
+    await rig.supervisor.stop()
+    assert await asyncio.gather(*streams) == [Code.UNAVAILABLE] * 3
+    assert pid is not None
+    assert not psutil.pid_exists(pid)
+    await rig.supervisor.start()
+    assert await settle(rig, rig.request(3)) is None

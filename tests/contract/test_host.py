@@ -1,0 +1,127 @@
+"""The host loop itself: a step that raises, a parent that dies, frames of another life."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hexkey.engines import factory
+from hexkey.engines.base import LoadContext
+from hexkey.engines.frames import FrameReader, FromHost, Step, Submit, encode, from_host
+from hexkey.engines.host import Channel, Host
+from hexkey.engines.link import Link
+from hexkey.errors import Code
+from hexkey.types import Delta, Failure, Usage
+from tests.contract.conftest import ENGINES
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(20)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def frames_until_closed(sock: socket.socket) -> list[Step]:
+    reader: FrameReader[FromHost] = FrameReader(from_host)
+    steps: list[Step] = []
+    while data := sock.recv(1 << 20):
+        steps += [frame for frame in reader.feed(data) if isinstance(frame, Step)]
+    return steps
+
+
+@pytest.mark.parametrize("name", list(ENGINES))
+def test_a_step_that_raises_settles_everything_once_and_ends_the_host(
+    name: str, request: pytest.FixtureRequest, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    model, options, make = ENGINES[name]
+    folder = request.getfixturevalue(model) if model else Path()
+    engine = factory.find(name)(LoadContext(name, folder, options, lambda _text: None))
+    real_step, steps = engine.step, 0
+
+    def step() -> object:
+        nonlocal steps
+        steps += 1
+        if steps > 2:
+            raise RuntimeError("canary in a library's exception")
+        return real_step()
+
+    engine.step = step  # type: ignore[method-assign, assignment]
+    ours, theirs = pair
+    raised: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            Host(engine, Channel(theirs), 1).serve()
+        except RuntimeError as error:
+            raised.append(error)
+        finally:
+            theirs.shutdown(socket.SHUT_RDWR)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    for request_id in (1, 2, 3):
+        ours.sendall(encode(Submit(request_id, make(100))))
+    ends = [
+        (request_id, event)
+        for frame in frames_until_closed(ours)
+        for request_id, events in frame.events
+        for event in events
+        if isinstance(event, Usage | Failure)
+    ]
+    thread.join()
+    engine.close()
+    assert raised
+    assert sorted(request_id for request_id, _ in ends) == [1, 2, 3]
+    for _, event in ends:
+        assert isinstance(event, Failure)
+        assert event.code is Code.INTERNAL
+        assert "canary" not in event.message
+
+
+PARENT = """
+import asyncio, subprocess, sys
+from hexkey.engines.supervisor import HostSettings, Supervisor
+async def main():
+    supervisor = Supervisor(HostSettings(model="m", engine="fake", folder="", options={}))
+    await supervisor.start()
+    print(supervisor.pid, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+def test_a_host_ends_with_its_parent_however_that_ended() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    host = psutil.Process(int(parent.stdout.readline()))
+    with parent.stdout:
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+    begun = time.monotonic()
+    while host.is_running() and host.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() - begun < 1, "the host outlived its parent"
+        time.sleep(0.01)
+
+
+async def test_frames_of_an_earlier_launch_are_dropped() -> None:
+    link = Link(2, lambda _link: None, lambda _step: None, lambda _text: None)
+    request_id, mailbox = link.submit(ENGINES["fake"][2](1))
+    late = Step(1, 0, 0, 0, [], [(request_id, [Delta(0, "late", 1), Usage()])])
+    current = Step(2, 0, 0, 0, [], [(request_id, [Delta(0, "current", 1), Usage()])])
+    link.data_received(encode(late) + encode(current))
+    event = await asyncio.wait_for(mailbox.get(), 1)
+    assert isinstance(event, Delta)
+    assert event.text == "current"
