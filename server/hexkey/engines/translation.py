@@ -6,7 +6,7 @@ The translator behind it knows only batches of token rows; here live the request
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
@@ -78,16 +78,19 @@ class _Sentence(Generic[Token]):
 @dataclass(slots=True)
 class _Document:
     plan: DocumentPlan
-    ahead: deque[tuple[int, str]]
     tokens: int = 0
     finished: bool = False
 
 
 @dataclass(slots=True)
 class _Work:
+    """A request: ``cut`` is the first text not cut to its end, ``told`` the first not finished."""
+
     payload: Translate
     documents: list[_Document]
     queued: int = 0
+    cut: int = 0
+    told: int = 0
     usage: Usage = field(default_factory=Usage)
 
 
@@ -113,7 +116,7 @@ class TranslationEngine(Generic[Token]):
         documents = []
         for text in payload.texts:
             plan = DocumentPlan(text, payload.source)
-            documents.append(_Document(plan, deque(plan.pending())))
+            documents.append(_Document(plan))
         work = _Work(payload, documents)
         work.usage.input_characters = sum(map(len, payload.texts))
         self._works[request_id] = work
@@ -177,28 +180,38 @@ class TranslationEngine(Generic[Token]):
         document = work.documents[sentence.index]
         document.tokens += outcome.tokens
         document.plan.feed(sentence.sentence_id, outcome.text)
-        # What a retry of a sentence asks for comes before the sentences after it.
-        document.ahead.extendleft(reversed(document.plan.pending()))
+        if sentence.index < work.cut:
+            # All that this text can still have is second tries, and nobody else asks for them.
+            self._queue(sentence.request_id, work, sentence.index, None)
         self._queue_more(sentence.request_id, work)
 
     def _queue_more(self, request_id: int, work: _Work) -> None:
-        for index, document in enumerate(work.documents):
-            while document.ahead and work.queued < AHEAD:
-                sentence_id, text = document.ahead.popleft()
-                tokens = self._translator.encode(text, work.payload)
-                self._batcher.put(_Sentence(request_id, index, sentence_id, tokens))
-                work.queued += 1
+        while (room := AHEAD - work.queued) > 0 and work.cut < len(work.documents):
+            if self._queue(request_id, work, work.cut, room) < room:
+                work.cut += 1
+
+    def _queue(self, request_id: int, work: _Work, index: int, at_most: int | None) -> int:
+        """Queue sentences of one text; returns how many there were."""
+        pending = work.documents[index].plan.pending(at_most)
+        for sentence_id, text in pending:
+            tokens = self._translator.encode(text, work.payload)
+            self._batcher.put(_Sentence(request_id, index, sentence_id, tokens))
+        work.queued += len(pending)
+        return len(pending)
 
     def _emit(self, request_id: int, work: _Work, events: list[HostEvent]) -> None:
-        for index, document in enumerate(work.documents):
+        for index in range(work.told, min(work.cut + 1, len(work.documents))):
+            document = work.documents[index]
             if document.finished:
                 continue
             if text := document.plan.take():
                 events.append(Delta(index, text, document.tokens))
                 document.tokens = 0
-            if document.plan.done and not document.ahead:
+            if document.plan.done:
                 document.finished = True
                 events.append(Finish(index, FinishReason.STOP))
-        if all(document.finished for document in work.documents):
+        while work.told < len(work.documents) and work.documents[work.told].finished:
+            work.told += 1
+        if work.told == len(work.documents):
             events.append(work.usage)
             del self._works[request_id]

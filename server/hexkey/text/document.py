@@ -1,0 +1,99 @@
+"""Translate a whole text sentence by sentence, in any order, and stream it in its own order."""
+
+import sys
+from collections import deque
+
+from hexkey.text.protect import SentencePlan, is_unspaced
+from hexkey.text.segment import MAX_CHARS, pieces
+
+
+class DocumentPlan:
+    """The way of one text through an engine that batches the sentences of many.
+
+    `pending(n)` gives the next strings to translate, each once, under ids of this document; `feed`
+    takes each answer and may make more pending; `take` gives what is finished, in order. All that
+    was taken, joined, is the translation: outside the sentences it is the source, byte for byte.
+    The text is cut only as far as it is asked for.
+    """
+
+    def __init__(self, text: str, language: str | None, *, max_chars: int = MAX_CHARS) -> None:
+        self._parts: deque[str | SentencePlan] = deque()
+        self._asked: dict[int, tuple[SentencePlan, int]] = {}
+        self._answers: dict[SentencePlan, list[str | None]] = {}
+        self._pending: deque[tuple[int, str]] = deque()
+        self._next_id = 0
+        self._seam = ("", "")
+        self._source = pieces(text, language, max_chars=max_chars)
+        self._cut = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to translate; `take` may still have text to give."""
+        return self._cut and not self._asked
+
+    def pending(self, at_most: int | None = None) -> list[tuple[int, str]]:
+        """Return up to `at_most` further (id, string) pairs to translate; all there are by default.
+
+        Empty means that every answer still due is one already asked for.
+        """
+        room = sys.maxsize if at_most is None else at_most
+        while not self._cut and len(self._pending) < room:
+            self._cut_next()
+        return [self._pending.popleft() for _ in range(min(room, len(self._pending)))]
+
+    def feed(self, sentence_id: int, text: str) -> None:
+        """Take the translation of one pending string. Raises KeyError on an id not asked for."""
+        plan, place = self._asked.pop(sentence_id)
+        answers = self._answers[plan]
+        answers[place] = text
+        complete = [answer for answer in answers if answer is not None]
+        if len(complete) == len(answers):
+            del self._answers[plan]
+            plan.feed(complete)
+            # What a second try asks for comes before the sentences after it.
+            self._pending.extendleft(reversed(self._ask(plan)))
+
+    def take(self) -> str:
+        """Return the finished text that follows what was taken before; "" if there is none."""
+        taken: list[str] = []
+        while self._parts:
+            part = self._parts[0]
+            if isinstance(part, str):
+                taken.append(part)
+                self._seam = ("", "")
+            elif part.text is None:
+                break
+            else:
+                taken += self._joint(part.source, part.text), part.text
+                self._seam = part.source[-1:], part.text[-1:]
+            self._parts.popleft()
+        return "".join(taken)
+
+    def _joint(self, source: str, target: str) -> str:
+        """Return the space that a spaced target needs between sentences of an unspaced source."""
+        source_end, target_end = self._seam
+        if not (is_unspaced(source_end) or is_unspaced(source[:1])) or not target_end:
+            return ""
+        spaced = not is_unspaced(target_end) and not is_unspaced(target[:1])
+        return " " if spaced and target[:1].isalnum() else ""
+
+    def _cut_next(self) -> None:
+        piece = next(self._source, None)
+        if piece is None:
+            self._cut = True
+        elif not piece.translate:
+            self._parts.append(piece.text)
+        else:
+            plan = SentencePlan(piece.text)
+            self._parts.append(plan)
+            self._pending.extend(self._ask(plan))
+
+    def _ask(self, plan: SentencePlan) -> list[tuple[int, str]]:
+        strings = plan.pending()
+        if not strings:
+            return []
+        self._answers[plan] = [None] * len(strings)
+        asked = list(enumerate(strings, self._next_id))
+        self._asked.update((key, (plan, place)) for place, (key, _) in enumerate(asked))
+        self._next_id += len(asked)
+        return asked

@@ -1,0 +1,139 @@
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hexkey.text import numbers
+from hexkey.text.placeholders import census, find
+from hexkey.text.protect import MASKS, SentencePlan, protect, restore
+
+from .texts import TEXTS, mangle
+
+
+def run(source: str, translate: Callable[[str], str]) -> tuple[str, int]:
+    plan, rounds = SentencePlan(source), 0
+    while not plan.done:
+        plan.feed([translate(text) for text in plan.pending()])
+        rounds += 1
+    assert plan.text is not None
+    return plan.text, rounds
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Hi {name} and {0}, {{x.y}} ${HOME} {}!", ["{name}", "{0}", "{{x.y}}", "${HOME}", "{}"]),
+        ("%s of %d, %(n)d, %1$s, %5.2f 50% off, 50%d", ["%s", "%d", "%(n)d", "%1$s", "%5.2f"]),
+        ('<b>x</b> <a href="/y z">q</a><br/>', ["<b>", "</b>", '<a href="/y z">', "</a>", "<br/>"]),
+        ("a &amp; b &#39; R&D;x AT&T", ["&amp;", "&#39;"]),
+        ("See https://a.io/b?c=(d). Or www.b.org, ok", ["https://a.io/b?c=(d", "www.b.org"]),
+        ("Mail a.b+c@d-e.co.uk.", ["a.b+c@d-e.co.uk"]),
+        ("Run `x y` or ``z``, @me, #top", ["`x y`", "``z``", "@me", "#top"]),
+        ("Nice 👍🏽 work → go", ["👍🏽", "→"]),
+        ("5 < 7 or {open", ["<", "{open"]),
+    ],
+)
+def test_grammar(text: str, kept: list[str]) -> None:
+    assert [found.text for found in find(text)] == kept
+
+
+@pytest.mark.parametrize(
+    ("source", "masked", "said", "text"),
+    [
+        ("Hi {name}!", "Hi A1!", "Olá, A1!", "Olá, {name}!"),
+        ("Press <b>OK</b> now", "Press A1 OK A2 now", "Prima A1 OK A2 já", "Prima <b>OK</b> já"),
+        ("{a} to {b}", "A1 to A2", "A2 de A1", "{b} de {a}"),
+        ("%s to %s", "A1 to A2", "A2 de A1", None),
+        ("Hi <b>{x}</b> you", "Hi A1 you", "Olá A1 tu", "Olá <b>{x}</b> tu"),
+        ("<i>a</i> <b>b</b> c", "A1 a A2 b A3 c", "A1 x A2 A3 y", None),
+        ("{n}GB free", "A1 GB free", "A1 GB livres", "{n}GB livres"),
+        ("A4 paper for {x} A1", "A4 paper for A2 A1", "A4 A1 para A2", "A4 A1 para {x}"),
+        ("Hi {name}", "Hi A1", "Olá", None),
+        ("Hi {name}", "Hi A1", "A1 A1", None),
+        ("Hi {name}", "Hi A1", "Olá A12", None),
+        ("Hi {name}", "Hi A1", "Olá A1 {name}", None),
+        ('Say "{x}".', 'Say "A1".', 'Diga " A1 ".', 'Diga "{x}".'),
+    ],
+)  # fmt: skip
+def test_restore(source: str, masked: str, said: str, text: str | None) -> None:
+    protected = protect(source, MASKS[0])
+    assert protected.masked == masked
+    assert restore(said, protected) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "same"),
+    [
+        ("1,234.56 dollars", "1.234,56 dólares", True),
+        ("1,234.56 dollars", "1.234.56 dólares", False),
+        ("1,000 and 3.14", "1.000 e 3,14", True),
+        ("1 234,5", "1,234.5", True),
+        ("1.5", "15", False),
+        ("5 p.m. at gate 9", "17:00 na porta 9", True),
+        ("10h30", "10:30 a.m.", True),
+        ("10h30", "10:30 p.m.", False),
+        ("the 21st century", "o século XXI", True),
+        ("século XXI de 2001", "21st century of 2001", True),
+        ("v1.2.3", "v1.2.3", True),
+        ("v1.2.3", "v1.2.4", False),
+        ("2024-01-02", "02/01/2024", True),
+        ("€25", "US$ 25", False),
+        ("25 €", "€25", True),
+        ("\u0663 books", "3 livros", True),
+        ("5 apples", "maçãs", False),
+        ("5 apples", "5 5 maçãs", False),
+    ],
+)
+def test_numbers(source: str, target: str, *, same: bool) -> None:
+    assert numbers.kept(source, target) is same
+
+
+def test_second_round_uses_other_masks() -> None:
+    text, rounds = run("Hi {name}, hello", lambda text: text.replace("A1", "the"))
+    assert (text, rounds) == ("Hi {name}, hello", 2)
+
+
+def test_lost_number_is_masked_in_the_second_round() -> None:
+    text, rounds = run("I have 2 cats", lambda text: text.replace("2", "two"))
+    assert (text, rounds) == ("I have 2 cats", 2)
+
+
+def test_third_round_translates_around_the_placeholders() -> None:
+    text, rounds = run("Hi {name}, you owe 5 euros", lambda text: text.translate(DEAF))
+    assert (text, rounds) == ("hi {name}, you owe 5 euros", 3)
+
+
+DEAF = str.maketrans("H", "h", "A1_25")
+
+
+def test_feed_wants_as_many_as_pending() -> None:
+    with pytest.raises(ValueError, match="1 translations wanted, 0 given"):
+        SentencePlan("Hello").feed([])
+
+
+@pytest.mark.parametrize("source", ["", "  ", "{name}", "12", "<b> </b>", "😀"])
+def test_nothing_to_translate(source: str) -> None:
+    assert SentencePlan(source).text == source
+
+
+@given(TEXTS)
+def test_identity(source: str) -> None:
+    assert run(source, str)[0] == source
+
+
+@given(TEXTS, st.integers(0))
+def test_placeholders_survive_any_translator(source: str, seed: int) -> None:
+    chaos = random.Random(seed)  # noqa: S311  a test's dice
+    text, rounds = run(source, lambda text: mangle(text, chaos))
+    assert census(text) == census(source)
+    assert numbers.kept(source, text) or numbers.has_digits(source, text)
+    assert rounds <= 3
+    assert text.strip() or not source.strip()
+
+
+@given(TEXTS, st.lists(st.text(max_size=20), min_size=1))
+def test_placeholders_survive_garbage(source: str, answers: list[str]) -> None:
+    said = iter(answers * 1000)
+    assert census(run(source, lambda _: next(said, ""))[0]) == census(source)
