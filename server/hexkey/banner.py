@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hexkey.app import App
     from hexkey.config import Config
 
-_BODY = {
+_BODY: dict[Task, dict[str, object]] = {
     Task.AUTOCOMPLETE: {"prefix": "The capital of France is", "stop_rule": "sentence"},
     Task.CHAT: {"messages": [{"role": "user", "content": "Name three colours."}]},
 }
@@ -43,8 +43,10 @@ def text(app: App, took_s: float) -> str:
             f"-H 'content-type: application/json' -d '{json.dumps(_body(app.config, task))}'"
         )
     if app.grpc_port and Task.TRANSLATE in tasks:
+        body = _body(app.config, Task.TRANSLATE)
+        body["text"] = [body["text"]]
         lines.append(
-            f"  grpcurl -plaintext -d '{json.dumps(_body(app.config, Task.TRANSLATE))}' "
+            f"  grpcurl -plaintext -d '{json.dumps(body)}' "
             f"{grpc_host}:{app.grpc_port} hexkey.v1.InferenceService/Translate"
         )
     return "\n".join([*lines, ""])
@@ -66,7 +68,7 @@ def coverage(config: Config) -> str:
 
 def _body(config: Config, task: Task) -> dict[str, object]:
     if task is not Task.TRANSLATE:
-        return dict(_BODY[task])
+        return _BODY[task]
     pair = next(model.parsed_pairs()[0] for model in config.models if task in model.tasks)
     sample = {"en": "The weather is nice today.", "pt": "O tempo está bom hoje."}
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _PAIR = re.compile(r"([a-z]{2,3})-([a-z]{2,3})")
+_ADDRESS = re.compile(
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._-]+)?)]|(?P<name>[A-Za-z0-9._-]+))"
+    r":(?P<port>[0-9]{1,5})"
+)
 MAX_BYTES = 1 << 20
 MAX_PORT = 0xFFFF
+
+
+# What PyYAML lets out of its constructors where a value does not fit its tag (``2020-13-45``).
+_UNFIT = (ValueError, LookupError, AttributeError)
 
 
 class ConfigError(Exception):
@@ -90,7 +99,21 @@ class Config:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Plain YAML that refuses a key given twice instead of keeping the last."""
+    """Plain YAML: keys are text and given once, and what is written is all there is.
+
+    Aliases are refused, since a few lines of them stand for more than any memory holds; so are
+    keys that only look like text, such as ``no``, which YAML reads as false.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(
+                None,
+                None,
+                "an alias is not taken here; write the value out",
+                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(
         self,
@@ -100,6 +123,13 @@ class _StrictLoader(yaml.SafeLoader):
         seen: set[object] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    f"the key {key!r} is not text; put it in quotes",
+                    key_node.start_mark,
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} is given twice", key_node.start_mark
@@ -123,8 +153,9 @@ def parse_config(text: bytes, where: str = "the configuration") -> Config:
         raise ConfigError(where, [f"it is larger than {MAX_BYTES} bytes"])
     try:
         data = yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader underneath
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(where, [f"it is not YAML: {' '.join(str(error).split())}"]) from None
+    except (yaml.YAMLError, RecursionError, *_UNFIT) as error:
+        said = " ".join(str(error).split())
+        raise ConfigError(where, [f"its YAML cannot be read: {said}"]) from None
     reader = Reader()
     config = reader.read(Config, data, "")
     if config is None:
@@ -151,9 +182,8 @@ def _check(config: Config) -> list[str]:
             errors.append(f"listen.{name}: expected host:port, found {address!r}")
     if config.log.level not in {"debug", "info", "warning", "error"}:
         errors.append("log.level: expected one of debug, info, warning, error")
-    for name in ("max_characters", "max_body_bytes", "stop_grace_s"):
-        if getattr(config.limits, name) <= 0:
-            errors.append(f"limits.{name}: must be greater than 0")
+    bounds = ("max_characters", "max_body_bytes", "stop_grace_s")
+    errors += [f"limits.{line}" for line in _not_positive(config.limits, bounds)]
     return errors
 
 
@@ -175,10 +205,17 @@ def _check_model(model: ModelConfig) -> list[str]:
         except ModelError as error:
             errors.append(f"source: {error}")
     errors += _check_pairs(model)
-    for name in ("max_in_flight", "load_timeout_s", "stall_timeout_s"):
-        if getattr(model, name) <= 0:
-            errors.append(f"{name}: must be greater than 0")
+    errors += _not_positive(model, ("max_in_flight", "load_timeout_s", "stall_timeout_s"))
     return errors
+
+
+def _not_positive(section: object, names: tuple[str, ...]) -> list[str]:
+    # Written so that infinity and NaN are refused as well.
+    return [
+        f"{name}: must be a number greater than 0"
+        for name in names
+        if not 0 < getattr(section, name) < math.inf
+    ]
 
 
 def _check_pairs(model: ModelConfig) -> list[str]:
@@ -196,9 +233,7 @@ def _check_pairs(model: ModelConfig) -> list[str]:
 
 def split_address(address: str) -> tuple[str, int] | None:
     """Return host and port of ``host:port`` (``[::1]:8080`` for IPv6), or None if it is neither."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
+    found = _ADDRESS.fullmatch(address)
+    if found is None or int(found["port"]) > MAX_PORT:
         return None
-    if host.startswith("[") != host.endswith("]") or (":" in host and not host.startswith("[")):
-        return None
-    return host.strip("[]"), int(port)
+    return found["ipv6"] or found["name"], int(found["port"])

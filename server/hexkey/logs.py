@@ -6,6 +6,7 @@ a request.
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import sys
@@ -16,7 +17,7 @@ import msgspec
 import structlog
 
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor
 
 WAITING_LINES = 10_000
 FLUSH_S = 2.0
@@ -72,13 +73,14 @@ def configure(level: str, *, json: bool) -> LineWriter:
         if json
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    shape: list[Processor] = [render] if json else [_printable, render]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            render,
+            *shape,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_names: _Logger(writer),
@@ -99,5 +101,20 @@ class _Bridge(logging.Handler):
         self._writer(_dumps({**fields, "logger": record.name}))
 
 
+def _printable(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Write out control characters, which a terminal would obey; JSON does so by itself."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            # A traceback is the one text that is meant to be of several lines.
+            kept = "\n" if key == "exception" else ""
+            event[key] = "".join(
+                one if one.isprintable() or one in kept else ascii(one)[1:-1] for one in value
+            )
+    return event
+
+
 def _dumps(event: object, **_options: object) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
+    try:
+        return msgspec.json.encode(event, enc_hook=str).decode()
+    except UnicodeEncodeError:  # a lone surrogate; a log line is no reason to fail a request
+        return json.dumps(event, default=str)

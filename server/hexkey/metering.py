@@ -75,6 +75,7 @@ class Meter:
     """Follows one request. ``note`` costs about a microsecond, since it runs per token."""
 
     __slots__ = (
+        "_admitted",
         "_begun",
         "_first",
         "_gaps",
@@ -90,6 +91,7 @@ class Meter:
         self._metrics = metrics
         self._request = request
         self._model = NONE
+        self._admitted = False
         self._begun = perf_counter()
         self._first = 0.0
         self._last = 0.0
@@ -100,6 +102,10 @@ class Meter:
     def routed(self, model: str) -> None:
         """The request has its model."""
         self._model = model
+
+    def admitted(self) -> None:
+        """The request may run; one that settles without this was refused."""
+        self._admitted = True
 
     def note(self, event: Event) -> None:
         """Take in one event."""
@@ -153,7 +159,7 @@ class Meter:
         labels = (receipt.task.value, receipt.model, receipt.outcome.value, receipt.protocol)
         metrics.requests.labels(*labels).inc()
         metrics.request_duration.labels(*labels).observe(receipt.duration_s)
-        if receipt.model == NONE:
+        if not self._admitted:
             metrics.rejected.labels(receipt.task.value, receipt.code).inc()
             return
         if receipt.first_s is not None:

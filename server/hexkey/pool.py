@@ -81,11 +81,9 @@ class Pool:
     def notes(self, model: str, payload: Payload) -> tuple[str, ...]:
         """Return what the caller should know about how ``model`` serves this payload."""
         info = self.info(model)
-        if info is None:
-            return ()
-        if isinstance(payload, Autocomplete) and payload.suffix and not info.fim:
-            return (*info.notes, NO_FIM)
-        return info.notes
+        if isinstance(payload, Autocomplete) and payload.suffix and info and not info.fim:
+            return (NO_FIM,)
+        return ()
 
     def _on_step(self, model: str, step: Step) -> None:
         metrics = self._metrics

@@ -22,6 +22,9 @@ _WORDS = {
     float: "a number",
     bool: "true or false",
 }
+_MAX_EXACT = 1 << 53
+"""Whole numbers up to here are the same number as a float."""
+_MAX_SHOWN = 80
 
 
 class Reader:
@@ -66,7 +69,7 @@ class Reader:
             return self._mapping(typing.get_args(hint)[1], value, path)
         if isinstance(hint, type) and issubclass(hint, StrEnum):
             return self._choice(hint, value, path)
-        if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        if hint is float and type(value) is int and abs(value) <= _MAX_EXACT:
             return float(value)
         if hint is not object and (type(value) is not hint):
             self._say(path, f"expected {_expected(hint)}, found {_found(value)}")
@@ -86,7 +89,7 @@ class Reader:
 
     def _choice(self, hint: type[StrEnum], value: object, path: str) -> StrEnum | None:
         try:
-            return hint(value)
+            return hint(str(value))
         except ValueError:
             self._say(path, f"expected one of {', '.join(hint)}, found {_found(value)}")
             return None
@@ -110,7 +113,7 @@ def _found(value: object) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    return repr(value)
+    return repr(value) if len(repr(value)) <= _MAX_SHOWN else f"{repr(value)[:_MAX_SHOWN]}…"
 
 
 def _suggest(key: str, fields: Mapping[str, object]) -> str:

@@ -76,6 +76,7 @@ class Run:
             self.plan = self._service.explain(self._request)
             self._meter.routed(self.plan.model)
             self._permit = self._service.admit(self._request, self.plan)
+            self._meter.admitted()
         except BaseException as error:
             self._meter.settle(error)
             raise

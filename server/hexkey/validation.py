@@ -15,8 +15,8 @@ MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 200
 MAX_N = 16
 MAX_TOKENS = 1 << 20
-MAX_TEMPERATURE = 2.0
-MAX_PENALTY = 2.0
+MAX_TEMPERATURE = 2
+MAX_PENALTY = 2
 MAX_SEED = (1 << 63) - 1
 MAX_TEXTS = 1000
 MAX_MESSAGES = 1000
@@ -47,8 +47,11 @@ def _autocomplete(payload: Autocomplete, limits: Limits) -> None:
         raise invalid("prefix is empty; send the text before the cursor", "prefix")
     if len(payload.context) > MAX_CONTEXT_FILES:
         raise invalid(f"context holds at most {MAX_CONTEXT_FILES} files", "context")
-    size = len(payload.prefix) + len(payload.suffix) + len(payload.tokens)
-    _size(size + sum(len(file.text) for file in payload.context), limits, "prefix")
+    if payload.tokens and min(payload.tokens) < 0:
+        raise invalid("a token is an id of the model's vocabulary, 0 or more", "prompt")
+    around = (payload.prefix, payload.suffix, payload.tokens, payload.language, payload.session)
+    files = sum(len(file.path) + len(file.text) for file in payload.context)
+    _size(sum(map(len, around)) + files, limits, "prefix")
     _sampling(payload.sampling)
 
 
@@ -108,4 +111,4 @@ def _sampling(sampling: Sampling) -> None:
 def _between(name: str, value: float, low: float, high: float) -> None:
     # Written so that NaN, which compares false with everything, is refused as well.
     if not low <= value <= high:
-        raise invalid(f"{name} must be between {low:g} and {high:g}", name)
+        raise invalid(f"{name} must be between {low} and {high}", name)

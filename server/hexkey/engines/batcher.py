@@ -62,7 +62,7 @@ class Batcher(Generic[R]):
         batch, width = [first], first.length
         for row in near:
             wider = max(width, row.length)
-            if len(batch) == self._max_rows:
+            if len(batch) >= self._max_rows:
                 break
             if wider * (len(batch) + 1) <= self._max_padded_tokens:
                 batch.append(row)

@@ -1,8 +1,7 @@
 """The fake engine: chosen timing, chosen faults, any volume, no model.
 
 It answers text tasks with ``w0 w1 w2 …`` and translations with the text in capitals, one sequence
-of ``max_tokens`` tokens per output. Options: ``step_ms`` (time of one step), ``add_ms``,
-``load_ms``, ``load_error``, ``tokens_per_step``. A request whose text holds one of the words below
+of ``max_tokens`` tokens per output. A request whose text holds one of the words below
 meets that fate at its third step (``FATE_STEP``), its batch-mates with it where it takes the host
 down:
 
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hexkey.engines.base import StepReport
+from hexkey.engines.options import read_options
 from hexkey.errors import invalid
 from hexkey.models.errors import ModelError
 from hexkey.types import (
@@ -42,6 +42,17 @@ CONTEXT_TOKENS = 8192
 _FATE = re.compile(r"\[\[(refuse|bug|raise|exit|hang|oom)]]")
 
 
+@dataclass(frozen=True, slots=True)
+class FakeOptions:
+    """How long a step, an ``add`` and the load take; ``load_error`` is what the load fails with."""
+
+    step_ms: float = 0.0
+    add_ms: float = 0.0
+    load_ms: float = 0.0
+    tokens_per_step: int = 1
+    load_error: str = ""
+
+
 @dataclass(slots=True)
 class _Work:
     outputs: list[list[str]]
@@ -56,28 +67,21 @@ class _Work:
 
 def load(context: LoadContext) -> FakeEngine:
     """Start a fake model; see the module's text for its options."""
-    options = {key: value for key, value in context.options.items() if key != "load_error"}
-    error = context.options.get("load_error")
-    if error:
-        raise ModelError(str(error))
-    return FakeEngine(**{key: float(str(value)) for key, value in options.items()})
+    options = read_options(FakeOptions, context.options, context.model)
+    if options.load_error:
+        raise ModelError(options.load_error)
+    time.sleep(options.load_ms / 1000)
+    return FakeEngine(options)
 
 
 class FakeEngine:
     """Deterministic work on a chosen clock."""
 
-    def __init__(
-        self,
-        step_ms: float = 0.0,
-        add_ms: float = 0.0,
-        load_ms: float = 0.0,
-        tokens_per_step: float = 1.0,
-    ) -> None:
-        time.sleep(load_ms / 1000)
+    def __init__(self, options: FakeOptions) -> None:
         self.info = ModelInfo(context_tokens=CONTEXT_TOKENS, fim=True, chat=True)
-        self._step_s = step_ms / 1000
-        self._add_s = add_ms / 1000
-        self._stride = int(tokens_per_step)
+        self._step_s = options.step_ms / 1000
+        self._add_s = options.add_ms / 1000
+        self._stride = options.tokens_per_step
         self._works: dict[int, _Work] = {}
 
     @property

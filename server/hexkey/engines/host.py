@@ -94,7 +94,8 @@ class Host:
                     raise
                 self._send(report)
                 sent = time.monotonic()
-            elif time.monotonic() - sent >= PULSE_S:
+            elif busy or time.monotonic() - sent >= PULSE_S:
+                # Due, or a cancel took the last request out, which is to be known at once.
                 now = time.monotonic_ns()
                 self._channel.send(Step(self._incarnation, now, now, 0))
                 sent = time.monotonic()
@@ -122,7 +123,7 @@ class Host:
     def _send(self, report: StepReport) -> None:
         events: list[tuple[int, list[HostEvent]]] = []
         for request_id, batch in report.events:
-            if request_id not in self._live:
+            if request_id not in self._live or not batch:
                 continue
             if isinstance(batch[-1], Usage | Failure):
                 self._live.discard(request_id)
@@ -162,7 +163,11 @@ def _end_with_parent() -> None:
 
 def _await_launch(channel: Channel) -> Launch:
     while True:
-        for message in channel.receive(PULSE_S):
+        messages = channel.receive(PULSE_S)
+        if any(isinstance(message, Shutdown) for message in messages):
+            # It may come together with the launch, from a parent that stops while we start.
+            raise EOFError
+        for message in messages:
             if isinstance(message, Launch):
                 return message
 

@@ -33,12 +33,11 @@ class Mailbox:
     by the length of the answer, never by the number of steps.
     """
 
-    __slots__ = ("_events", "_waiter", "begun", "settled")
+    __slots__ = ("_events", "_waiter", "settled")
 
     def __init__(self) -> None:
         self._events: deque[HostEvent] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self.begun = False
         self.settled = False
 
     def put(self, events: list[HostEvent]) -> None:
@@ -46,7 +45,6 @@ class Mailbox:
         for event in events:
             if self.settled:
                 return
-            self.begun = True
             kind = type(event)
             if kind is Usage or kind is Failure:
                 self.settled = True
@@ -63,7 +61,7 @@ class Mailbox:
 
     async def get(self) -> Event:
         """Return the next event; raises ``ServeError`` where the request failed."""
-        if not self._events:
+        while not self._events:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         event = self._events.popleft()
@@ -121,8 +119,12 @@ class Link(asyncio.Protocol):
     def submit(self, payload: Payload) -> tuple[int, Mailbox]:
         """Send a request to the host; its events arrive in the mailbox."""
         self._next_id += 1
-        mailbox = self._mailboxes[self._next_id] = Mailbox()
+        mailbox = Mailbox()
+        if self.closed:
+            mailbox.fail(Failure(Code.UNAVAILABLE, "the engine's process has ended"))
+            return self._next_id, mailbox
         self.send(Submit(self._next_id, payload))
+        self._mailboxes[self._next_id] = mailbox
         return self._next_id, mailbox
 
     def forget(self, request_id: int) -> None:

@@ -219,10 +219,9 @@ class Supervisor:
                 try:
                     await self._launch()
                     break
-                except ServeError as error:
-                    log.error(
-                        "engine failed to start", model=self.settings.model, why=error.message
-                    )
+                except (ServeError, OSError) as error:
+                    # OSError: no process could be made just now; memory may come back.
+                    log.error("engine failed to start", model=self.settings.model, why=str(error))
                     reason = "load"
                     await self._end_host()
 

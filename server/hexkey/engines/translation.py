@@ -120,7 +120,11 @@ class TranslationEngine(Generic[Token]):
         work = _Work(payload, documents)
         work.usage.input_characters = sum(map(len, payload.texts))
         self._works[request_id] = work
-        self._queue_more(request_id, work)
+        try:
+            self._queue_more(request_id, work)
+        except BaseException:
+            self.cancel(request_id)
+            raise
         if not work.queued:
             # Nothing in it is to be translated; its answer is its text, at the next step.
             self._fresh.append(request_id)
@@ -142,12 +146,11 @@ class TranslationEngine(Generic[Token]):
             work = self._works.get(sentence.request_id)
             if work is None:
                 continue
-            if outcome is None:
+            if outcome is None or not self._take_in(work, sentence, outcome):
                 self.cancel(sentence.request_id)
                 events.append(Failure(Code.INTERNAL, "the model failed on a sentence of this text"))
                 continue
             computed[sentence.request_id] += sentence.length + outcome.tokens
-            self._take_in(work, sentence, outcome)
         report.done_ns = time.monotonic_ns()
         report.computed = [(request_id, tokens, 0) for request_id, tokens in computed.items()]
         for request_id, events in touched.items():
@@ -173,17 +176,22 @@ class TranslationEngine(Generic[Token]):
                 return [None]
             return [self._translate([sentence])[0] for sentence in batch]
 
-    def _take_in(self, work: _Work, sentence: _Sentence[Token], outcome: Outcome) -> None:
+    def _take_in(self, work: _Work, sentence: _Sentence[Token], outcome: Outcome) -> bool:
+        """Put a translation in its place and queue what follows; False where that fails."""
         work.queued -= 1
         work.usage.input_tokens += sentence.length
         work.usage.output_tokens += outcome.tokens
         document = work.documents[sentence.index]
         document.tokens += outcome.tokens
-        document.plan.feed(sentence.sentence_id, outcome.text)
-        if sentence.index < work.cut:
-            # All that this text can still have is second tries, and nobody else asks for them.
-            self._queue(sentence.request_id, work, sentence.index, None)
-        self._queue_more(sentence.request_id, work)
+        try:
+            document.plan.feed(sentence.sentence_id, outcome.text)
+            if sentence.index < work.cut:
+                # All that this text can still have is second tries; nobody else asks for them.
+                self._queue(sentence.request_id, work, sentence.index, None)
+            self._queue_more(sentence.request_id, work)
+        except Exception:  # noqa: BLE001 - as in _translate, it is this request's failure alone
+            return False
+        return True
 
     def _queue_more(self, request_id: int, work: _Work) -> None:
         while (room := AHEAD - work.queued) > 0 and work.cut < len(work.documents):

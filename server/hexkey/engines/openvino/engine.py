@@ -1,0 +1,232 @@
+"""The ``openvino`` engine: language models on the CPU, batched at every token.
+
+The library's pipeline schedules: a step generates one token of every running sequence and fills the
+rest of ``MAX_BATCHED_TOKENS`` with prompts, oldest first. This engine turns requests into
+sequences, tokens into text, and says what each step computed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+from openvino import Tensor
+from openvino_genai import GenerationConfig, GenerationFinishReason, GenerationStatus
+
+from hexkey.engines.base import StepReport
+from hexkey.engines.openvino.sequence import Sequence, Work
+from hexkey.engines.textstream import TextStream
+from hexkey.errors import Code, invalid
+from hexkey.types import Autocomplete, Chat, Failure, FinishReason
+
+if TYPE_CHECKING:
+    from openvino_genai import ContinuousBatchingPipeline, GenerationHandle, GenerationOutput
+
+    from hexkey.engines.openvino.prefixes import PrefixMirror
+    from hexkey.engines.openvino.prompts import PromptMaker
+    from hexkey.engines.openvino.vocabulary import Vocabulary
+    from hexkey.types import HostEvent, ModelInfo, Payload, Sampling
+
+MAX_BATCHED_TOKENS = 256
+_SEEDS = 1 << 63
+
+
+class OpenvinoEngine:
+    """One pipeline and the requests in it; see ``hexkey.engines.base.Engine``.
+
+    Outputs beyond the first start once the first has its prompt in the cache; greedy ones would all
+    be equal, so they are generated once. What a step computed is worked out by the pipeline's own
+    rules, since it does not tell; over a sequence it adds up to ``prompt - cached + generated -
+    1`` tokens exactly (the last token is never computed on). Work that the pipeline does again
+    because its cache ran full is not counted.
+    """
+
+    def __init__(
+        self,
+        pipeline: ContinuousBatchingPipeline,
+        *,
+        info: ModelInfo,
+        vocabulary: Vocabulary,
+        prompts: PromptMaker,
+        cache: PrefixMirror,
+        max_sequences: int,
+    ) -> None:
+        self.info = info
+        self._pipeline = pipeline
+        self._pieces = vocabulary.pieces
+        self._control = set(vocabulary.control)
+        self._prompts = prompts
+        self._cache = cache
+        self._max_sequences = max_sequences
+        self._works: dict[int, Work] = {}
+        self._waiting: deque[Sequence] = deque()
+        self._active: list[Sequence] = []
+        self._started = 0
+
+    @property
+    def running(self) -> int:
+        """Requests in work."""
+        return len(self._works)
+
+    def add(self, request_id: int, payload: Payload) -> None:
+        """Take an autocompletion or a chat."""
+        if not isinstance(payload, Autocomplete | Chat):
+            raise invalid("this model completes text and chats; it does not translate", "model")
+        if isinstance(payload, Chat) and not self.info.chat:
+            raise invalid("this model has no chat template; it completes text only", "model")
+        prompt = self._prompts.make(payload)
+        sampling = payload.sampling
+        room = self.info.context_tokens - len(prompt)
+        work = Work(
+            request_id,
+            prompt,
+            Tensor(np.array([prompt], dtype=np.int64)),
+            _characters(payload),
+            sampling.n,
+        )
+        groups = (
+            [range(sampling.n)]
+            if _greedy(sampling)
+            else [range(index, index + 1) for index in range(sampling.n)]
+        )
+        seed = secrets.randbelow(_SEEDS) if sampling.seed is None else sampling.seed
+        first, *work.followers = [
+            Sequence(work, group, self._config(sampling, room, seed + group[0]), _stream(payload))
+            for group in groups
+        ]
+        self._works[request_id] = work
+        self._waiting.append(first)
+
+    def cancel(self, request_id: int) -> None:
+        """Take a request out of the batch before the next step."""
+        work = self._works.pop(request_id, None)
+        if work is None:
+            return
+        self._waiting = deque(one for one in self._waiting if one.work is not work)
+        for sequence in [one for one in self._active if one.work is work]:
+            self._drop(sequence)
+
+    def step(self) -> StepReport:
+        """One token of every running sequence, and a part of the prompts that wait."""
+        self._start()
+        report = StepReport(time.monotonic_ns(), 0)
+        self._pipeline.step()
+        report.done_ns = time.monotonic_ns()
+        events: dict[int, list[HostEvent]] = {}
+        room = MAX_BATCHED_TOKENS - sum(1 for one in self._active if one.generated)
+        for sequence in self._active.copy():
+            work = sequence.work
+            if work.id not in self._works:  # an equal of it ran out of memory just now
+                continue
+            decoding = bool(sequence.generated)
+            output = _read(sequence.handle)
+            computed = sequence.compute(len(output.generated_ids) if output else 0, room)
+            room -= 0 if decoding else computed
+            if computed:
+                report.computed.append((work.id, computed, sequence.processed))
+            if output is not None:
+                news = self._advance(sequence, output)
+            elif sequence.handle.get_status() != GenerationStatus.RUNNING:
+                self.cancel(work.id)
+                news = [Failure(Code.RESOURCE_EXHAUSTED, "the KV cache is full; try again later")]
+            else:
+                continue
+            if news:
+                events.setdefault(work.id, []).extend(news)
+        report.events = list(events.items())
+        return report
+
+    def close(self) -> None:
+        """Drop every request; the pipeline goes with the process."""
+        for request_id in list(self._works):
+            self.cancel(request_id)
+
+    def _start(self) -> None:
+        """Hand sequences to the pipeline as far as it may take more."""
+        while self._waiting and len(self._active) < self._max_sequences:
+            sequence = self._waiting.popleft()
+            work = sequence.work
+            sequence.processed = self._cache.restore(work.prompt)
+            if sequence.indexes[0] == 0:
+                work.cached_tokens = sequence.processed
+            self._started += 1
+            sequence.handle = self._pipeline.add_request(
+                self._started, work.tensor, sequence.config
+            )
+            self._active.append(sequence)
+
+    def _advance(self, sequence: Sequence, output: GenerationOutput) -> list[HostEvent]:
+        """Turn what the pipeline gave one sequence into events."""
+        work = sequence.work
+        first = not sequence.generated
+        news = sequence.take(output.generated_ids, output.generated_log_probs, self._pieces)
+        if first:
+            sequence.tail = self._cache.learn(work.prompt)
+            # Next in line, before the prompt can leave the cache.
+            self._waiting.extendleft(reversed(work.followers))
+            work.followers = []
+        else:
+            self._cache.forget(sequence.tail)
+        ended = output.finish_reason
+        if ended != GenerationFinishReason.NONE or sequence.stream.finished:
+            self._drop(sequence)
+            full = ended == GenerationFinishReason.LENGTH and not sequence.stream.finished
+            news += sequence.finish(FinishReason.LENGTH if full else FinishReason.STOP)
+        if not work.open:
+            del self._works[work.id]
+            news.append(work.usage())
+        return news
+
+    def _drop(self, sequence: Sequence) -> None:
+        """Free what a sequence holds; the pipeline does so at the end of its next step."""
+        sequence.handle.cancel()
+        self._active.remove(sequence)
+        self._cache.learn(sequence.content)
+
+    def _config(self, sampling: Sampling, room: int, seed: int) -> GenerationConfig:
+        config = GenerationConfig()
+        config.apply_chat_template = False
+        config.max_new_tokens = min(sampling.max_tokens, room)
+        config.stop_token_ids = self._control
+        config.presence_penalty = sampling.presence_penalty
+        config.frequency_penalty = sampling.frequency_penalty
+        config.logprobs = int(sampling.logprobs)
+        if not _greedy(sampling):
+            config.do_sample = True
+            config.temperature = sampling.temperature
+            config.top_p = sampling.top_p
+            config.rng_seed = seed % _SEEDS
+            if sampling.top_k:
+                config.top_k = sampling.top_k
+        return config
+
+
+def _read(handle: GenerationHandle) -> GenerationOutput | None:
+    """Return what a step gave a sequence, None while its prompt is not through."""
+    return next(iter(handle.read().values()), None) if handle.can_read() else None
+
+
+def _greedy(sampling: Sampling) -> bool:
+    return sampling.temperature == 0 or sampling.top_p == 0
+
+
+def _stream(payload: Autocomplete | Chat) -> TextStream:
+    stop = payload.sampling.stop
+    if isinstance(payload, Chat):
+        return TextStream(stop=stop)
+    return TextStream(
+        stop=stop,
+        rule=payload.stop_rule,
+        prefix=payload.prefix,
+        suffix=payload.suffix,
+        language=payload.language,
+    )
+
+
+def _characters(payload: Autocomplete | Chat) -> int:
+    if isinstance(payload, Chat):
+        return sum(len(message.content) for message in payload.messages)
+    return len(payload.prefix) + len(payload.suffix)

@@ -1,0 +1,60 @@
+"""Finds a model's files, and what they say about it that the pipeline does not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hexkey.engines.openvino import gguf
+from hexkey.models.errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """``path`` is what the pipeline loads; ``control`` is None where no file tells the ids."""
+
+    path: Path
+    context_tokens: int
+    control: frozenset[int] | None
+
+
+def inspect_files(folder: Path) -> Files:
+    """Find the model in a folder; raises ``ModelError`` if there is none, or a damaged one."""
+    found = [folder] if folder.is_file() else sorted(folder.glob("*.gguf"))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ModelError(f"{folder} holds several GGUF files ({names}); leave one")
+    if found:
+        return _gguf_files(found[0])
+    if (folder / "openvino_model.xml").is_file():
+        return _ir_files(folder)
+    raise ModelError(f"{folder} holds neither a *.gguf file nor an openvino_model.xml")
+
+
+def _gguf_files(path: Path) -> Files:
+    metadata = gguf.read_metadata(path)
+    architecture = metadata.get("general.architecture", b"")
+    name = architecture.decode(errors="replace") if isinstance(architecture, bytes) else ""
+    window = metadata.get(f"{name}.context_length")
+    if not isinstance(window, int):
+        raise ModelError(f"{path} does not say its context length ({name}.context_length)")
+    kinds = metadata.get("tokenizer.ggml.token_type")
+    control = None
+    if isinstance(kinds, tuple):
+        control = frozenset(token for token, kind in enumerate(kinds) if kind == gguf.CONTROL)
+    return Files(path, window, control)
+
+
+def _ir_files(folder: Path) -> Files:
+    try:
+        window = json.loads((folder / "config.json").read_bytes())["max_position_embeddings"]
+        return Files(folder, int(window), None)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{folder / 'config.json'} does not say max_position_embeddings; set the option "
+            "context_tokens"
+        ) from error

@@ -1,0 +1,71 @@
+"""Where a wire listens, and the error that tells that it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+
+from hexkey.config import split_address
+
+UNIX = "unix:"
+
+
+class AddressInUse(OSError):  # noqa: N818 - named for what is the case
+    """Another process, or another server in this one, listens at the address."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            errno.EADDRINUSE,
+            f"the address is in use by another process; stop it or choose another: {address}",
+        )
+
+
+async def ensure_free(address: str) -> None:
+    """Return if ``address`` (``host:port`` or ``unix:PATH``) can be listened at.
+
+    Raises ``AddressInUse``, ``ValueError`` for what is no address, or the ``OSError`` of a host
+    that is not ours. A name is tried with every address it stands for, since a server that
+    listens at only some of them would look started and be unreachable for half of its callers.
+    """
+    try:
+        if address.startswith(UNIX):
+            _try_path(address.removeprefix(UNIX))
+        else:
+            await _try_port(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(address) from None
+        raise
+
+
+async def _try_port(address: str) -> None:
+    split = split_address(address)
+    if split is None:
+        raise ValueError(f"{address!r} is neither host:port nor unix:PATH")
+    host, port = split
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for family, kind, protocol, _, where in found:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(where)
+            probe.listen()
+
+
+def _try_path(path: str) -> None:
+    # gRPC unlinks a socket that it finds, whether or not somebody listens at it.
+    if not path or not Path(path).parent.is_dir():
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    if not Path(path).exists():
+        return
+    if not stat.S_ISSOCK(Path(path).stat().st_mode):
+        raise OSError(errno.EEXIST, "it exists and is not a socket", path)
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(path) == 0:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)

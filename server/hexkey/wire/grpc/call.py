@@ -1,0 +1,131 @@
+"""One RPC under way, and the handlers that turn bytes into one and errors into a status."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from operator import methodcaller
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+from uuid import uuid4
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from hexkey.errors import invalid
+from hexkey.types import Request
+from hexkey.wire.grpc.errors import foreseen, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from google.protobuf.message import Message
+
+    from hexkey.errors import ServeError
+    from hexkey.types import Payload
+
+    Context = grpc.aio.ServicerContext[bytes, Message]
+    Method = grpc.RpcMethodHandler[bytes, Message]
+    Methods = grpc.GenericRpcHandler[bytes, Message]
+
+PROTOCOL = "grpc"
+REQUEST_ID = "x-request-id"
+MODEL = "x-hexkey-model"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+M = TypeVar("M")
+R = TypeVar("R", bound="Message")
+
+
+class Call:
+    """One RPC. ``id`` is the caller's request id where it sent a valid one, else a new one."""
+
+    __slots__ = ("_context", "id")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.id = _request_id(context)
+
+    def request(self, payload: Payload, model: str) -> Request:
+        """Return what is asked, with the RPC's deadline."""
+        remaining_s = self._context.time_remaining()
+        return Request(
+            id=self.id,
+            payload=payload,
+            protocol=PROTOCOL,
+            model=model,
+            deadline=None if remaining_s is None else time.monotonic() + remaining_s,
+        )
+
+    async def begin(self, model: str) -> None:
+        """Send the initial metadata. Call it once success is sure or output is at hand.
+
+        What fails before has trailers only, which is what lets a client's retry policy act.
+        """
+        try:
+            await self._context.send_initial_metadata(((REQUEST_ID, self.id), (MODEL, model)))
+        except grpc.aio.InternalError:
+            raise asyncio.CancelledError from None
+
+    async def write(self, message: Message) -> None:
+        """Send one message of a stream; returns once the client has room for more."""
+        try:
+            await self._context.write(message)
+        except grpc.aio.InternalError:
+            # The client is gone, and this is heard before the cancellation that it causes.
+            raise asyncio.CancelledError from None
+
+    async def refuse(self, error: ServeError) -> NoReturn:
+        """End the RPC with an error."""
+        status = status_of(error)
+        trailers = (*status.trailing_metadata, (REQUEST_ID, self.id))
+        await self._context.abort(status.code, status.details, trailers)
+
+
+def unary(parse: Callable[[bytes], M], behave: Callable[[M, Call], Awaitable[R]]) -> Method:
+    """Return the handler of a method that answers with one message."""
+
+    async def handle(data: bytes, context: Context) -> R:
+        call = Call(context)
+        try:
+            return await behave(parsed(parse, data), call)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
+            refused = foreseen(error, call.id)
+        return await call.refuse(refused)
+
+    return grpc.unary_unary_rpc_method_handler(handle, None, methodcaller("SerializeToString"))
+
+
+def stream(parse: Callable[[bytes], M], behave: Callable[[M, Call], Awaitable[None]]) -> Method:
+    """Return the handler of a method that answers with messages; ``behave`` writes them."""
+
+    async def handle(data: bytes, context: Context) -> None:
+        call = Call(context)
+        try:
+            await behave(parsed(parse, data), call)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
+            refused = foreseen(error, call.id)
+        else:
+            return
+        await call.refuse(refused)
+
+    return grpc.unary_stream_rpc_method_handler(handle, None, methodcaller("SerializeToString"))
+
+
+def parsed(parse: Callable[[bytes], M], data: bytes) -> M:
+    """Return the message in ``data``; ``ServeError`` INVALID_ARGUMENT where there is none.
+
+    Handlers take bytes and parse here because grpc answers what its own deserialiser raises with
+    UNKNOWN and the name of the class.
+    """
+    try:
+        return parse(data)
+    except DecodeError:
+        raise invalid("the request is not a protobuf message of the method's type") from None
+
+
+def _request_id(context: Context) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return value
+    return uuid4().hex

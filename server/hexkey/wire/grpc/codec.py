@@ -1,0 +1,225 @@
+"""Between the messages of ``hexkey.v1`` and the types of the house; pure, both ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hexkey.engines.supervisor import State
+from hexkey.errors import invalid
+from hexkey.types import (
+    Autocomplete,
+    Chat,
+    ContextFile,
+    Delta,
+    Finish,
+    FinishReason,
+    Message,
+    Sampling,
+    StopRule,
+    Task,
+    Translate,
+)
+from hexkey.v1 import inference_pb2 as pb
+
+if TYPE_CHECKING:
+    from hexkey.routing import Candidate, Pair, Plan
+    from hexkey.types import Event, ModelInfo, Payload, Usage
+    from hexkey.wire.grpc.answer import Answer
+
+STOP_RULE = {
+    pb.STOP_RULE_UNSPECIFIED: StopRule.NONE,
+    pb.STOP_RULE_NONE: StopRule.NONE,
+    pb.STOP_RULE_LINE: StopRule.LINE,
+    pb.STOP_RULE_SENTENCE: StopRule.SENTENCE,
+    pb.STOP_RULE_BLOCK: StopRule.BLOCK,
+}
+FINISH_REASON = {
+    FinishReason.STOP: pb.FINISH_REASON_STOP,
+    FinishReason.LENGTH: pb.FINISH_REASON_LENGTH,
+}
+TASK = {
+    Task.AUTOCOMPLETE: pb.TASK_AUTOCOMPLETE,
+    Task.CHAT: pb.TASK_CHAT,
+    Task.TRANSLATE: pb.TASK_TRANSLATE,
+}
+MODEL_STATE = {
+    State.STOPPED: pb.MODEL_STATE_STOPPED,
+    State.LOADING: pb.MODEL_STATE_LOADING,
+    State.READY: pb.MODEL_STATE_READY,
+    State.BACKOFF: pb.MODEL_STATE_BACKOFF,
+    State.FAILED: pb.MODEL_STATE_FAILED,
+}
+
+# Set or not is told apart, since 0 is a value (or an error) and not the default.
+_OPTIONAL = ("max_tokens", "temperature", "top_p", "seed", "n")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Who serves a request and how; ``pair`` where it translates."""
+
+    id: str
+    model: str
+    notes: tuple[str, ...]
+    pair: Pair | None
+
+
+def autocomplete(message: pb.AutocompleteRequest) -> Autocomplete:
+    """Decode; ``ServeError`` for a stop rule that this server does not know."""
+    rule = STOP_RULE.get(message.stop_rule)
+    if rule is None:
+        raise invalid(f"{message.stop_rule} is not a stop rule known here", "stop_rule")
+    return Autocomplete(
+        prefix=message.prefix,
+        suffix=message.suffix,
+        language=message.language,
+        context=tuple(ContextFile(file.path, file.text) for file in message.context),
+        stop_rule=rule,
+        session=message.session,
+        sampling=_sampling(message),
+    )
+
+
+def chat(message: pb.ChatRequest) -> Chat:
+    """Decode."""
+    return Chat(
+        messages=tuple(Message(one.role, one.content) for one in message.messages),
+        sampling=_sampling(message),
+    )
+
+
+def translate(message: pb.TranslateRequest) -> Translate:
+    """Decode."""
+    return Translate(texts=tuple(message.text), source=message.source, target=message.target)
+
+
+def explain(message: pb.ExplainRouteRequest) -> tuple[Payload, str]:
+    """Decode to a payload and the model's name; ``ServeError`` where no request is inside."""
+    which = message.WhichOneof("request")
+    if which == "autocomplete":
+        return autocomplete(message.autocomplete), message.autocomplete.model
+    if which == "translate":
+        return translate(message.translate), message.translate.model
+    if which == "chat":
+        return chat(message.chat), message.chat.model
+    raise invalid("there is no request; set autocomplete, translate or chat", "request")
+
+
+def _sampling(message: pb.AutocompleteRequest | pb.ChatRequest) -> Sampling:
+    return Sampling(
+        top_k=message.top_k,
+        stop=tuple(message.stop),
+        presence_penalty=message.presence_penalty,
+        frequency_penalty=message.frequency_penalty,
+        **{name: getattr(message, name) for name in _OPTIONAL if message.HasField(name)},
+    )
+
+
+def autocomplete_response(served: Served, answer: Answer) -> pb.AutocompleteResponse:
+    """Encode a whole answer."""
+    choices = (
+        pb.AutocompleteChoice(
+            index=index, text=output.text, finish_reason=FINISH_REASON[output.reason]
+        )
+        for index, output in enumerate(answer.outputs)
+    )
+    return pb.AutocompleteResponse(
+        id=served.id,
+        model=served.model,
+        choices=choices,
+        usage=_usage(answer.usage),
+        notes=served.notes,
+    )
+
+
+def chat_response(served: Served, answer: Answer) -> pb.ChatResponse:
+    """Encode a whole answer."""
+    choices = (
+        pb.ChatChoice(
+            index=index,
+            message=pb.ChatMessage(role="assistant", content=output.text),
+            finish_reason=FINISH_REASON[output.reason],
+        )
+        for index, output in enumerate(answer.outputs)
+    )
+    return pb.ChatResponse(
+        id=served.id,
+        model=served.model,
+        choices=choices,
+        usage=_usage(answer.usage),
+        notes=served.notes,
+    )
+
+
+def translate_response(served: Served, answer: Answer) -> pb.TranslateResponse:
+    """Encode a whole answer."""
+    source, target = (served.pair.source, served.pair.target) if served.pair else ("", "")
+    return pb.TranslateResponse(
+        id=served.id,
+        model=served.model,
+        translations=(
+            pb.Translation(text=output.text, source=source, target=target)
+            for output in answer.outputs
+        ),
+        usage=_usage(answer.usage),
+        notes=served.notes,
+    )
+
+
+def start(served: Served) -> pb.StreamEvent:
+    """Encode the first message of a stream."""
+    return pb.StreamEvent(
+        start=pb.Start(
+            id=served.id,
+            model=served.model,
+            notes=served.notes,
+            pair=_pair(served.pair) if served.pair else None,
+        )
+    )
+
+
+def event(of: Event) -> pb.StreamEvent:
+    """Encode one event; runs once per token."""
+    if type(of) is Delta:
+        return pb.StreamEvent(delta=pb.Delta(index=of.index, text=of.text, token_count=of.tokens))
+    if type(of) is Finish:
+        return pb.StreamEvent(finish=pb.Finish(index=of.index, reason=FINISH_REASON[of.reason]))
+    return pb.StreamEvent(usage=_usage(of))  # type: ignore[arg-type]  # the one kind left
+
+
+def model(candidate: Candidate, state: State, info: ModelInfo | None) -> pb.Model:
+    """Encode a configured model; ``info`` is None until it was loaded once."""
+    return pb.Model(
+        name=candidate.name,
+        tasks=sorted(TASK[task] for task in candidate.tasks),
+        pairs=map(_pair, candidate.pairs),
+        state=MODEL_STATE[state],
+        context_tokens=info.context_tokens if info else 0,
+        fim=info.fim if info else False,
+        notes=info.notes if info else (),
+    )
+
+
+def explanation(plan: Plan) -> pb.ExplainRouteResponse:
+    """Encode a plan."""
+    return pb.ExplainRouteResponse(
+        model=plan.model,
+        pair=_pair(plan.pair) if plan.pair else None,
+        verdicts=(
+            pb.Verdict(model=one.model, kept=one.kept, reason=one.reason) for one in plan.verdicts
+        ),
+    )
+
+
+def _pair(pair: Pair) -> pb.LanguagePair:
+    return pb.LanguagePair(source=pair.source, target=pair.target)
+
+
+def _usage(usage: Usage) -> pb.Usage:
+    return pb.Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        input_characters=usage.input_characters,
+    )

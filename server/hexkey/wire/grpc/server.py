@@ -1,0 +1,73 @@
+"""The gRPC server: its socket, its services, its life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from hexkey.v1 import inference_pb2
+from hexkey.wire.address import ensure_free
+from hexkey.wire.grpc import reflection, servicer
+from hexkey.wire.grpc.health import Health
+
+if TYPE_CHECKING:
+    from hexkey.service import Service
+
+MAX_MESSAGE_BYTES = 16 << 20
+
+_OPTIONS = (
+    # By default grpc shares a port that is in use, and the kernel then splits the traffic.
+    ("grpc.so_reuseport", 0),
+    # Clients behind a balancer ping to keep idle connections open; that is no offence.
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+class GrpcServer:
+    """Serves a ``Service`` over gRPC, with health and reflection beside it.
+
+    A request larger than ``max_message_bytes`` is refused by grpc itself, RESOURCE_EXHAUSTED.
+    """
+
+    def __init__(self, service: Service, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self._servicer = servicer.InferenceServicer(service)
+        self._health = Health([servicer.NAME], lambda: service.pool.ready)
+        self._options = (*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes))
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self, address: str) -> int:
+        """Listen at ``host:port`` (port 0 takes a free one) or ``unix:PATH``; return the port.
+
+        Raises ``AddressInUse`` or another ``OSError`` where that cannot be. The port of a path
+        is 1. Health says NOT_SERVING until ``set_ready``.
+        """
+        await ensure_free(address)
+        server = grpc.aio.server(
+            handlers=[
+                self._servicer.handler(),
+                self._health.handler(),
+                *reflection.handlers([inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR]),
+            ],
+            options=self._options,
+        )
+        try:
+            port = server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen at {address}: {error}") from None
+        await server.start()
+        self._server = server
+        return port
+
+    def set_ready(self, ready: bool) -> None:  # noqa: FBT001 - the one thing it says
+        """Say whether the server takes work; health reports it while the models agree."""
+        self._health.set_ready(ready)
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse new calls, let those under way finish for ``grace_s`` seconds, cut the rest."""
+        self._health.stop()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop(grace_s)

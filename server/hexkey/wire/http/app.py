@@ -1,0 +1,127 @@
+"""The ASGI application: errors around guard around routes around handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import traceback
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.routing import Route, Router
+
+from hexkey.errors import Code, ServeError
+from hexkey.routing import shorten
+from hexkey.wire.http import openapi
+from hexkey.wire.http.errors import ClientGone, HttpError
+from hexkey.wire.http.exchange import KEY, Exchange
+from hexkey.wire.http.guard import Guard
+from hexkey.wire.http.limits import HttpLimits
+from hexkey.wire.http.operation import OPERATIONS
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from hexkey.service import Service
+    from hexkey.wire.http.operation import Handler
+
+log = structlog.get_logger("hexkey.http")
+
+
+def build_app(service: Service, limits: HttpLimits | None = None) -> ASGIApp:
+    """Return the application that serves ``service`` over HTTP."""
+    limits = limits or HttpLimits()
+    routes = [
+        _route(operation.method, operation.path, operation.handler, service)
+        for operation in OPERATIONS
+    ]
+    routes.append(_route("GET", openapi.PATH, openapi.openapi, service))
+    router = Router(routes, redirect_slashes=False, default=_not_found)
+    return Application(Guard(router, limits), limits)
+
+
+class Application:
+    """Outermost: makes the exchange, and turns whatever is raised into an answer.
+
+    Nothing of an unforeseen exception reaches the client but an id, which the log has too.
+    """
+
+    def __init__(self, app: ASGIApp, limits: HttpLimits) -> None:
+        self._app = app
+        self._quiet_s = limits.quiet_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        now = asyncio.get_running_loop().time()
+        exchange = Exchange(scope, receive, send, now=now, quiet_s=self._quiet_s)
+        scope[KEY] = exchange
+        # Starlette's routes raise, instead of answering in plain text, where there is an app.
+        scope["app"] = self
+        try:
+            await self._app(scope, receive, send)
+        except ClientGone:
+            return
+        except ServeError as error:
+            await exchange.refuse(error)
+        except HTTPException as error:
+            await exchange.refuse(_of_starlette(error, scope))
+        except asyncio.CancelledError:
+            # Only a stop whose grace is over cancels a request from outside, and this is the
+            # outermost frame of its task: telling the client is all that is left to do.
+            await exchange.refuse(
+                ServeError(Code.UNAVAILABLE, "the server is stopping", reason="STOPPING")
+            )
+        except Exception as error:  # noqa: BLE001 - the last line of defence
+            await exchange.refuse(_unforeseen(error, exchange))
+
+
+class _Endpoint:
+    """A handler as ASGI; a class, since Starlette wraps plain functions in a Request."""
+
+    __slots__ = ("_handler", "_service")
+
+    def __init__(self, handler: Handler, service: Service) -> None:
+        self._handler = handler
+        self._service = service
+
+    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        await self._handler(scope[KEY], self._service)
+
+
+def _route(method: str, path: str, handler: Handler, service: Service) -> Route:
+    # A model's name may hold slashes.
+    path = path.replace("{id}", "{id:path}")
+    return Route(path, _Endpoint(handler, service), methods=[method], name=handler.__name__)
+
+
+async def _not_found(scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise HttpError(
+        404,
+        f"there is nothing at {shorten(scope['path'])!r}; / lists what there is",
+        reason="PATH_NOT_FOUND",
+        code=Code.NOT_FOUND,
+    )
+
+
+def _of_starlette(error: HTTPException, scope: Scope) -> HttpError:
+    headers = tuple(
+        (name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()
+    )
+    allowed = (error.headers or {}).get("Allow", "")
+    message = f"{shorten(scope['method'])} is not allowed here; allowed is: {allowed}"
+    return HttpError(error.status_code, message, reason="METHOD_NOT_ALLOWED", headers=headers)
+
+
+def _unforeseen(error: Exception, exchange: Exchange) -> ServeError:
+    error_id = secrets.token_hex(8)
+    log.error(
+        "unforeseen",
+        error_id=error_id,
+        request_id=exchange.id,
+        path=exchange.scope["path"],
+        # Its text may hold what a caller sent, so only its type and its place are logged.
+        error=type(error).__name__,
+        traceback="".join(traceback.format_tb(error.__traceback__)),
+    )
+    return ServeError(Code.INTERNAL, f"the server failed on this request (error {error_id})")

@@ -1,0 +1,107 @@
+"""Errors as HTTP shows them: one table from codes to statuses, one JSON shape.
+
+::
+
+    ServeError                  what core raises; its status is in TABLE
+    └── HttpError               what only this wire knows: it names its status itself
+    ClientGone                  nobody is there to be answered
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import msgspec
+
+from hexkey.errors import Code, ServeError
+
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How a code is shown. ``retry`` says whether sending the same again may help."""
+
+    status: int
+    type: str
+    retry: bool = False
+
+
+# The types are those of OpenAI's API, whose clients retry 408, 409, 429 and 5xx unless told not to.
+TABLE: dict[Code, Row] = {
+    Code.INVALID_ARGUMENT: Row(400, "invalid_request_error"),
+    Code.UNAUTHENTICATED: Row(401, "authentication_error"),
+    Code.PERMISSION_DENIED: Row(403, "permission_error"),
+    Code.NOT_FOUND: Row(404, "invalid_request_error"),
+    Code.TOO_LARGE: Row(413, "invalid_request_error"),
+    Code.DEADLINE_EXCEEDED: Row(504, "timeout_error"),
+    Code.RESOURCE_EXHAUSTED: Row(429, "rate_limit_error", retry=True),
+    Code.UNAVAILABLE: Row(503, "server_error", retry=True),
+    Code.CANCELLED: Row(499, "cancelled_error"),
+    Code.INTERNAL: Row(500, "server_error"),
+}
+
+DEFAULT_RETRY_S = 1.0
+CLOSE: Header = (b"connection", b"close")
+
+
+class ErrorDetail(msgspec.Struct):
+    """What went wrong; ``param`` is the field at fault, ``code`` a stable word for programs."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorBody(msgspec.Struct):
+    """Body of every answer that is an error."""
+
+    error: ErrorDetail
+
+
+class HttpError(ServeError):
+    """An error that HTTP itself has a status for."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        reason: str,
+        code: Code = Code.INVALID_ARGUMENT,
+        headers: tuple[Header, ...] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(code, message, reason=reason, retry_after_s=retry_after_s)
+        self.status = status
+        self.headers = headers
+
+
+class ClientGone(Exception):  # noqa: N818 - not an error of anyone's
+    """The client left before its answer was complete."""
+
+
+def status_of(error: ServeError) -> int:
+    """Return the status of an error."""
+    return error.status if isinstance(error, HttpError) else TABLE[error.code].status
+
+
+def headers_of(error: ServeError) -> list[Header]:
+    """Return what tells a client whether and when to try again."""
+    row = TABLE[error.code]
+    headers = list(error.headers) if isinstance(error, HttpError) else []
+    if row.retry or error.retry_after_s is not None:
+        wait_s = DEFAULT_RETRY_S if error.retry_after_s is None else error.retry_after_s
+        headers.append((b"retry-after", b"%d" % math.ceil(wait_s)))
+        headers.append((b"retry-after-ms", b"%d" % math.ceil(wait_s * 1000)))
+    elif row.status >= 500:  # noqa: PLR2004 - the class of statuses that clients retry by default
+        headers.append((b"x-should-retry", b"false"))
+    return headers
+
+
+def body_of(error: ServeError) -> bytes:
+    """Return the JSON of an error."""
+    detail = ErrorDetail(error.message, TABLE[error.code].type, error.param, error.reason.lower())
+    return msgspec.json.encode(ErrorBody(detail))

@@ -1,0 +1,129 @@
+"""One HTTP request and its response, as the handlers see them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hexkey.errors import invalid
+from hexkey.types import Payload, Request
+from hexkey.wire.http import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import Receive, Scope, Send
+
+    from hexkey.errors import ServeError
+    from hexkey.wire.http.errors import Header
+
+PROTOCOL = "http"
+KEY = "hexkey.exchange"
+MAX_TIMEOUT_MS = 24 * 3600 * 1000
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"request-timeout-ms")
+_JSON: Header = (b"content-type", b"application/json")
+_NO_SNIFF: Header = (b"x-content-type-options", b"nosniff")
+
+
+class Exchange:
+    """Lives as long as one request.
+
+    ``body`` is whole once the guard let the request pass. ``started`` says that a status was sent,
+    ``events`` that the response is an event stream: from then on an error can only be told as an
+    event. A stream that has nothing to say for ``quiet_s`` seconds sends a comment.
+    """
+
+    __slots__ = (
+        "_began", "_began_loop", "_send", "body", "events", "headers", "id", "quiet_s", "receive",
+        "scope", "started",
+    )  # fmt: skip
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, *, now: float, quiet_s: float
+    ) -> None:
+        self.scope = scope
+        self.quiet_s = quiet_s
+        self.receive = receive
+        self._send = send
+        self._began = perf_counter()
+        self._began_loop = now
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.body = b""
+        self.started = False
+        self.events = False
+        sent = self.headers.get(b"x-request-id", b"")
+        self.id = sent.decode() if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
+
+    def deadline(self) -> float | None:
+        """Return the deadline on the loop's clock; ``ServeError`` for a header that is no time."""
+        for name in _TIMEOUT_HEADERS:
+            value = self.headers.get(name)
+            if value is None:
+                continue
+            if not value.isdigit() or len(value) > len(str(MAX_TIMEOUT_MS)):
+                raise self._bad_timeout(name)
+            timeout_ms = int(value)
+            if not 0 < timeout_ms <= MAX_TIMEOUT_MS:
+                raise self._bad_timeout(name)
+            return self._began_loop + timeout_ms / 1000
+        return None
+
+    def request(self, payload: Payload, model: str | None) -> Request:
+        """Return what core is asked for."""
+        return Request(
+            id=self.id,
+            payload=payload,
+            protocol=PROTOCOL,
+            model=model or "",
+            deadline=self.deadline(),
+        )
+
+    async def json(self, value: object, extra: Sequence[Header] = (), status: int = 200) -> None:
+        """Answer with a JSON value."""
+        await self.answer(status, msgspec.json.encode(value), (_JSON, *extra))
+
+    async def refuse(self, error: ServeError) -> None:
+        """Tell an error: as the answer or, where that has begun, as its last event."""
+        body = errors.body_of(error)
+        if not self.started:
+            headers = (_JSON, *errors.headers_of(error))
+            await self.answer(errors.status_of(error), body, headers)
+        elif self.events:
+            await self.write(b"data: " + body + b"\n\n", more=False)
+
+    async def answer(self, status: int, body: bytes, headers: Sequence[Header]) -> None:
+        """Send a whole response."""
+        await self.start(status, (*headers, (b"content-length", b"%d" % len(body))))
+        await self.write(body, more=False)
+
+    async def start(self, status: int, headers: Sequence[Header]) -> None:
+        """Send status and headers."""
+        self.started = True
+        request_id = (b"x-request-id", self.id.encode())
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [request_id, _NO_SNIFF, *headers],
+            }
+        )
+
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """Send a piece of the body."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    def timing(self, name: bytes) -> bytes:
+        """Return a Server-Timing metric: milliseconds since the request's headers were read."""
+        return b"%b;dur=%.2f" % (name, (perf_counter() - self._began) * 1000)
+
+    @staticmethod
+    def _bad_timeout(name: bytes) -> ServeError:
+        return invalid(
+            f"{name.decode()} must be a whole number of milliseconds from 1 to {MAX_TIMEOUT_MS}",
+            name.decode(),
+        )

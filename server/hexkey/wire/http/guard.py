@@ -1,0 +1,135 @@
+"""Reads bodies and refuses those that are too large, too slow or in a form nobody checks.
+
+Pure ASGI: what passes has its whole body in the exchange, so no handler ever waits for a client's
+bytes and no limit is checked twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from hexkey.errors import Code
+from hexkey.wire.http.errors import CLOSE, ClientGone, HttpError
+from hexkey.wire.http.exchange import KEY, Exchange
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from hexkey.wire.http.limits import HttpLimits
+
+
+class Guard:
+    """Counts what is under way and reads each body within its limits; raises ``HttpError``."""
+
+    def __init__(self, app: ASGIApp, limits: HttpLimits) -> None:
+        self._app = app
+        self._limits = limits
+        self._running = 0
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        exchange: Exchange = scope[KEY]
+        headers = exchange.headers
+        if b"content-length" not in headers and b"transfer-encoding" not in headers:
+            # No body means no work for a model: health and metrics answer also under overload.
+            await self._app(scope, receive, send)
+            return
+        if self._running >= self._limits.max_concurrent:
+            raise _busy(f"{self._limits.max_concurrent} requests are under way")
+        self._running += 1
+        try:
+            exchange.body = await self._read(exchange)
+            await self._app(scope, receive, send)
+        finally:
+            self._running -= 1
+
+    async def _read(self, exchange: Exchange) -> bytes:
+        """Return the whole body."""
+        limits, headers = self._limits, exchange.headers
+        encoding = headers.get(b"content-encoding", b"identity").lower()
+        refusal = None if encoding == b"identity" else _compressed()
+        declared = headers.get(b"content-length", b"0")
+        if refusal is None and int(declared) > limits.max_body_bytes:
+            refusal = self._too_large()
+        if refusal is not None and headers.get(b"expect", b"").lower() == b"100-continue":
+            raise refusal
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        parts: list[bytes] = []
+        size, more = 0, True
+        try:
+            while more:
+                until = limits.body_first_s + size / limits.body_min_rate
+                async with asyncio.timeout_at(began + min(until, limits.body_total_s)):
+                    message = await exchange.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                part, more = message.get("body", b""), message.get("more_body", False)
+                size += len(part)
+                if refusal is None and size > limits.max_body_bytes:
+                    refusal = self._too_large()
+                if refusal is None:
+                    parts.append(part)
+                    self._hold(len(part))
+                else:
+                    self._release(parts)
+                    if size > limits.max_drain_bytes:
+                        raise refusal
+        except TimeoutError:
+            raise refusal or _slow() from None
+        finally:
+            whole = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._release(parts)
+        if refusal is not None:
+            raise refusal
+        return whole
+
+    def _hold(self, size: int) -> None:
+        self._held += size
+        if self._held > self._limits.max_held_bytes:
+            raise _busy("the bodies being read fill the memory set aside for them")
+
+    def _release(self, parts: list[bytes]) -> None:
+        self._held -= sum(map(len, parts))
+        parts.clear()
+
+    def _too_large(self) -> HttpError:
+        return HttpError(
+            413,
+            f"the body is larger than the {self._limits.max_body_bytes} bytes that are taken",
+            reason="BODY_TOO_LARGE",
+            code=Code.TOO_LARGE,
+            headers=(CLOSE,),
+        )
+
+
+def _compressed() -> HttpError:
+    return HttpError(
+        415,
+        "compressed bodies are not taken; send the body without Content-Encoding",
+        reason="ENCODING_NOT_SUPPORTED",
+        headers=(CLOSE,),
+    )
+
+
+def _slow() -> HttpError:
+    return HttpError(
+        408,
+        "the body came too slowly",
+        reason="BODY_TIMEOUT",
+        code=Code.DEADLINE_EXCEEDED,
+        headers=(CLOSE,),
+    )
+
+
+def _busy(why: str) -> HttpError:
+    return HttpError(
+        503,
+        f"{why}; try again soon",
+        reason="OVERLOADED",
+        code=Code.UNAVAILABLE,
+        headers=(CLOSE,),
+        retry_after_s=1.0,
+    )

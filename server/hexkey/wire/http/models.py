@@ -1,0 +1,54 @@
+"""``GET /v1/models``: what there is, with OpenAI's fields and ours."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hexkey.errors import Code, ServeError
+from hexkey.routing import shorten
+from hexkey.wire.http.openai_schemas import Model, ModelList, ModelPair
+
+if TYPE_CHECKING:
+    from hexkey.routing import Candidate
+    from hexkey.service import Service
+    from hexkey.wire.http.exchange import Exchange
+
+STARTED = int(time.time())
+
+
+async def list_models(exchange: Exchange, service: Service) -> None:
+    """List the models, in the order in which the router looks at them."""
+    catalog = service.pool.catalog
+    await exchange.json(ModelList(data=[_model(service, candidate) for candidate in catalog]))
+
+
+async def get_model(exchange: Exchange, service: Service) -> None:
+    """Return one model; its name may hold slashes."""
+    name = exchange.scope["path_params"]["id"]
+    catalog = service.pool.catalog
+    for candidate in catalog:
+        if candidate.name == name:
+            await exchange.json(_model(service, candidate))
+            return
+    names = ", ".join(candidate.name for candidate in catalog) or "none"
+    raise ServeError(
+        Code.NOT_FOUND,
+        f"there is no model {shorten(name)!r}; there is: {names}",
+        param="model",
+        reason="MODEL_NOT_FOUND",
+    )
+
+
+def _model(service: Service, candidate: Candidate) -> Model:
+    info = service.pool.info(candidate.name)
+    return Model(
+        id=candidate.name,
+        created=STARTED,
+        tasks=sorted(candidate.tasks),
+        pairs=[ModelPair(pair.source, pair.target) for pair in candidate.pairs],
+        state=service.pool.states()[candidate.name],
+        context_tokens=info.context_tokens if info else 0,
+        fim=bool(info and info.fim),
+        notes=info.notes if info else (),
+    )

@@ -1,0 +1,53 @@
+"""What completions and chat completions have in common."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hexkey.errors import invalid
+from hexkey.wire.http.openai_schemas import CompletionUsage, PromptDetails
+
+if TYPE_CHECKING:
+    from hexkey.types import Usage
+    from hexkey.wire.http.openai_schemas import OpenAIFields
+
+TEMPERATURE = 1.0
+MAX_LOGPROBS = 1
+
+
+def usage(event: Usage) -> CompletionUsage:
+    """Return usage as OpenAI counts it."""
+    return CompletionUsage(
+        event.input_tokens,
+        event.output_tokens,
+        event.input_tokens + event.output_tokens,
+        PromptDetails(event.cached_tokens),
+    )
+
+
+def include_usage(body: OpenAIFields) -> bool:
+    """Return whether a stream ends with its usage."""
+    return bool(body.stream_options and body.stream_options.include_usage)
+
+
+def check(body: OpenAIFields, param: str, logprobs: int | None) -> None:
+    """Refuse what both know and hexkey does not serve; ``param`` is what ``logprobs`` came as."""
+    if body.logit_bias:
+        raise invalid("logit_bias is not supported", "logit_bias")
+    if logprobs is not None and not 0 <= logprobs <= MAX_LOGPROBS:
+        raise invalid(
+            f"{param} must be between 0 and {MAX_LOGPROBS}: only the chosen token's log-probability"
+            " is known",
+            param,
+        )
+
+
+def now() -> int:
+    """Return ``created``: Unix time in seconds."""
+    return int(time.time())
+
+
+def token_text(token: bytes) -> str:
+    """Return a token for people; one that is part of a character has no text of its own."""
+    return token.decode(errors="replace")

@@ -1,0 +1,55 @@
+"""What operators and their tools ask: is it up, is it ready, which version, how does it do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from hexkey import __version__, metrics
+from hexkey.wire.http.schemas import HealthAnswer, HomeAnswer, ReadyAnswer, VersionAnswer
+
+if TYPE_CHECKING:
+    from hexkey.service import Service
+    from hexkey.wire.http.exchange import Exchange
+
+_READY, _NOT_READY = 200, 503
+_LINKS = {
+    "autocomplete": "/v1/autocomplete",
+    "translate": "/v1/translate",
+    "route": "/v1/route",
+    "completions": "/v1/completions",
+    "chat": "/v1/chat/completions",
+    "models": "/v1/models",
+    "ready": "/ready",
+    "metrics": "/metrics",
+    "openapi": "/openapi.json",
+}
+
+
+async def home(exchange: Exchange, service: Service) -> None:  # noqa: ARG001 - a handler's signature
+    """Show where to go from the front door."""
+    await exchange.json(HomeAnswer("hexkey", __version__, _LINKS))
+
+
+async def health(exchange: Exchange, service: Service) -> None:  # noqa: ARG001 - a handler's signature
+    """Say that the server runs."""
+    await exchange.json(HealthAnswer("ok"))
+
+
+async def ready(exchange: Exchange, service: Service) -> None:
+    """Say whether every model serves: 200 if so, else 503, with the state of each."""
+    all_serve = service.pool.ready
+    answer = ReadyAnswer(all_serve, {name: str(s) for name, s in service.pool.states().items()})
+    await exchange.json(answer, status=_READY if all_serve else _NOT_READY)
+
+
+async def version(exchange: Exchange, service: Service) -> None:  # noqa: ARG001 - a handler's signature
+    """Say which hexkey this is."""
+    await exchange.json(VersionAnswer(__version__))
+
+
+async def exposition(exchange: Exchange, service: Service) -> None:
+    """Return the metrics in Prometheus text format."""
+    # Rendering thousands of series takes milliseconds, which tokens on their way must not wait.
+    text = await asyncio.to_thread(service.metrics.render)
+    await exchange.answer(200, text, ((b"content-type", metrics.CONTENT_TYPE.encode()),))

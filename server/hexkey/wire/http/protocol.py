@@ -1,0 +1,190 @@
+"""uvicorn's httptools protocol with the bounds it lacks: on headers, connections, dead readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from hexkey.errors import Code
+from hexkey.wire.http import errors
+from hexkey.wire.http.errors import HttpError
+
+if TYPE_CHECKING:
+    import asyncio
+    from typing import Any
+
+    from hexkey.wire.http.limits import HttpLimits
+
+
+@dataclass(slots=True)
+class Door:
+    """What all connections of one listener share; ``stopping`` makes each answer its last."""
+
+    limits: HttpLimits
+    stopping: bool = False
+
+
+class HeaderTooLarge(Exception):  # noqa: N818 - it stops the parser and is answered as an HttpError
+    """The headers are larger than is taken."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection.
+
+    A client has ``header_s`` from connecting, or from the first byte of a further request, to
+    complete its headers; one that stops reading its answer for ``write_stall_s`` is cut off.
+    """
+
+    def __init__(self, door: Door, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._door = door
+        self._limits = door.limits
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._in_headers = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # a socket gives a Transport
+        if len(self.connections) > self._limits.max_connections:
+            self._refuse(
+                HttpError(
+                    503,
+                    "too many connections; try again soon",
+                    reason="OVERLOADED",
+                    code=Code.UNAVAILABLE,
+                )
+            )
+            return
+        self._await_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._headers_came()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        began_before = self._in_headers
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_headers and began_before:
+            # Counted as they come, since the parser tells of a header only once it is whole.
+            self._header_bytes += len(data)
+            if self._header_bytes > self._limits.max_header_bytes:
+                self._refuse(self._too_large())
+        elif self._header_timer is None and self._idle and self.timeout_keep_alive_task is None:
+            # Bytes that belong to no request ended the wait for the next one without beginning it.
+            self._await_headers()
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        super().on_message_begin()
+        self._in_headers = True
+        self._header_bytes = 0
+        if self._header_timer is None:
+            self._await_headers()
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        self._in_headers = False
+        self._headers_came()
+        if self._oversized:
+            raise HeaderTooLarge
+        super().on_headers_complete()
+        if self._door.stopping or self.parser.should_upgrade():
+            # No upgrade is served; the request is, as RFC 9110 (7.8) wants, and then it is over.
+            self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Called where the parser failed."""
+        if self._oversized:
+            self._refuse(self._too_large())
+        else:
+            self._refuse(HttpError(400, "this is not an HTTP request", reason="BAD_REQUEST"))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Called for a request that asks to upgrade: not worth a line in the log."""
+
+    def pause_writing(self) -> None:
+        """Called by the transport."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self._limits.write_stall_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Called by the transport."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        super().resume_writing()
+
+    @property
+    def _oversized(self) -> bool:
+        if not self.headers:
+            return False
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return size > self._limits.max_header_bytes
+
+    @property
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _await_headers(self) -> None:
+        self._header_timer = self.loop.call_later(self._limits.header_s, self._headers_late)
+
+    def _headers_came(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _headers_late(self) -> None:
+        self._header_timer = None
+        if self.transport.is_closing():
+            return
+        if self._in_headers and self._idle:
+            self._refuse(
+                HttpError(
+                    408,
+                    "the headers came too slowly",
+                    reason="HEADER_TIMEOUT",
+                    code=Code.DEADLINE_EXCEEDED,
+                )
+            )
+        elif self._idle:
+            self.transport.close()
+        else:
+            # An answer is on its way; the half-sent next request must not cut it off.
+            self.cycle.keep_alive = False
+
+    def _too_large(self) -> HttpError:
+        return HttpError(
+            431,
+            f"the headers are larger than the {self._limits.max_header_bytes} bytes that are taken",
+            reason="HEADERS_TOO_LARGE",
+            code=Code.TOO_LARGE,
+        )
+
+    def _refuse(self, error: HttpError) -> None:
+        """Answer outside ASGI, and close."""
+        self._headers_came()
+        if not self._idle:
+            # An answer is on its way to a client that sends nonsense after it; two would mix.
+            self.transport.close()
+            return
+        body = errors.body_of(error)
+        lines = [STATUS_LINE[error.status]]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            *errors.headers_of(error),
+            errors.CLOSE,
+        ]
+        for name, value in headers:
+            lines += [name, b": ", value, b"\r\n"]
+        self.transport.write(b"".join([*lines, b"\r\n", body]))
+        self.transport.close()

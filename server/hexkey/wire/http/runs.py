@@ -1,0 +1,121 @@
+"""From a run to a response: collected into one answer, or passed on event by event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self
+
+from hexkey.types import Delta, Event, Finish, FinishReason, TokenLogprob, Usage
+from hexkey.wire.http.presence import Presence
+from hexkey.wire.http.stream import EventStream
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from hexkey.wire.http.errors import Header
+    from hexkey.wire.http.exchange import Exchange
+
+
+class Runs(Protocol):
+    """What ``service.Run`` is to this wire; ``Several`` is another one."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model that serves."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the caller should know."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...
+
+    async def __anext__(self) -> Event:
+        """Return the next event; ``Usage`` is the last."""
+
+
+class Encoder(Protocol):
+    """How one API family writes events. Each method returns whole SSE chunks, or nothing."""
+
+    def start(self, model: str, notes: tuple[str, ...]) -> bytes:
+        """Write what comes before the first output."""
+
+    def delta(self, event: Delta) -> bytes:
+        """Write more text."""
+
+    def finish(self, event: Finish) -> bytes:
+        """Write that one output is complete."""
+
+    def end(self, event: Usage) -> bytes:
+        """Write what comes after the last output, the end mark included."""
+
+
+class Output:
+    """One collected output."""
+
+    __slots__ = ("_parts", "logprobs", "reason")
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self.logprobs: list[TokenLogprob] = []
+        self.reason = FinishReason.STOP
+
+    def add(self, event: Delta) -> None:
+        """Append a delta."""
+        self._parts.append(event.text)
+        self.logprobs += event.logprobs
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(self._parts)
+
+
+async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Output], Usage]:
+    """Run to the end; return ``count`` outputs and what they took."""
+    outputs = [Output() for _ in range(count)]
+    async with Presence(exchange.receive), run:
+        while True:
+            event = await run.__anext__()
+            if type(event) is Delta:
+                outputs[event.index].add(event)
+            elif type(event) is Finish:
+                outputs[event.index].reason = event.reason
+            elif type(event) is Usage:
+                usage = event
+                break
+    return outputs, usage
+
+
+async def stream(exchange: Exchange, run: Runs, encoder: Encoder) -> None:
+    """Pass a run on as an event stream.
+
+    The headers wait for the first event, so whatever is refused before it has its own status; only
+    when that takes longer than the pulse do they go out ahead, with a comment.
+    """
+    out = EventStream(exchange)
+    async with Presence(exchange.receive, out.pulse, exchange.quiet_s), run:
+        out.prepare(run.model, encoder.start(run.model, run.notes))
+        while True:
+            event = await run.__anext__()
+            if type(event) is Delta:
+                await out.write(encoder.delta(event))
+            elif type(event) is Finish:
+                await out.write(encoder.finish(event))
+            elif type(event) is Usage:
+                await out.write(encoder.end(event))
+                break
+    await out.close()
+
+
+def served_by(exchange: Exchange, model: str) -> list[Header]:
+    """Return the headers that say who served and how long it took."""
+    return [
+        (b"x-hexkey-model", model.encode("latin-1", "replace")),
+        (b"server-timing", exchange.timing(b"total")),
+    ]

@@ -1,0 +1,227 @@
+"""JSON of hexkey's own API. The names are those of protos/hexkey/v1.
+
+Unknown fields are ignored, and null means the same as leaving a field out. Bounds stand in the
+OpenAPI document only: core checks them, for both wires, with better words.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from hexkey import validation
+from hexkey.types import FinishReason, StopRule, Task
+
+
+def bounded(low: float, high: float, text: str) -> Meta:
+    """Return what the OpenAPI document says of a number that core keeps within bounds."""
+    return Meta(description=text, extra_json_schema={"minimum": low, "maximum": high})
+
+
+_PENALTY = bounded(
+    -validation.MAX_PENALTY, validation.MAX_PENALTY, "Above 0, what occurred becomes less likely."
+)
+_MODEL = Meta(description="Name of a model, or of a task, or auto; the task decides by default.")
+_STREAM = Meta(description="Answer with server-sent events as the output is generated.")
+_SESSION = Meta(description="Names the typing session; one cursor has one session.")
+
+
+class SamplingFields(Struct):
+    """How tokens are chosen; shared by every API that generates text."""
+
+    max_tokens: Annotated[
+        int | None, bounded(1, validation.MAX_TOKENS, "Most tokens to generate per choice.")
+    ] = None
+    temperature: Annotated[
+        float | None, bounded(0, validation.MAX_TEMPERATURE, "0 takes the most likely token.")
+    ] = None
+    top_p: Annotated[
+        float | None,
+        bounded(0, 1, "Keep the likeliest tokens that together have this probability."),
+    ] = None
+    top_k: Annotated[
+        int | None, bounded(0, validation.MAX_TOKENS, "Keep this many tokens; 0 keeps all.")
+    ] = None
+    seed: Annotated[
+        int | None,
+        bounded(-validation.MAX_SEED, validation.MAX_SEED, "Makes sampling repeatable."),
+    ] = None
+    stop: Annotated[
+        str | list[str] | None,
+        Meta(description="Strings that end a choice, which leaves them out."),
+    ] = None
+    n: Annotated[int | None, bounded(1, validation.MAX_N, "Number of choices.")] = None
+    presence_penalty: Annotated[float | None, _PENALTY] = None
+    frequency_penalty: Annotated[float | None, _PENALTY] = None
+
+
+class ContextFileBody(Struct):
+    """Another file that the author has open."""
+
+    path: str
+    text: str
+
+
+class AutocompleteBody(SamplingFields, kw_only=True):
+    """Asks for text between ``prefix`` and ``suffix``."""
+
+    prefix: Annotated[str, Meta(description="Text before the cursor.")] = ""
+    suffix: Annotated[str | None, Meta(description="Text after the cursor.")] = None
+    model: Annotated[str | None, _MODEL] = None
+    language: Annotated[str | None, Meta(description="Such as python.")] = None
+    context: Annotated[list[ContextFileBody] | None, Meta(description="Other files that help.")] = (
+        None
+    )
+    stop_rule: Annotated[
+        StopRule | None, Meta(description="Where the completion ends by itself.")
+    ] = None
+    session: Annotated[str | None, _SESSION] = None
+    stream: Annotated[bool | None, _STREAM] = None
+
+
+class TranslateBody(Struct, kw_only=True):
+    """Asks for translations of texts."""
+
+    text: Annotated[str | list[str], Meta(description="One text or several.")]
+    target: Annotated[str, Meta(description="Language code such as pt or pt-BR.")] = ""
+    source: Annotated[str | None, Meta(description="Language code; auto where left out.")] = None
+    model: Annotated[str | None, _MODEL] = None
+    stream: Annotated[bool | None, _STREAM] = None
+
+
+class RouteBody(Struct):
+    """Asks how a request would be routed; the other fields are those of the task's own body."""
+
+    task: Task
+
+
+class UsageAnswer(Struct):
+    """What a whole request took, in tokens and in Unicode characters."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    input_characters: int
+
+
+class AutocompleteChoice(Struct):
+    """One completion."""
+
+    index: int
+    text: str
+    finish_reason: FinishReason
+
+
+class AutocompleteAnswer(Struct):
+    """The completions of one request."""
+
+    id: str
+    model: str
+    choices: list[AutocompleteChoice]
+    usage: UsageAnswer
+    notes: tuple[str, ...]
+
+
+class LanguagePair(Struct):
+    """A direction of translation."""
+
+    source: str
+    target: str
+
+
+class Translation(Struct):
+    """One translated text."""
+
+    text: str
+    source: str
+    target: str
+
+
+class TranslateAnswer(Struct):
+    """The translations of one request, in the order of its texts."""
+
+    id: str
+    model: str
+    translations: list[Translation]
+    usage: UsageAnswer
+    notes: tuple[str, ...]
+
+
+class VerdictAnswer(Struct):
+    """Why a model was kept or dropped."""
+
+    model: str
+    kept: bool
+    reason: str
+
+
+class RouteAnswer(Struct):
+    """How a request would be routed; the first model kept serves."""
+
+    model: str
+    pair: LanguagePair | None
+    verdicts: list[VerdictAnswer]
+
+
+class StartEvent(Struct):
+    """Who serves a stream, and how; ``pair`` only where it is a translation."""
+
+    id: str
+    model: str
+    notes: tuple[str, ...]
+    pair: LanguagePair | UnsetType = UNSET
+
+
+class DeltaEvent(Struct):
+    """More text of one output, and the number of tokens generated for it."""
+
+    index: int
+    text: str
+    token_count: int
+
+
+class FinishEvent(Struct):
+    """One output is complete."""
+
+    index: int
+    reason: FinishReason
+
+
+class TaskEvent(Struct, omit_defaults=True):
+    """One event of a stream: ``start`` first, ``usage`` last; exactly one field is there.
+
+    After the last event comes ``data: [DONE]``. A stream that fails ends with ``{"error": …}``.
+    """
+
+    start: StartEvent | None = None
+    delta: DeltaEvent | None = None
+    finish: FinishEvent | None = None
+    usage: UsageAnswer | None = None
+
+
+class ReadyAnswer(Struct):
+    """Whether every model serves, and the state of each."""
+
+    ready: bool
+    models: dict[str, str]
+
+
+class HealthAnswer(Struct):
+    """The server runs."""
+
+    status: str
+
+
+class VersionAnswer(Struct):
+    """Which hexkey this is."""
+
+    version: str
+
+
+class HomeAnswer(Struct):
+    """Where to go from the front door."""
+
+    name: str
+    version: str
+    links: dict[str, str]

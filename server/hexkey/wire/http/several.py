@@ -1,0 +1,109 @@
+"""Several prompts in one request: several runs that look like one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from hexkey.types import Autocomplete, Chat, Delta, Event, Finish, Request, Usage
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from hexkey.service import Run, Service
+
+WAITING_EVENTS = 64
+
+
+class Several:
+    """Runs all requests at once; output ``i`` of request ``k`` is output ``k * n + i``.
+
+    The first error ends the rest and is the error of them all. The usage is their sum.
+    """
+
+    def __init__(self, service: Service, requests: list[Request]) -> None:
+        self._service = service
+        self._requests = [
+            msgspec.structs.replace(request, id=f"{request.id}-{which}")
+            for which, request in enumerate(requests)
+        ]
+        # Bounded, so that a slow reader's deltas wait, merged, in their own mailboxes.
+        self._events: asyncio.Queue[Event | BaseException] = asyncio.Queue(WAITING_EVENTS)
+        self._entered: asyncio.Queue[Run | BaseException] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._usage = Usage()
+        self._left = len(requests)
+
+    @property
+    def model(self) -> str:
+        """Name of the model that serves; all requests name the same, so all get the same."""
+        return self._first.model
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the caller should know."""
+        return self._first.notes
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(self._pump(which)) for which in range(len(self._requests))
+        ]
+        first = await self._entered.get()
+        if isinstance(first, BaseException):
+            await self._end()
+            raise first
+        self._first = first
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self._end()
+
+    async def __anext__(self) -> Event:
+        """Return the next event of any of them."""
+        while True:
+            event = await self._events.get()
+            if isinstance(event, BaseException):
+                raise event
+            if type(event) is not Usage:
+                return event
+            total = self._usage
+            total.input_tokens += event.input_tokens
+            total.output_tokens += event.output_tokens
+            total.cached_tokens += event.cached_tokens
+            total.input_characters += event.input_characters
+            self._left -= 1
+            if not self._left:
+                return total
+
+    async def _pump(self, which: int) -> None:
+        request = self._requests[which]
+        shift = which * _outputs(request)
+        try:
+            async with self._service.run(request) as run:
+                self._entered.put_nowait(run)
+                async for event in run:
+                    if type(event) is Delta or type(event) is Finish:
+                        event.index += shift
+                    await self._events.put(event)
+        except Exception as error:  # noqa: BLE001 - it is raised where the events are read
+            self._entered.put_nowait(error)
+            await self._events.put(error)
+
+    async def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _outputs(request: Request) -> int:
+    payload = request.payload
+    if isinstance(payload, Autocomplete | Chat):
+        return payload.sampling.n
+    return len(payload.texts)

@@ -1,0 +1,199 @@
+"""Deadlines, clients that leave or dawdle, a stop under load, a port in use."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from grpc_house import House, open_house, rest
+
+from hexkey.v1 import inference_pb2 as pb
+from hexkey.wire.address import AddressInUse
+from hexkey.wire.grpc import server as server_module
+from hexkey.wire.grpc.call import Call
+from hexkey.wire.grpc.server import GrpcServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from google.protobuf.message import Message
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+# What the fake engine would take 50 s for, and what else is in the engine so that it keeps telling.
+LONG = pb.AutocompleteRequest(prefix="a", model="slow", max_tokens=5000)
+SLACK_S = 0.3
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_deadline_ends_the_call_and_the_work(house: House, streams: bool) -> None:  # noqa: FBT001
+    other = house.stub.StreamAutocomplete(LONG)
+    await other.read()
+    begun = time.monotonic()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await (
+            rest(house.stub.StreamAutocomplete(LONG, timeout=0.05))
+            if streams
+            else house.stub.Autocomplete(LONG, timeout=0.05)
+        )
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert time.monotonic() - begun < 0.1 + SLACK_S
+    assert await house.until_running("slow", 1) < 0.1 + SLACK_S
+    other.cancel()
+    await house.until_running("slow", 0)
+
+
+async def test_the_requests_deadline_is_the_calls(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float | None] = []
+    explain = house.service.explain
+    monkeypatch.setattr(
+        house.service,
+        "explain",
+        lambda request: (seen.append(request.deadline), explain(request))[1],
+    )
+    message = pb.AutocompleteRequest(prefix="a", max_tokens=1)
+    await house.stub.Autocomplete(message, timeout=30)
+    await house.stub.Autocomplete(message)
+    assert seen[0] is not None
+    # grpc rounds what it sends up, by less than a hundredth.
+    assert 25 < seen[0] - time.monotonic() < 30.5
+    assert seen[1] is None
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_cancel_reaches_the_engine(house: House, streams: bool) -> None:  # noqa: FBT001
+    other = house.stub.StreamAutocomplete(LONG)
+    await other.read()
+    call = house.stub.StreamAutocomplete(LONG) if streams else house.stub.Autocomplete(LONG)
+    if streams:
+        await call.read()
+    await house.until_running("slow", 2)
+    call.cancel()
+    assert await house.until_running("slow", 1) < 0.1 + SLACK_S
+    other.cancel()
+    await house.until_running("slow", 0)
+    assert house.service._gate.out("slow") == 0
+
+
+async def test_many_clients_that_vanish_leave_nothing_behind(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        async with grpc.aio.insecure_channel(
+            house.address, options=[("grpc.use_local_subchannel_pool", 1)]
+        ) as channel:
+            method = channel.unary_stream("/hexkey.v1.InferenceService/StreamAutocomplete")
+            calls = [method(LONG.SerializeToString()) for _ in range(10)]
+            await asyncio.gather(*(call.read() for call in calls))
+    await house.until_running("slow", 0)
+    assert house.service._gate.out("slow") == 0
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_reader_that_stops_reading_stops_the_writer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = 0
+    write = Call.write
+
+    async def counted(call: Call, message: Message) -> None:
+        nonlocal written
+        await write(call, message)
+        written += message.ByteSize()
+
+    monkeypatch.setattr(Call, "write", counted)
+    whole = pb.AutocompleteRequest(prefix="a", model="bulk", max_tokens=1 << 20, n=4)
+    call = house.stub.StreamAutocomplete(whole)
+    await call.read()
+    before = -1
+    async with asyncio.timeout(60):
+        while before != written:
+            before = written
+            await asyncio.sleep(0.5)
+    assert 0 < written < 12 << 20
+    assert (await house.stub.Autocomplete(pb.AutocompleteRequest(prefix="a"))).id
+    call.cancel()
+    await house.until_running("bulk", 0)
+
+
+async def test_a_stop_under_load_loses_nothing() -> None:
+    async with open_house(("slow",)) as house:
+        message = pb.AutocompleteRequest(prefix="a", max_tokens=40)
+        whole = [asyncio.ensure_future(house.stub.Autocomplete(message)) for _ in range(20)]
+        streams = [house.stub.StreamAutocomplete(message) for _ in range(5)]
+        firsts = await asyncio.gather(*(call.read() for call in streams))
+        assert {event.WhichOneof("event") for event in firsts} == {"start"}
+        stopping = asyncio.create_task(house.server.stop(grace_s=10))
+        await asyncio.sleep(0.05)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await house.stub.Autocomplete(message, timeout=5)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        for call in streams:
+            kinds = [event.WhichOneof("event") for event in await rest(call)]
+            assert kinds.count("delta") == 40
+            assert kinds[-1] == "usage"
+        answers = await asyncio.gather(*whole)
+        assert {answer.usage.output_tokens for answer in answers} == {40}
+        await stopping
+
+
+async def test_a_stop_cuts_what_outlasts_the_grace() -> None:
+    async with open_house(("slow",)) as house:
+        call = house.stub.StreamAutocomplete(LONG)
+        await call.read()
+        begun = time.monotonic()
+        await house.server.stop(grace_s=0.3)
+        assert time.monotonic() - begun < 0.3 + 1
+        with pytest.raises(grpc.aio.AioRpcError):
+            await rest(call)
+        await house.until_running("slow", 0)
+
+
+async def test_a_port_in_use_is_refused(house: House) -> None:
+    second = GrpcServer(house.service)
+    with pytest.raises(AddressInUse, match=house.address):
+        await second.start(house.address)
+    await second.stop(0)
+
+
+async def test_grpc_itself_shares_no_port(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def free(_: str) -> None:
+        pass
+
+    monkeypatch.setattr(server_module, "ensure_free", free)
+    with pytest.raises(OSError, match="cannot listen"):
+        await GrpcServer(house.service).start(house.address)
+
+
+async def test_a_name_that_is_half_in_use_is_refused(house: House) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(AddressInUse):
+            await GrpcServer(house.service).start(f"localhost:{port}")
+
+
+@pytest.mark.parametrize("address", ["nonsense", "host:", ":80", "1.2.3.4:99999", "unix:"])
+async def test_what_is_no_address_is_refused(house: House, address: str) -> None:
+    with pytest.raises((ValueError, OSError)):
+        await GrpcServer(house.service).start(address)
+
+
+async def test_a_unix_socket_serves_and_is_not_taken_over(house: House, tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/grpc.sock"
+    server = GrpcServer(house.service)
+    await server.start(address)
+    async with grpc.aio.insecure_channel(address) as channel:
+        method = channel.unary_unary("/hexkey.v1.InferenceService/ListModels")
+        assert pb.ListModelsResponse.FromString(await method(b"")).models
+    with pytest.raises(AddressInUse):
+        await GrpcServer(house.service).start(address)
+    await server.stop(0)
+    (tmp_path / "grpc.sock").write_text("not a socket")
+    with pytest.raises(OSError, match="not a socket"):
+        await GrpcServer(house.service).start(address)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from http_house import open_house
+from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
+
+from hexkey.errors import Code, ServeError
+from hexkey.wire.http import errors
+from hexkey.wire.http.app import Application
+from hexkey.wire.http.limits import HttpLimits
+
+if TYPE_CHECKING:
+    from http_house import House
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+CANARY = "canary-4711"
+
+
+@pytest.mark.parametrize("code", list(Code))
+async def test_every_code_has_a_status(code: Code) -> None:
+    error = ServeError(code, "why", param="field", retry_after_s=None)
+    status = errors.status_of(error)
+    assert 400 <= status < 600
+    detail = json.loads(errors.body_of(error))["error"]
+    assert detail == {
+        "message": "why",
+        "type": errors.TABLE[code].type,
+        "param": "field",
+        "code": code.value,
+    }
+    names = {name for name, _ in errors.headers_of(error)}
+    assert (b"retry-after" in names) == (status in {429, 503})
+    assert (b"x-should-retry" in names) == (status in {500, 504})
+
+
+async def test_retry_after_is_whole_seconds_rounded_up() -> None:
+    headers = dict(errors.headers_of(ServeError(Code.UNAVAILABLE, "why", retry_after_s=1.2)))
+    assert headers == {b"retry-after": b"2", b"retry-after-ms": b"1200"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"\xff\xfe",
+        b'{"prefix":"\xff"}',
+        b'{"prefix":"\\ud800"}',
+        b'{"prefix":"x","temperature":NaN}',
+        b'{"prefix":"x","temperature":1e999}',
+        b'{"prefix":"x","n":' + b"9" * 5000 + b"}",
+        b'{"prefix":"x","n":' + b"9" * 50 + b"}",
+        b'{"prefix":"x","seed":' + b"9" * 50 + b"}",
+        b'{"prefix":"x","n":true}',
+        b'{"prefix":5}',
+        b'{"prefix":null}',
+        b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"x":' + b'{"a":' * 100_000,
+        b"prefix=x",
+    ],
+)
+@pytest.mark.parametrize("path", ["autocomplete", "translate", "route", "completions", "chat/completions"])  # fmt: skip
+async def test_malformed_bodies_are_400(house: House, path: str, body: bytes) -> None:
+    async with house.client() as client:
+        response = await client.post(f"/v1/{path}", content=body)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert "Traceback" not in error["message"]
+
+
+async def test_unknown_paths_and_methods(house: House) -> None:
+    async with house.client() as client:
+        for path in ("/nowhere", "/v1/models/", "/V1/models", "//v1/models", "/v1/autocomplete/"):
+            response = await client.get(path)
+            assert response.status_code == 404
+            assert response.json()["error"]["message"]
+        response = await client.get("/v1/autocomplete")
+        assert (response.status_code, response.headers["allow"]) == (405, "POST")
+        assert "POST" in response.json()["error"]["message"]
+        response = await client.request("DELETE", "/v1/models", content=b"{}")
+        assert (response.status_code, set(response.headers["allow"].split(", "))) == (
+            405,
+            {"GET", "HEAD"},
+        )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_text_of_an_engines_exception_stays_inside(house: House, stream: bool) -> None:  # noqa: FBT001
+    body = {"prefix": f"[[bug]] {CANARY}", "stream": stream}
+    async with house.client() as client:
+        response = await client.post("/v1/autocomplete", json=body)
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "internal"
+    assert CANARY not in response.text
+    assert CANARY not in str(response.headers)
+
+
+async def test_an_engine_that_ends_within_a_stream_ends_it_with_an_event() -> None:
+    async with open_house() as house, house.client() as client:
+        body = {"prompt": "[[exit]]", "stream": True, "model": "coder"}
+        response = await client.post("/v1/completions", json=body)
+        *_, last = [block for block in response.text.split("\n\n") if block]
+        assert response.status_code == 200
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "unavailable"
+
+
+async def test_an_unforeseen_exception_shows_an_id_only() -> None:
+    async def broken(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise RuntimeError(CANARY)
+
+    transport = httpx.ASGITransport(Application(broken, HttpLimits()))
+    with capture_logs() as logs:
+        async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+            response = await client.get("/")
+    assert response.status_code == 500
+    assert CANARY not in response.text
+    assert logs[0]["error_id"] in response.json()["error"]["message"]
+    assert "in broken" in logs[0]["traceback"]
+    assert CANARY not in str(logs)
+
+
+async def test_overload_is_503_with_retry_after() -> None:
+    async with open_house(max_in_flight=1) as house, house.client() as client:
+        body = {"model": "acme/slow", "prefix": "x", "max_tokens": 30}
+        first = asyncio.create_task(client.post("/v1/autocomplete", json=body))
+        await house.busy("acme/slow")
+        for stream in (False, True):
+            response = await client.post("/v1/autocomplete", json={**body, "stream": stream})
+            assert response.status_code == 503
+            assert response.headers["retry-after"] == "1"
+            assert response.json()["error"]["code"] == "overloaded"
+        assert (await first).status_code == 200

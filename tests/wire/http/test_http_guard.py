@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+from http_house import House, open_house, post
+
+from hexkey.wire.http.limits import HttpLimits
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+LIMITS = HttpLimits(
+    max_connections=20,
+    header_s=0.3,
+    body_first_s=0.3,
+    body_total_s=0.8,
+    body_min_rate=100.0,
+    quiet_s=0.1,
+    write_stall_s=0.5,
+    keep_alive_s=1,
+)
+BODY = b'{"prefix":"x","max_tokens":2}'
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def strict() -> AsyncIterator[House]:
+    async with open_house(LIMITS) as opened:
+        yield opened
+
+
+async def answer(house: House, *pieces: bytes, every_s: float = 0.0) -> tuple[bytes, float]:
+    """Send pieces with pauses; return all that comes back until the end, and how long it took."""
+    began = time.monotonic()
+    reader, writer = await house.connect()
+
+    async def send() -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(every_s)
+
+    sending = asyncio.create_task(send())
+    async with asyncio.timeout(10):
+        data = await reader.read(-1)
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    writer.close()
+    return data, time.monotonic() - began
+
+
+def status(data: bytes) -> int:
+    return int(data.split(b" ", 2)[1])
+
+
+async def test_a_silent_connection_is_closed(strict: House) -> None:
+    data, took_s = await answer(strict)
+    assert (data, took_s < 1) == (b"", True)
+
+
+async def test_a_header_dribbler_is_cut_off(strict: House) -> None:
+    pieces = [bytes([byte]) for byte in post("/v1/autocomplete", BODY, "X: " + "y" * 200)]
+    data, took_s = await answer(strict, *pieces, every_s=0.02)
+    assert status(data) == 408
+    assert took_s < 1
+
+
+async def test_a_dribbler_on_a_kept_connection_is_cut_off(strict: House) -> None:
+    first = post("/v1/autocomplete", BODY)
+    data, took_s = await answer(strict, first, *([b"GET"] + [b"A"] * 100), every_s=0.05)
+    assert status(data) == 200
+    assert b"HTTP/1.1 408" in data
+    assert took_s < 2
+
+
+async def test_empty_lines_do_not_hold_a_kept_connection(strict: House) -> None:
+    data, took_s = await answer(strict, post("/v1/autocomplete", BODY), b"\r\n", every_s=0.1)
+    assert status(data) == 200
+    assert took_s < 2
+
+
+async def test_a_kept_connection_is_closed_when_idle(strict: House) -> None:
+    data, took_s = await answer(strict, post("/v1/autocomplete", BODY))
+    assert status(data) == 200
+    assert 0.9 < took_s < 3
+
+
+async def test_a_body_that_never_comes(strict: House) -> None:
+    data, took_s = await answer(strict, post("/v1/autocomplete", BODY)[: -len(BODY)])
+    assert status(data) == 408
+    assert took_s < 1
+
+
+async def test_a_body_dribbler_is_cut_off(strict: House) -> None:
+    head = post("/v1/autocomplete", b"x" * 1000)[:-1000]
+    data, took_s = await answer(strict, head, *([b"x"] * 100), every_s=0.02)
+    assert status(data) == 408
+    assert took_s < 1.5
+    assert json.loads(data.split(b"\r\n\r\n")[1])["error"]["code"] == "body_timeout"
+
+
+async def test_dribblers_do_not_slow_others(strict: House) -> None:
+    head = post("/v1/autocomplete", b"x" * 1000)[:-1000]
+    slow = [
+        asyncio.create_task(answer(strict, head, *([b"x"] * 100), every_s=0.02)) for _ in range(10)
+    ]
+    async with strict.client() as client:
+        while not all(task.done() for task in slow):
+            response = await client.post("/v1/autocomplete", content=BODY)
+            assert response.status_code == 200
+            assert response.elapsed.total_seconds() < 0.3
+    assert {status(task.result()[0]) for task in slow} == {408}
+
+
+@pytest.mark.parametrize("size", [70_000, 1_000_000])
+@pytest.mark.parametrize("where", ["one", "many", "url"])
+async def test_huge_headers(strict: House, size: int, where: str) -> None:
+    if where == "one":
+        data = post("/v1/autocomplete", BODY, "X: " + "y" * size)
+    elif where == "many":
+        data = post("/v1/autocomplete", BODY, *(f"X-{i}: {'y' * 1000}" for i in range(size // 1000)))
+    else:
+        data = post("/v1/autocomplete?" + "y" * size, BODY)
+    reader, writer = await strict.connect()
+    writer.write(data)
+    assert status(await reader.readuntil(b"\r\n")) == 431
+    writer.close()
+
+
+async def test_large_headers_within_the_cap(strict: House) -> None:
+    async with strict.client() as client:
+        response = await client.get("/health", headers={"x": "y" * 60_000})
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_10_mb_body_gets_a_clear_error(house: House, chunked: bool) -> None:  # noqa: FBT001
+    body = json.dumps({"prefix": "x" * 10_000_000}).encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 100_000):
+            yield body[start : start + 100_000]
+
+    async with house.client() as client:
+        response = await client.post("/v1/autocomplete", content=pieces() if chunked else body)
+        assert response.status_code == 413
+        assert "8388608 bytes" in response.json()["error"]["message"]
+
+
+async def test_a_large_body_is_refused_before_it_is_sent_where_the_client_asks(
+    house: House,
+) -> None:
+    head = post("/v1/autocomplete", b"", "Expect: 100-continue").replace(b": 0", b": 99999999")
+    data, took_s = await answer(house, head)
+    assert status(data) == 413
+    assert took_s < 1
+
+
+async def test_expect_100_continue(strict: House) -> None:
+    data = post("/v1/autocomplete", BODY, "Expect: 100-continue", "Connection: close")
+    received, _ = await answer(strict, data[: -len(BODY)], data[-len(BODY) :], every_s=0.1)
+    assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+
+async def test_compressed_bodies_are_refused(strict: House) -> None:
+    async with strict.client() as client:
+        response = await client.post(
+            "/v1/autocomplete", content=b"\x1f\x8b", headers={"content-encoding": "gzip"}
+        )
+    assert response.status_code == 415
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        "GET /é HTTP/1.1\r\nHost: t\r\n\r\n".encode(),
+        b"POST /v1/autocomplete HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/autocomplete HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        b"POST /v1/autocomplete HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n",
+    ],
+)
+async def test_what_is_not_http(strict: House, data: bytes) -> None:
+    received, took_s = await answer(strict, data)
+    assert status(received) in {400, 408}
+    assert b"Traceback" not in received
+    assert took_s < 1.5
+
+
+async def test_an_upgrade_is_ignored_and_its_request_served(strict: House) -> None:
+    upgrade = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAA")
+    received, _ = await answer(strict, post("/v1/autocomplete", BODY, *upgrade))
+    assert status(received) == 200
+    assert b'"choices"' in received
+
+
+async def test_pipelined_requests(strict: House) -> None:
+    last = post("/v1/autocomplete", BODY, "Connection: close")
+    received, _ = await answer(strict, post("/v1/autocomplete", BODY) * 3 + last)
+    assert received.count(b"HTTP/1.1 200 OK") == 4
+
+
+async def test_too_many_connections(strict: House) -> None:
+    open_ones = [await strict.connect() for _ in range(20)]
+    received, _ = await answer(strict, b"")
+    assert status(received) == 503
+    for _, writer in open_ones:
+        writer.close()
+    await asyncio.sleep(0.1)
+    async with strict.client() as client:
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_too_many_requests_at_once() -> None:
+    async with open_house(HttpLimits(max_concurrent=1)) as house, house.client() as client:
+        body = {"model": "acme/slow", "prefix": "x", "max_tokens": 30}
+        first = asyncio.create_task(client.post("/v1/autocomplete", json=body))
+        await house.busy("acme/slow")
+        response = await client.post("/v1/autocomplete", json=body)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+        assert (await client.get("/health")).status_code == 200
+        assert (await first).status_code == 200
+
+
+async def test_comments_keep_a_quiet_stream_alive(strict: House) -> None:
+    # Each token of n outputs of this model takes 20 ms, so only the queue behind a hang is quiet.
+    async with open_house(HttpLimits(quiet_s=0.05)) as house, house.client() as client:
+        hang = {"model": "coder", "prompt": "[[hang]]", "max_tokens": 9, "stream": True}
+        lines = []
+        async with client.stream("POST", "/v1/completions", json=hang) as response:
+            async for line in response.aiter_lines():
+                lines.append(line)
+                if lines.count(": keep-alive") == 3:
+                    break
+        assert response.status_code == 200
+
+
+async def test_a_reader_that_stops_reading_is_cut_off(strict: House) -> None:
+    body = {"model": "coder", "prefix": "x", "max_tokens": 8000, "n": 16, "stream": True}
+    reader, writer = await strict.connect()
+    writer.transport.pause_reading()
+    writer.write(post("/v1/autocomplete", json.dumps(body).encode()))
+    await strict.busy("coder")
+    assert await strict.idle("coder", 15)
+    writer.close()
+    del reader
+
+

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from http_house import open_house
+
+from hexkey import __version__
+
+if TYPE_CHECKING:
+    from http_house import House
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_the_front_door_leads_everywhere(house: House) -> None:
+    async with house.client() as client:
+        answer = (await client.get("/")).json()
+        for link in answer["links"].values():
+            assert (await client.get(link)).status_code in {200, 405}
+
+
+async def test_health_version_ready(house: House) -> None:
+    async with house.client() as client:
+        assert (await client.get("/health")).json() == {"status": "ok"}
+        assert (await client.get("/version")).json() == {"version": __version__}
+        response = await client.get("/ready")
+        assert response.status_code == 200
+        states = {"coder": "ready", "acme/slow": "ready", "interpreter": "ready"}
+        assert response.json() == {"ready": True, "models": states}
+        assert (await client.head("/health")).status_code == 200
+
+
+async def test_not_ready() -> None:
+    async with open_house() as house, house.client() as client:
+        await house.service.pool._supervisors["coder"].stop()
+        response = await client.get("/ready")
+        assert response.status_code == 503
+        assert response.json()["models"]["coder"] == "stopped"
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_metrics(house: House) -> None:
+    async with house.client() as client:
+        await client.post("/v1/autocomplete", json={"prefix": "x", "max_tokens": 1})
+        response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    line = 'hexkey_requests_total{model="coder",outcome="ok",protocol="http",task="autocomplete"}'
+    assert line in response.text
+
+
+async def test_models_say_what_they_do(house: House) -> None:
+    async with house.client() as client:
+        model = (await client.get("/v1/models/interpreter")).json()
+    assert model["tasks"] == ["translate"]
+    assert {"source": "en", "target": "pt"} in model["pairs"]
+    assert model["state"] == "ready"
+    assert model["context_tokens"] == 8192
