@@ -1,0 +1,88 @@
+"""The server as people run it: a process, the quickstart configuration, real models."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+QUICKSTART = ROOT / "configs" / "quickstart.yaml"
+READY_S = 90.0
+
+
+@dataclass
+class Served:
+    """A running ``hexkey serve``: its process, what it printed, where it listens."""
+
+    process: subprocess.Popen[str]
+    out: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    http: str = ""
+    grpc: str = ""
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+@contextlib.contextmanager
+def serve(config: Path, *, http: str = "127.0.0.1:0") -> Iterator[Served]:
+    """Run the command until the block is left; gives it once the banner is out or it ended."""
+    command = [sys.executable, "-m", "hexkey.cli", "serve", str(config)]
+    process = subprocess.Popen(
+        [*command, "--http", http, "--grpc", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    served = Served(process)
+    up = threading.Event()
+
+    def read_out() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            served.out.append(line)
+            if match := re.match(r"\s+HTTP\s+(http://\S+)", line):
+                served.http = match[1]
+            if match := re.match(r"\s+gRPC\s+(\S+)", line):
+                served.grpc = match[1]
+            if line.startswith("Try:"):
+                up.set()
+        up.set()
+
+    def read_log() -> None:
+        assert process.stderr is not None
+        served.log.extend(process.stderr)
+
+    readers = [threading.Thread(target=read, daemon=True) for read in (read_out, read_log)]
+    for reader in readers:
+        reader.start()
+    try:
+        assert up.wait(READY_S), "".join(served.out + served.log)
+        yield served
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for reader in readers:
+            reader.join(5)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def quickstart() -> Iterator[Served]:
+    with serve(QUICKSTART) as served:
+        assert served.http, "".join(served.out + served.log)
+        yield served

@@ -1,0 +1,173 @@
+"""The life of the process: signals, ports, broken models, broken configurations."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.conftest import ROOT, Served, serve
+
+FAKE = """
+models:
+  - {name: slow, engine: fake, tasks: [autocomplete, chat, translate], pairs: [en-pt],
+     options: {step_ms: 20}}
+"""
+CANARY = "zx-canary-payload-zx"
+
+
+@pytest.fixture
+def fake_config(tmp_path: Path) -> Path:
+    path = tmp_path / "fake.yaml"
+    path.write_text(FAKE)
+    return path
+
+
+def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hexkey.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=ROOT,
+        check=False,
+    )
+
+
+def ask(served: Served, tokens: int) -> httpx.Response:
+    body = {"prefix": f"{CANARY} hello", "max_tokens": tokens}
+    return httpx.post(f"{served.http}/v1/autocomplete", json=body, timeout=30, verify=False)
+
+
+def test_a_term_signal_under_load_loses_no_accepted_request(fake_config: Path) -> None:
+    with serve(fake_config) as served, ThreadPoolExecutor(40) as pool:
+        answers = [pool.submit(ask, served, 250) for _ in range(40)]
+        deadline = time.monotonic() + 10
+        admitted = 'hexkey_requests_in_flight{model="slow"} 40.0'
+        while admitted not in httpx.get(f"{served.http}/metrics").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        served.process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        assert [answer.result().status_code for answer in answers] == [200] * 40
+        assert served.process.wait(15) == 0
+        assert time.monotonic() - begun < 12
+    lines = [json.loads(line) for line in served.log]
+    settled = [line for line in lines if line["event"] == "request"]
+    assert len(settled) == 40
+    assert {line["outcome"] for line in settled} == {"ok"}
+    assert CANARY not in "".join(served.log)
+
+
+def test_a_second_term_signal_ends_at_once(fake_config: Path) -> None:
+    with serve(fake_config) as served, ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(ask, served, 5000)
+        time.sleep(0.5)
+        children = served.children()
+        served.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert served.process.poll() is None
+        served.process.send_signal(signal.SIGTERM)
+        served.process.wait(2)
+        assert lost.exception() is not None
+        psutil.wait_procs(children, timeout=2)
+        assert not any(child.is_running() for child in children)
+
+
+def test_killing_the_server_leaves_no_process_behind(fake_config: Path) -> None:
+    with serve(fake_config) as served:
+        children = served.children()
+        assert children
+        os.kill(served.process.pid, signal.SIGKILL)
+        _, alive = psutil.wait_procs(children, timeout=1)
+        assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("wire", ["--http", "--grpc"])
+def test_a_port_in_use_is_said_at_once(fake_config: Path, wire: str) -> None:
+    other = "--grpc" if wire == "--http" else "--http"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        begun = time.monotonic()
+        ended = run("serve", str(fake_config), wire, address, other, "127.0.0.1:0")
+    assert ended.returncode == 1
+    assert address in ended.stdout
+    assert "in use" in ended.stdout
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        ("models: [{name: m, engin: fake, tasks: [chat]}]", 2, "models[0].engin: unknown key"),
+        ("models: []", 2, "models: is empty"),
+        (
+            "models: [{name: m, engine: openvino, source: 'path:/nowhere/m.gguf', tasks: [chat]}]",
+            1,
+            "/nowhere/m.gguf does not exist",
+        ),
+        (
+            "models: [{name: m, engine: fake, tasks: [chat], options: {load_error: no luck}}]",
+            1,
+            "model 'm' cannot load: no luck",
+        ),
+    ],
+)
+def test_what_cannot_be_served_is_said_with_its_place(
+    tmp_path: Path, text: str, status: int, said: str
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    ended = run("serve", str(path), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
+    assert ended.returncode == status
+    assert said in ended.stdout
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_a_corrupt_model_is_refused_by_its_hash(tmp_path: Path, firefox_en_pt: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(firefox_en_pt, folder)
+    model = next(folder.glob("model.*.bin"))
+    with model.open("r+b") as file:
+        file.seek(5_000_000)
+        file.write(b"\x55")
+    config = tmp_path / "c.yaml"
+    good = "0" * 64
+    config.write_text(
+        f"models: [{{name: m, engine: marian, source: 'path:{folder}', tasks: [translate], "
+        f"pairs: [en-pt], sha256: {{{model.name}: '{good}'}}}}]"
+    )
+    ended = run("serve", str(config), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
+    assert ended.returncode == 1
+    assert model.name in ended.stdout
+    assert "SHA-256" in ended.stdout
+
+
+def test_a_truncated_model_fails_with_its_reason(tmp_path: Path, firefox_en_pt: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(firefox_en_pt, folder)
+    model = next(folder.glob("model.*.bin"))
+    os.truncate(model, 1_000_000)
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"models: [{{name: m, engine: marian, source: 'path:{folder}', tasks: [translate], "
+        "pairs: [en-pt]}]"
+    )
+    ended = run("serve", str(config), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
+    assert ended.returncode == 1
+    assert model.name in ended.stdout
+    assert "Traceback" not in ended.stdout + ended.stderr
