@@ -47,7 +47,7 @@ def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str
 
 def ask(served: Served, tokens: int) -> httpx.Response:
     body = {"prefix": f"{CANARY} hello", "max_tokens": tokens}
-    return httpx.post(f"{served.http}/v1/autocomplete", json=body, timeout=30, verify=False)
+    return httpx.post(f"{served.http}/v1/autocomplete", json=body, timeout=30)
 
 
 def test_a_term_signal_under_load_loses_no_accepted_request(fake_config: Path) -> None:
