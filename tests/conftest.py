@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -49,23 +50,23 @@ def opus_like(tmp_path_factory: pytest.TempPathFactory, firefox_en_pt: Path) -> 
     rng = np.random.default_rng(7)
     dim, inner = 32, 64
 
-    def matrix(rows: int, columns: int) -> np.ndarray:
+    def matrix(rows: int, columns: int) -> Any:
         return rng.normal(0, 0.3, (rows, columns)).astype(np.float32)
 
-    def linear(layer: object, rows: int, columns: int) -> None:
+    def linear(layer: Any, rows: int, columns: int) -> None:
         layer.weight = matrix(rows, columns)
         layer.bias = np.zeros(rows, np.float32)
 
-    def norm(layer: object) -> None:
+    def norm(layer: Any) -> None:
         layer.gamma, layer.beta = np.ones(dim, np.float32), np.zeros(dim, np.float32)
 
-    def attention(layer: object, *, cross: bool) -> None:
+    def attention(layer: Any, *, cross: bool) -> None:
         norm(layer.layer_norm)
         sizes = (dim, 2 * dim, dim) if cross else (3 * dim, dim)
         for part, rows in zip(layer.linear, sizes, strict=True):
             linear(part, rows, dim)
 
-    def feed_forward(layer: object) -> None:
+    def feed_forward(layer: Any) -> None:
         norm(layer.layer_norm)
         linear(layer.linear_0, inner, dim)
         linear(layer.linear_1, dim, inner)

@@ -69,7 +69,7 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
         stall_timeout_s=STALL_S,
     )
     made: list[Rig] = []
-    observer = Observer(step=lambda name, step: made[0].on_step(name, step))
+    observer = Observer(step=lambda name, step: made[0].on_step(name, step))  # noqa: PLW0108 - it exists only later
     made.append(Rig(Supervisor(settings, observer), make))
     await made[0].supervisor.start()
     yield made[0]

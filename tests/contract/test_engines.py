@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 
 import psutil
@@ -13,7 +14,7 @@ import pytest
 
 from hexkey.engines.supervisor import State
 from hexkey.errors import Code, ServeError
-from hexkey.types import Chat, Delta, Event, Finish, Message, Request, Translate, Usage
+from hexkey.types import Chat, Delta, Event, Finish, Message, Payload, Request, Translate, Usage
 from tests.contract.conftest import Rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -38,9 +39,9 @@ async def settle(rig: Rig, request: Request) -> Code | None:
     return None
 
 
-async def until(condition: object, seconds: float) -> float:
+async def until(condition: Callable[[], bool], seconds: float) -> float:
     begun = time.monotonic()
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() - begun < seconds, "it did not come to pass in time"
         await asyncio.sleep(0.01)
     return time.monotonic() - begun
@@ -76,7 +77,7 @@ async def test_one_who_leaves_frees_the_engine_and_disturbs_nobody(rig: Rig) -> 
 
 
 async def test_what_the_model_cannot_do_is_refused_alone(rig: Rig) -> None:
-    wrong = Translate(texts=("a",), source="en", target="pt")
+    wrong: Payload = Translate(texts=("a",), source="en", target="pt")
     if isinstance(rig.make(1), Translate):
         wrong = Chat(messages=(Message("user", "a"),))
     elif rig.supervisor.settings.engine == "fake":

@@ -30,7 +30,8 @@ class Served:
     grpc: str = ""
 
     def children(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        children: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return children
 
 
 @contextlib.contextmanager

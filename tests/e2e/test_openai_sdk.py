@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import openai
@@ -28,9 +29,15 @@ def running(quickstart: Served) -> float:
 
 @pytest.mark.parametrize("options", [{}, {"stop": ["."]}, {"n": 2}, {"suffix": "The end."}])
 def test_a_streamed_completion_says_what_the_unstreamed_one_says(
-    client: openai.OpenAI, options: dict[str, object]
+    client: openai.OpenAI, options: dict[str, Any]
 ) -> None:
-    ask = {"model": "auto", "prompt": PROMPT, "max_tokens": 40, "temperature": 0, **options}
+    ask: dict[str, Any] = {
+        "model": "auto",
+        "prompt": PROMPT,
+        "max_tokens": 40,
+        "temperature": 0,
+        **options,
+    }
     whole = client.completions.create(**ask)
     texts = [""] * len(whole.choices)
     reasons: list[list[str]] = [[] for _ in whole.choices]
@@ -49,7 +56,7 @@ def test_a_streamed_completion_says_what_the_unstreamed_one_says(
 
 
 def test_stop_ends_before_the_word(client: openai.OpenAI) -> None:
-    ask = {"model": "auto", "prompt": PROMPT, "max_tokens": 60, "temperature": 0}
+    ask: dict[str, Any] = {"model": "auto", "prompt": PROMPT, "max_tokens": 60, "temperature": 0}
     free = client.completions.create(**ask).choices[0].text
     word = free.split()[5]
     stopped = client.completions.create(**ask, stop=word).choices[0]
@@ -58,7 +65,7 @@ def test_stop_ends_before_the_word(client: openai.OpenAI) -> None:
 
 
 def test_chat_streams_with_usage_only_when_asked(client: openai.OpenAI) -> None:
-    ask = {
+    ask: dict[str, Any] = {
         "model": "chat",
         "messages": [{"role": "user", "content": "What is the capital of France?"}],
         "max_tokens": 30,
@@ -81,7 +88,13 @@ def test_chat_streams_with_usage_only_when_asked(client: openai.OpenAI) -> None:
 
 
 def test_seeded_sampling_repeats_itself(client: openai.OpenAI) -> None:
-    ask = {"model": "auto", "prompt": PROMPT, "max_tokens": 20, "temperature": 0.9, "seed": 5}
+    ask: dict[str, Any] = {
+        "model": "auto",
+        "prompt": PROMPT,
+        "max_tokens": 20,
+        "temperature": 0.9,
+        "seed": 5,
+    }
     first, second = (client.completions.create(**ask).choices[0].text for _ in range(2))
     assert first == second
 
