@@ -40,7 +40,9 @@ class Rig:
 
 
 def completion(size: int) -> Payload:
-    return Autocomplete(prefix="Once upon a time there was", sampling=Sampling(max_tokens=size))
+    # A continuation the model is sure of: in a batch the kernels round differently, and where two
+    # tokens are nearly as likely OpenVINO's greedy choice can depend on the company.
+    return Autocomplete(prefix="1, 2, 3, 4, 5, 6, 7,", sampling=Sampling(max_tokens=size))
 
 
 def translation(size: int) -> Payload:

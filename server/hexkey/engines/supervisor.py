@@ -27,6 +27,10 @@ WATCH_S = 0.5
 REAP_S = 2.0
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 HEALTHY_S = 60.0
+RESTART_WAIT_S = 30.0
+"""How long a request waits for a host that is being replaced."""
+CIRCUIT = 2
+"""Launches in vain after which requests are refused at once and not held for the next one."""
 
 log = structlog.get_logger("hexkey.engine")
 
@@ -39,6 +43,9 @@ class State(StrEnum):
     READY = "ready"
     BACKOFF = "backoff"
     FAILED = "failed"
+
+
+_WAITED_FOR = {State.LOADING, State.BACKOFF, State.READY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,7 @@ class Supervisor:
         self._host: HostProcess | None = None
         self._changed = asyncio.Event()
         self._incarnation = 0
+        self._in_vain = 0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -138,15 +146,15 @@ class Supervisor:
                 link.forget(request_id)
 
     async def _ready_link(self, deadline: float | None) -> Link:
-        """Return the serving link; a host in its restart is waited for, a failed one is not."""
+        """Return the serving link; a restart is waited for, unless the last ones failed too."""
         host = self._host
         if self.state is State.READY and host is not None and not host.link.closed:
             return host.link
         loop = asyncio.get_running_loop()
-        until = min(deadline or float("inf"), loop.time() + self.settings.stall_timeout_s * 2)
+        until = min(deadline or float("inf"), loop.time() + RESTART_WAIT_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                while self.state in {State.LOADING, State.BACKOFF, State.READY}:
+                while self._in_vain < CIRCUIT and self.state in _WAITED_FOR:
                     self._changed.clear()
                     await self._changed.wait()
                     host = self._host
@@ -218,11 +226,13 @@ class Supervisor:
                 self._set(State.LOADING)
                 try:
                     await self._launch()
+                    self._in_vain = 0
                     break
                 except (ServeError, OSError) as error:
                     # OSError: no process could be made just now; memory may come back.
                     log.error("engine failed to start", model=self.settings.model, why=str(error))
                     reason = "load"
+                    self._in_vain += 1
                     await self._end_host()
 
     async def _watch(self) -> str:
