@@ -62,12 +62,14 @@ class Gateway:
         return self._process.stdout.readline().strip()
 
     def cpu_s(self) -> float:
+        """Return the CPU time it has used, in seconds."""
         assert self._process.stdin
         self._process.stdin.write("cpu\n")
         self._process.stdin.flush()
         return float(self._line())
 
     def close(self) -> None:
+        """End it."""
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait()
@@ -88,10 +90,9 @@ async def serve() -> None:
     )
     service = Service(pool, Gate(dict.fromkeys(models, 256)), metrics, Limits())
     server = GrpcServer(service)
-    # One port for both, so that the client's side is the same too.
-    add = grpc.aio.server
-    grpc.aio.server = lambda handlers, options: add(handlers=[*handlers, floor()], options=options)
     port = await server.start("127.0.0.1:0")
+    # grpc takes handlers after the start too; on one port the client's side is the same for both.
+    server._server.add_generic_rpc_handlers([floor()])  # type: ignore[union-attr]  # noqa: SLF001
     await pool.start()
     server.set_ready(True)
     print(f"127.0.0.1:{port}", flush=True)
@@ -152,40 +153,38 @@ async def measure(
     return calls / took, units, cpu / units * 1e6
 
 
+def unary(channel: Any, prefix: str) -> Work:
+    method = channel.unary_unary(prefix + "Autocomplete")
+    request = pb.AutocompleteRequest(prefix="a", model="fast", max_tokens=1).SerializeToString()
+
+    async def work() -> int:
+        await method(request)
+        return 1
+
+    return work
+
+
+def stream(channel: Any, prefix: str) -> Work:
+    method = channel.unary_stream(prefix + "StreamAutocomplete")
+    message = pb.AutocompleteRequest(prefix="a", model="steady", max_tokens=STREAM_TOKENS)
+    request = message.SerializeToString()
+
+    async def work() -> int:
+        async for _ in method(request):
+            pass
+        return STREAM_TOKENS
+
+    return work
+
+
 async def run(loop: str, seconds: float, rounds: int) -> None:
     gateway = Gateway(loop)
     channel: Any = grpc.aio.insecure_channel(gateway.address)
-    short = pb.AutocompleteRequest(prefix="a", model="fast", max_tokens=1).SerializeToString()
-    long = pb.AutocompleteRequest(
-        prefix="a", model="steady", max_tokens=STREAM_TOKENS
-    ).SerializeToString()
-
-    def unary(prefix: str) -> Work:
-        method = channel.unary_unary(prefix + "Autocomplete")
-
-        async def work() -> int:
-            await method(short)
-            return 1
-
-        return work
-
-    def stream(prefix: str) -> Work:
-        method = channel.unary_stream(prefix + "StreamAutocomplete")
-
-        async def work() -> int:
-            messages = 0
-            async for _ in method(long):
-                messages += 1
-            # Start, finish and usage are part of what a stream costs, not tokens.
-            return messages - (3 if prefix == SERVICE else 0)
-
-        return work
-
     cases = {
-        "unary  hexkey": (unary(SERVICE), UNARY_CLIENTS),
-        "unary  floor ": (unary(FLOOR), UNARY_CLIENTS),
-        "stream hexkey": (stream(SERVICE), STREAM_CLIENTS),
-        "stream floor ": (stream(FLOOR), STREAM_CLIENTS),
+        "unary  hexkey": (unary(channel, SERVICE), UNARY_CLIENTS),
+        "unary  floor ": (unary(channel, FLOOR), UNARY_CLIENTS),
+        "stream hexkey": (stream(channel, SERVICE), STREAM_CLIENTS),
+        "stream floor ": (stream(channel, FLOOR), STREAM_CLIENTS),
     }
     results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in cases}
     for work, _ in cases.values():
@@ -193,6 +192,12 @@ async def run(loop: str, seconds: float, rounds: int) -> None:
     for _ in range(rounds):
         for name, (work, clients) in cases.items():
             results[name].append(await measure(gateway, work, clients, seconds))
+    await channel.close()
+    gateway.close()
+    report(results)
+
+
+def report(results: dict[str, list[tuple[float, float, float]]]) -> None:
     medians = {
         name: [statistics.median(column) for column in zip(*rows, strict=True)]
         for name, rows in results.items()
@@ -204,8 +209,6 @@ async def run(loop: str, seconds: float, rounds: int) -> None:
         ratio = medians[f"{kind} hexkey"][2] / medians[f"{kind} floor "][2]
         print(f"{kind} hexkey / floor, CPU: {ratio:.2f}")
     print(f"unary requests per second of gateway CPU: {1e6 / medians['unary  hexkey'][2]:.0f}")
-    await channel.close()
-    gateway.close()
 
 
 def main() -> None:

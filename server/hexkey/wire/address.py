@@ -23,6 +23,10 @@ class AddressInUse(OSError):  # noqa: N818 - named for what is the case
             f"the address is in use by another process; stop it or choose another: {address}",
         )
 
+    def __str__(self) -> str:
+        # Without the errno that OSError puts first: this is told to people.
+        return str(self.strerror)
+
 
 async def ensure_free(address: str) -> None:
     """Return if ``address`` (``host:port`` or ``unix:PATH``) can be listened at.

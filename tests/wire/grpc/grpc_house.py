@@ -35,6 +35,7 @@ OPTIONS: dict[str, dict[str, object]] = {
 }
 SERVED = ("fast", "slow", "bulk")
 MAX_IN_FLIGHT = 64
+EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # grpc's stubs do not know of it
 
 
 @dataclass
@@ -44,8 +45,8 @@ class House:
     service: Service
     server: GrpcServer
     address: str
-    channel: grpc.aio.Channel
-    stub: inference_pb2_grpc.InferenceServiceStub
+    channel: Any
+    stub: Any
 
     def running(self, model: str) -> int:
         """Requests in the engine, as its last step said."""
@@ -85,17 +86,22 @@ async def open_house(models: tuple[str, ...] = SERVED) -> AsyncIterator[House]:
         async with grpc.aio.insecure_channel(
             address, options=[("grpc.use_local_subchannel_pool", 1)]
         ) as channel:
-            stub = inference_pb2_grpc.InferenceServiceStub(channel)
-            yield House(service, server, address, channel, stub)
+            make_stub: Any = inference_pb2_grpc.InferenceServiceStub
+            yield House(service, server, address, channel, make_stub(channel))
     finally:
         await server.stop(0)
         await pool.stop()
 
 
+def metadata_of(pairs: Any) -> dict[str, Any]:
+    """Return a call's metadata by key."""
+    return dict(pairs)
+
+
 async def rest(call: Any) -> list[Any]:
     """Return what a stream has yet to say, also after a ``read``; raises its status."""
     messages = []
-    while (message := await call.read()) is not grpc.aio.EOF:
+    while (message := await call.read()) is not EOF:
         messages.append(message)
     return messages
 

@@ -5,8 +5,9 @@ import pytest
 from google.rpc import status_pb2
 from grpc_house import details_of
 
+from hexkey.engines.supervisor import State
 from hexkey.errors import Code, ServeError
-from hexkey.types import Message, StopRule
+from hexkey.types import FinishReason, Message, StopRule, Task
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import codec, errors
 
@@ -52,9 +53,9 @@ def test_every_field_of_a_request_is_decoded() -> None:
     ("table", "members"),
     [
         (codec.STOP_RULE.values(), StopRule),
-        (codec.FINISH_REASON, codec.FinishReason),
-        (codec.TASK, codec.Task),
-        (codec.MODEL_STATE, codec.State),
+        (codec.FINISH_REASON, FinishReason),
+        (codec.TASK, Task),
+        (codec.MODEL_STATE, State),
     ],
 )
 def test_every_member_of_an_enum_has_its_number(table: set[str], members: type) -> None:

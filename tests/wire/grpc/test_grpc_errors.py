@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from google.rpc import status_pb2
-from grpc_house import details_of, rest
+from grpc_house import details_of, metadata_of, rest
 from grpc_status import rpc_status
 from structlog.testing import capture_logs
 
@@ -25,7 +25,7 @@ async def refused(call: Any) -> tuple[grpc.aio.AioRpcError, dict[str, Any]]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await (rest(call) if hasattr(call, "read") else call)
     status = status_pb2.Status.FromString(
-        dict(caught.value.trailing_metadata())["grpc-status-details-bin"]
+        metadata_of(caught.value.trailing_metadata())["grpc-status-details-bin"]
     )
     assert status.message == caught.value.details()
     assert status.code == caught.value.code().value[0]
@@ -126,7 +126,7 @@ async def test_an_engines_refusal_is_a_status(house: House) -> None:
     for call in (house.stub.Autocomplete(message), house.stub.StreamAutocomplete(message)):
         error, _ = await refused(call)
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert not dict(error.initial_metadata())
+        assert not metadata_of(error.initial_metadata())
 
 
 @pytest.mark.parametrize("streams", [False, True])

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from grpc_house import House, open_house
+from grpc_house import EOF, House, open_house
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -74,4 +74,4 @@ async def test_a_stop_is_told_first_and_ends_every_watch() -> None:
         await house.server.stop(grace_s=5)
         assert asyncio.get_running_loop().time() - begun < 2
         assert (await watch.read()).status == Status.NOT_SERVING
-        assert await watch.read() is grpc.aio.EOF
+        assert await watch.read() is EOF

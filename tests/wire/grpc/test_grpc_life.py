@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 from grpc_house import House, open_house, rest
+from structlog.testing import capture_logs
 
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.address import AddressInUse
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from google.protobuf.message import Message
+
+    from hexkey.routing import Plan
+    from hexkey.types import Request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -52,11 +56,12 @@ async def test_the_requests_deadline_is_the_calls(
 ) -> None:
     seen: list[float | None] = []
     explain = house.service.explain
-    monkeypatch.setattr(
-        house.service,
-        "explain",
-        lambda request: (seen.append(request.deadline), explain(request))[1],
-    )
+
+    def noted(request: Request) -> Plan:
+        seen.append(request.deadline)
+        return explain(request)
+
+    monkeypatch.setattr(house.service, "explain", noted)
     message = pb.AutocompleteRequest(prefix="a", max_tokens=1)
     await house.stub.Autocomplete(message, timeout=30)
     await house.stub.Autocomplete(message)
@@ -84,14 +89,19 @@ async def test_a_cancel_reaches_the_engine(house: House, streams: bool) -> None:
 async def test_many_clients_that_vanish_leave_nothing_behind(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for _ in range(5):
-        async with grpc.aio.insecure_channel(
-            house.address, options=[("grpc.use_local_subchannel_pool", 1)]
-        ) as channel:
-            method = channel.unary_stream("/hexkey.v1.InferenceService/StreamAutocomplete")
-            calls = [method(LONG.SerializeToString()) for _ in range(10)]
-            await asyncio.gather(*(call.read() for call in calls))
-    await house.until_running("slow", 0)
+    with capture_logs() as logs:
+        for _ in range(5):
+            own: Any = grpc.aio.insecure_channel(
+                house.address, options=[("grpc.use_local_subchannel_pool", 1)]
+            )
+            async with own as channel:
+                method = channel.unary_stream("/hexkey.v1.InferenceService/StreamAutocomplete")
+                calls = [method(LONG.SerializeToString()) for _ in range(10)]
+                await asyncio.gather(*(call.read() for call in calls))
+        await house.until_running("slow", 0)
+    outcomes = [entry["outcome"] for entry in logs if entry["event"] == "request"]
+    assert outcomes == ["cancelled"] * 50
+    assert not [entry for entry in logs if entry["log_level"] == "error"]
     assert house.service._gate.out("slow") == 0
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
@@ -120,6 +130,20 @@ async def test_a_reader_that_stops_reading_stops_the_writer(
     assert (await house.stub.Autocomplete(pb.AutocompleteRequest(prefix="a"))).id
     call.cancel()
     await house.until_running("bulk", 0)
+
+
+async def test_a_reader_that_comes_back_gets_it_all_in_messages_it_can_take(house: House) -> None:
+    tokens = 1 << 20
+    call = house.stub.StreamAutocomplete(
+        pb.AutocompleteRequest(prefix="a", model="bulk", max_tokens=tokens)
+    )
+    events = [await call.read()]
+    await house.until_running("bulk", 0, within_s=30)
+    events += await rest(call)
+    assert max(event.ByteSize() for event in events) < 64 << 10
+    assert sum(event.delta.token_count for event in events) == tokens
+    words = "".join(event.delta.text for event in events).split()
+    assert words == [f"w{number}" for number in range(tokens)]
 
 
 async def test_a_stop_under_load_loses_nothing() -> None:
@@ -188,7 +212,8 @@ async def test_a_unix_socket_serves_and_is_not_taken_over(house: House, tmp_path
     address = f"unix:{tmp_path}/grpc.sock"
     server = GrpcServer(house.service)
     await server.start(address)
-    async with grpc.aio.insecure_channel(address) as channel:
+    own: Any = grpc.aio.insecure_channel(address)
+    async with own as channel:
         method = channel.unary_unary("/hexkey.v1.InferenceService/ListModels")
         assert pb.ListModelsResponse.FromString(await method(b"")).models
     with pytest.raises(AddressInUse):

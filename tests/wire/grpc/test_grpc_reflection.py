@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_house import EOF, House
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
@@ -17,9 +17,6 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 )
 
 from hexkey.wire.grpc import reflection
-
-if TYPE_CHECKING:
-    from grpc_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -63,5 +60,5 @@ async def test_v1_lists_and_describes(house: House) -> None:
     code = (await call.read()).error_response.error_code
     assert code == grpc.StatusCode.NOT_FOUND.value[0]
     await call.done_writing()
-    assert await call.read() is grpc.aio.EOF
+    assert await call.read() is EOF
     assert set(reflection.NAMES) < SERVICES

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from grpc_house import House, metadata_of
 
 from hexkey.v1 import inference_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
-    from grpc_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -147,5 +147,5 @@ async def test_a_failed_call_has_its_request_id_in_the_trailers(house: House) ->
         await house.stub.Autocomplete(
             pb.AutocompleteRequest(), metadata=(("x-request-id", "mine"),)
         )
-    assert dict(caught.value.trailing_metadata())["x-request-id"] == "mine"
-    assert not dict(caught.value.initial_metadata())
+    assert metadata_of(caught.value.trailing_metadata())["x-request-id"] == "mine"
+    assert not metadata_of(caught.value.initial_metadata())

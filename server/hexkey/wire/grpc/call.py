@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from operator import methodcaller
@@ -62,18 +61,11 @@ class Call:
 
         What fails before has trailers only, which is what lets a client's retry policy act.
         """
-        try:
-            await self._context.send_initial_metadata(((REQUEST_ID, self.id), (MODEL, model)))
-        except grpc.aio.InternalError:
-            raise asyncio.CancelledError from None
+        await self._context.send_initial_metadata(((REQUEST_ID, self.id), (MODEL, model)))
 
     async def write(self, message: Message) -> None:
         """Send one message of a stream; returns once the client has room for more."""
-        try:
-            await self._context.write(message)
-        except grpc.aio.InternalError:
-            # The client is gone, and this is heard before the cancellation that it causes.
-            raise asyncio.CancelledError from None
+        await self._context.write(message)
 
     async def refuse(self, error: ServeError) -> NoReturn:
         """End the RPC with an error."""
