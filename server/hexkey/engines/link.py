@@ -26,11 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+# Each merge copies the text, so one without an end would take time with the square of its length.
+MAX_MERGED_CHARACTERS = 4096
+
+
 class Mailbox:
     """Events of one request on their way to its one consumer.
 
     A consumer that is slower than the engine finds deltas merged, so what waits here is bounded
-    by the length of the answer, never by the number of steps.
+    by the length of the answer, never by the number of steps; no event grows without bound.
     """
 
     __slots__ = ("_events", "_waiter", "settled")
@@ -72,6 +76,8 @@ class Mailbox:
 
 def _merge(last: HostEvent, event: HostEvent) -> bool:
     if type(last) is not Delta or type(event) is not Delta or last.index != event.index:
+        return False
+    if len(last.text) > MAX_MERGED_CHARACTERS:
         return False
     last.text += event.text
     last.tokens += event.tokens

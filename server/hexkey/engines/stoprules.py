@@ -1,8 +1,4 @@
-"""Where an output ends: stop strings, and the stop rules of an autocompletion.
-
-Every rule is a ``Finder``: it reads the output once, piece by piece, and names the first *cut*, a
-pair ``(decided, at)``: after ``decided`` characters it is certain that the output is the first
-``at`` characters. A finder never looks back, so how the text was split cannot matter.
+"""The stop rules of an autocompletion: where it ends by itself.
 
 ``line``      the first newline after something that is not blank. Newlines before are kept: the
               model says that the cursor's line was complete, and completes the next one. With
@@ -18,13 +14,14 @@ pair ``(decided, at)``: after ``decided`` characters it is certain that the outp
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
+from hexkey.engines.cuts import Cut
 from hexkey.text.abbreviations import INSIDE
 from hexkey.types import StopRule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from hexkey.engines.cuts import Finder
 
 _NEWLINES = "\n\r"
 _TERMINATORS = ".!?…"
@@ -38,27 +35,6 @@ _CLOSING_LINE_START = re.compile(r"(?:[)\]}]+[;,]?|e|en|end[;,]?)")
 _LIST_NUMBER = re.compile(r"\d{1,3}|[a-z]", re.IGNORECASE)
 
 
-class Cut(NamedTuple):
-    """After ``decided`` characters of an output it is certain to end ``at``; ``at <= decided``."""
-
-    decided: int
-    at: int
-
-
-class Finder(Protocol):
-    """Finds the first cut of one output; not used any more once it has."""
-
-    def scan(self, text: str) -> Cut | None:
-        """Read on; positions count characters from the output's beginning."""
-
-    @property
-    def hold(self) -> int | None:
-        """The first position that what follows may yet make a cut."""
-
-    def end(self) -> int | None:
-        """Where the output is cut now that nothing follows, None for nowhere."""
-
-
 def find_rule(rule: StopRule, prefix: str, suffix: str, language: str) -> Finder | None:
     """Return the finder of a stop rule for a cursor between ``prefix`` and ``suffix``."""
     match rule:
@@ -70,46 +46,6 @@ def find_rule(rule: StopRule, prefix: str, suffix: str, language: str) -> Finder
             return Sentence(prefix, language)
         case StopRule.BLOCK:
             return Block(prefix, suffix)
-
-
-class StopStrings:
-    """Cuts before the stop string that is complete first; of several, the one that began first."""
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = tuple(stop for stop in stops if stop)
-        self._tail = ""
-        self._at = 0
-
-    def scan(self, text: str) -> Cut | None:
-        """Search what was held and ``text``."""
-        window = self._tail + text
-        best: Cut | None = None
-        for stop in self._stops:
-            found = window.find(stop)
-            if found >= 0:
-                cut = Cut(self._at + found + len(stop), self._at + found)
-                best = cut if best is None else min(best, cut)
-        kept = min((_partial(stop, window) for stop in self._stops), default=len(window))
-        self._tail = window[kept:]
-        self._at += kept
-        return best
-
-    @property
-    def hold(self) -> int | None:
-        """Where a stop string may have begun."""
-        return self._at if self._tail else None
-
-    def end(self) -> int | None:
-        """Half a stop string is text."""
-        return None
-
-
-def _partial(stop: str, window: str) -> int:
-    """Where the longest end of ``window`` begins that could grow into ``stop``."""
-    at = window.find(stop[0], max(0, len(window) - len(stop) + 1))
-    while at >= 0 and not stop.startswith(window[at:]):
-        at = window.find(stop[0], at + 1)
-    return len(window) if at < 0 else at
 
 
 class Line:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from hexkey.engines.stoprules import Cut
+from hexkey.engines.cuts import Cut
 
 LANDMARK_CHARACTERS = 200
 _OPENERS = "([{"
@@ -23,7 +23,7 @@ _WORD = re.compile(r"\w+")
 
 
 class Overlap:
-    """The finder of the suffix in one output; see ``hexkey.engines.stoprules.Finder``."""
+    """The finder of the suffix in one output; see ``hexkey.engines.cuts.Finder``."""
 
     def __init__(self, prefix: str, suffix: str) -> None:
         self._mark = _landmark(suffix)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING
 
-from hexkey.engines.stoprules import Cut, StopStrings, find_rule
+from hexkey.engines.cuts import Cut, StopStrings
+from hexkey.engines.stoprules import find_rule
 from hexkey.engines.suffix import Overlap
 from hexkey.types import StopRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hexkey.engines.stoprules import Finder
+    from hexkey.engines.cuts import Finder
 
 _utf8 = codecs.getincrementaldecoder("utf-8")
 

@@ -140,9 +140,11 @@ class OpenvinoEngine:
         return report
 
     def close(self) -> None:
-        """Drop every request; the pipeline goes with the process."""
+        """Drop every request, and have the pipeline notice."""
         for request_id in list(self._works):
             self.cancel(request_id)
+        if self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
 
     def _start(self) -> None:
         """Hand sequences to the pipeline as far as it may take more."""

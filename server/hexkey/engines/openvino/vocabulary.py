@@ -18,6 +18,9 @@ _LOOKS_SPECIAL = re.compile(
     rb"<\|[^|]*\|>|<\xef\xbd\x9c.*\xef\xbd\x9c>|</?s>|<(?:unk|pad|bos|eos)>"
 )
 _BREAK = "\u200b"
+_WORD_START = re.compile(r"(?<=\w) (?=\w)")
+_SEARCH = 200  # characters in which a word begins, if there are words
+_BYTES_PER_CHARACTER = 4  # at most, and so as many tokens
 
 
 def looks_special(token: bytes) -> bool:
@@ -40,12 +43,33 @@ def text_pieces(tokens: Mapping[bytes, int], control: Collection[int]) -> list[b
     return pieces
 
 
-class Vocabulary:
-    """Encodes and decodes for one model. ``control`` are the ids that stand for no text."""
+def parts(text: str, size: int) -> list[str]:
+    """Cut a text into parts of at most ``size`` characters, between words where there are words.
 
-    def __init__(self, tokenizer: Tokenizer, control: Collection[int]) -> None:
+    No token of a usual vocabulary spans the beginning of a word, so the parts' tokens are the
+    text's.
+    """
+    cut: list[str] = []
+    start = 0
+    while len(text) - start > size:
+        found = _WORD_START.search(text, start + size - min(size // 2, _SEARCH), start + size)
+        end = found.start() if found else start + size
+        cut.append(text[start:end])
+        start = end
+    return [*cut, text[start:]]
+
+
+class Vocabulary:
+    """Encodes and decodes for one model. ``control`` are the ids that stand for no text.
+
+    The tokenizer silently drops the beginning of a text of more than ``limit`` tokens, so a longer
+    one goes through it in parts.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, control: Collection[int], limit: int) -> None:
         tokens: dict[bytes, int] = tokenizer.get_vocab()
         self._tokenizer = tokenizer
+        self._part = max(1, limit // _BYTES_PER_CHARACTER)
         self.control = frozenset(control)
         self.pieces = text_pieces(tokens, self.control)
         self.special = {
@@ -78,9 +102,10 @@ class Vocabulary:
         return self._encode(text, special=False)
 
     def _encode(self, text: str, *, special: bool) -> list[int]:
-        ids: list[int] = (
-            self._tokenizer.encode(text, add_special_tokens=special).input_ids.data[0].tolist()
-        )
+        ids: list[int] = []
+        for part in parts(text, self._part):
+            tensor = self._tokenizer.encode(part, add_special_tokens=special).input_ids
+            ids += tensor.data[0].tolist()
         return ids
 
     def _disarm(self, text: str) -> str:
