@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except config.ConfigError as error:
-        _say(str(error))
+        _complain(str(error))
         return BAD_CONFIG
     except (ModelError, ServeError, OSError) as error:
-        _say(f"hexkey: {error}")
+        _complain(f"hexkey: {error}")
         return FAILED
     except KeyboardInterrupt:
         return 130
@@ -119,6 +119,10 @@ def _pull(options: argparse.Namespace) -> int:
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(text + "\n")
 
 
 if __name__ == "__main__":

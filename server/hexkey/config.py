@@ -141,7 +141,8 @@ class _StrictLoader(yaml.SafeLoader):
 def load(path: Path) -> Config:
     """Read and check a file; ``ConfigError`` lists all that is wrong with it."""
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(str(path), [f"it cannot be read: {error.strerror}"]) from None
     return parse_config(text, str(path))

@@ -11,6 +11,7 @@ import logging
 import queue
 import sys
 import threading
+import traceback
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -79,7 +80,7 @@ def configure(level: str, *, json: bool) -> LineWriter:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            _where,
             *shape,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -101,15 +102,25 @@ class _Bridge(logging.Handler):
         self._writer(_dumps({**fields, "logger": record.name}))
 
 
+def _where(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Tell where an exception came from, not what it says: its text may hold a user's data."""
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        event["exception"] = type(error).__name__
+        event["frames"] = [
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)
+        ]
+    return event
+
+
 def _printable(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Write out control characters, which a terminal would obey; JSON does so by itself."""
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable():
-            # A traceback is the one text that is meant to be of several lines.
-            kept = "\n" if key == "exception" else ""
-            event[key] = "".join(
-                one if one.isprintable() or one in kept else ascii(one)[1:-1] for one in value
-            )
+            event[key] = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in value)
     return event
 
 

@@ -14,7 +14,7 @@ from hexkey.metrics import NONE, Metrics
 from hexkey.types import Delta, Event, Request, Usage
 
 if TYPE_CHECKING:
-    from hexkey.types import Task
+    from hexkey.types import Began, Task
 
 log = structlog.get_logger("hexkey.request")
 
@@ -65,6 +65,7 @@ class Receipt:
     outcome: Outcome
     code: str
     duration_s: float
+    queued_s: float | None
     first_s: float | None
     input_tokens: int
     output_tokens: int
@@ -82,6 +83,7 @@ class Meter:
         "_last",
         "_metrics",
         "_model",
+        "_queued_s",
         "_request",
         "_tokens",
         "_usage",
@@ -91,6 +93,7 @@ class Meter:
         self._metrics = metrics
         self._request = request
         self._model = NONE
+        self._queued_s: float | None = None
         self._admitted = False
         self._begun = perf_counter()
         self._first = 0.0
@@ -106,6 +109,10 @@ class Meter:
     def admitted(self) -> None:
         """The request may run; one that settles without this was refused."""
         self._admitted = True
+
+    def began(self, event: Began) -> None:
+        """The engine has taken the request up."""
+        self._queued_s = event.queued_s
 
     def note(self, event: Event) -> None:
         """Take in one event."""
@@ -133,6 +140,7 @@ class Meter:
             outcome=outcome,
             code=error.code.value if isinstance(error, ServeError) else outcome.value,
             duration_s=perf_counter() - self._begun,
+            queued_s=self._queued_s,
             first_s=self._first - self._begun if self._first else None,
             input_tokens=usage.input_tokens if usage else 0,
             output_tokens=usage.output_tokens if usage else self._tokens,
@@ -147,28 +155,32 @@ class Meter:
             model=receipt.model,
             outcome=outcome.value,
             code=receipt.code,
-            duration_ms=round(receipt.duration_s * 1000, 3),
-            first_ms=None if receipt.first_s is None else round(receipt.first_s * 1000, 3),
+            duration_ms=_ms(receipt.duration_s),
+            queued_ms=_ms(receipt.queued_s),
+            first_ms=_ms(receipt.first_s),
             input_tokens=receipt.input_tokens,
             output_tokens=receipt.output_tokens,
         )
         return receipt
 
     def _count(self, receipt: Receipt) -> None:
-        metrics = self._metrics
-        labels = (receipt.task.value, receipt.model, receipt.outcome.value, receipt.protocol)
-        metrics.requests.labels(*labels).inc()
-        metrics.request_duration.labels(*labels).observe(receipt.duration_s)
+        task, model = receipt.task.value, receipt.model
+        series = self._metrics.of_request(task, model, receipt.outcome.value, receipt.protocol)
+        series.requests.inc()
+        series.duration.observe(receipt.duration_s)
         if not self._admitted:
-            metrics.rejected.labels(receipt.task.value, receipt.code).inc()
+            self._metrics.rejected.labels(task, receipt.code).inc()
             return
+        if receipt.queued_s is not None:
+            series.queue.observe(receipt.queued_s)
         if receipt.first_s is not None:
-            metrics.time_to_first_token.labels(*labels).observe(receipt.first_s)
-        if self._gaps:
-            gaps = metrics.inter_token_latency.labels(*labels)
-            for gap in self._gaps:
-                gaps.observe(gap)
-        task, model = labels[0], labels[1]
-        metrics.tokens.labels(task, model, "input").inc(receipt.input_tokens)
-        metrics.tokens.labels(task, model, "output").inc(receipt.output_tokens)
-        metrics.characters.labels(task, model).inc(receipt.input_characters)
+            series.time_to_first_token.observe(receipt.first_s)
+        for gap in self._gaps:
+            series.inter_token_latency.observe(gap)
+        series.input_tokens.inc(receipt.input_tokens)
+        series.output_tokens.inc(receipt.output_tokens)
+        series.input_characters.inc(receipt.input_characters)
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

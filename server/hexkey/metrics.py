@@ -6,13 +6,20 @@ What a caller sends never becomes a label.
 
 from __future__ import annotations
 
-import os
+from functools import cached_property
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 # Without this every counter and histogram would carry a second series with its creation time.
-os.environ.setdefault("PROMETHEUS_DISABLE_CREATED_SERIES", "True")
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 NONE = "_none"
@@ -49,7 +56,7 @@ class Metrics:
             "inter_token_latency_seconds", "Between two outputs, per token.", BY_REQUEST, ITL_S
         )
         self.queue = self._histogram(
-            "queue_seconds", "From admitted to the first step.", BY_REQUEST, DURATION_S
+            "queue_seconds", "From submitted to the first step.", BY_REQUEST, DURATION_S
         )
         self.requests = self._counter("requests_total", "Requests settled.", BY_REQUEST)
         self.in_flight = self._gauge(
@@ -77,7 +84,24 @@ class Metrics:
         self.model_state = self._gauge(
             "model_state", "1 for the state a model is in, else 0.", ("model", "state")
         )
+        self._of_request: dict[tuple[str, str, str, str], RequestSeries] = {}
+        self._of_engine: dict[str, EngineSeries] = {}
         self.build = self._gauge("build_info", "Always 1.", ("version",))
+
+    def of_request(self, task: str, model: str, outcome: str, protocol: str) -> RequestSeries:
+        """Return the series of one kind of request; looked up once, since ``labels`` is slow."""
+        key = (task, model, outcome, protocol)
+        series = self._of_request.get(key)
+        if series is None:
+            series = self._of_request[key] = RequestSeries(self, key)
+        return series
+
+    def of_engine(self, model: str) -> EngineSeries:
+        """Return the series of one model's engine."""
+        series = self._of_engine.get(model)
+        if series is None:
+            series = self._of_engine[model] = EngineSeries(self, model)
+        return series
 
     def render(self) -> bytes:
         """Return the exposition in Prometheus text format."""
@@ -93,3 +117,64 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
         return Gauge(f"hexkey_{name}", text, labels, registry=self.registry)
+
+
+class RequestSeries:
+    """The series that requests of one task, model, outcome and protocol write to.
+
+    Each is made when it is first written to, so that what never happens has no series.
+    """
+
+    def __init__(self, metrics: Metrics, labels: tuple[str, str, str, str]) -> None:
+        self._metrics = metrics
+        self._labels = labels
+
+    @cached_property
+    def requests(self) -> Counter:
+        """Requests settled."""
+        return self._metrics.requests.labels(*self._labels)
+
+    @cached_property
+    def duration(self) -> Histogram:
+        """Seconds from decoded to settled."""
+        return self._metrics.request_duration.labels(*self._labels)
+
+    @cached_property
+    def queue(self) -> Histogram:
+        """Seconds from submitted to the first step."""
+        return self._metrics.queue.labels(*self._labels)
+
+    @cached_property
+    def time_to_first_token(self) -> Histogram:
+        """Seconds from decoded to the first output."""
+        return self._metrics.time_to_first_token.labels(*self._labels)
+
+    @cached_property
+    def inter_token_latency(self) -> Histogram:
+        """Seconds between outputs, per token."""
+        return self._metrics.inter_token_latency.labels(*self._labels)
+
+    @cached_property
+    def input_tokens(self) -> Counter:
+        """Tokens in."""
+        return self._metrics.tokens.labels(*self._labels[:2], "input")
+
+    @cached_property
+    def output_tokens(self) -> Counter:
+        """Tokens out."""
+        return self._metrics.tokens.labels(*self._labels[:2], "output")
+
+    @cached_property
+    def input_characters(self) -> Counter:
+        """Characters in."""
+        return self._metrics.characters.labels(*self._labels[:2])
+
+
+class EngineSeries:
+    """The series that one model's engine writes to at every step."""
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self.running = metrics.engine_running.labels(model)
+        self.steps = metrics.engine_steps.labels(model)
+        self.batch = metrics.engine_batch.labels(model)
+        self.in_flight = metrics.in_flight.labels(model)

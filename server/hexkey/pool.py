@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hexkey.engines.supervisor import HostSettings
     from hexkey.metrics import Metrics
     from hexkey.routing import Candidate, Plan
-    from hexkey.types import Event, ModelInfo, Payload, Request
+    from hexkey.types import Began, Event, ModelInfo, Payload, Request
 
 NO_FIM = "the model has no fill-in-the-middle: the suffix only ends the completion, it is not read"
 
@@ -72,7 +72,9 @@ class Pool:
         """Return each model's host process."""
         return {name: one.pid for name, one in self._supervisors.items()}
 
-    def run(self, request: Request, plan: Plan, permit: Permit) -> AsyncGenerator[Event, None]:
+    def run(
+        self, request: Request, plan: Plan, permit: Permit
+    ) -> AsyncGenerator[Event | Began, None]:
         """Return the events of an admitted request; the permit is the proof that it may run."""
         if permit.model != plan.model:
             raise ValueError(f"a permit for {permit.model} cannot run {plan.model}")
@@ -86,11 +88,11 @@ class Pool:
         return ()
 
     def _on_step(self, model: str, step: Step) -> None:
-        metrics = self._metrics
-        metrics.engine_running.labels(model).set(step.running)
+        series = self._metrics.of_engine(model)
+        series.running.set(step.running)
         if step.computed:
-            metrics.engine_steps.labels(model).observe((step.done_ns - step.begin_ns) / 1e9)
-            metrics.engine_batch.labels(model).observe(len(step.computed))
+            series.steps.observe((step.done_ns - step.begin_ns) / 1e9)
+            series.batch.observe(len(step.computed))
 
     def _on_state(self, model: str, state: State) -> None:
         for one in State:

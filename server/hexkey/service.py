@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from hexkey import routing, validation
 from hexkey.metering import Meter
+from hexkey.types import Began
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -80,10 +81,10 @@ class Run:
         except BaseException as error:
             self._meter.settle(error)
             raise
-        self._events: AsyncGenerator[Event, None] = self._service.pool.run(
+        self._events: AsyncGenerator[Event | Began, None] = self._service.pool.run(
             self._request, self.plan, self._permit
         )
-        self._service.metrics.in_flight.labels(self.plan.model).inc()
+        self._service.metrics.of_engine(self.plan.model).in_flight.inc()
         return self
 
     async def __aexit__(
@@ -97,7 +98,7 @@ class Run:
             with self._permit:
                 await self._events.aclose()
         finally:
-            self._service.metrics.in_flight.labels(self.plan.model).dec()
+            self._service.metrics.of_engine(self.plan.model).in_flight.dec()
             self._meter.settle(error)
 
     def __aiter__(self) -> Self:
@@ -105,6 +106,7 @@ class Run:
 
     async def __anext__(self) -> Event:
         """Return the next event."""
-        event = await self._events.__anext__()
+        while isinstance(event := await self._events.__anext__(), Began):
+            self._meter.began(event)
         self._meter.note(event)
         return event

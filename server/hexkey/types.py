@@ -169,6 +169,15 @@ class Failure(msgspec.Struct, array_like=True, tag="x"):
     param: str | None = None
 
 
+class Began(msgspec.Struct, frozen=True):
+    """The engine took the request into a step, ``queued_s`` seconds after it was submitted.
+
+    Made on the front end's side of the channel, for metering; callers never see it.
+    """
+
+    queued_s: float
+
+
 Event = Delta | Finish | Usage
 HostEvent = Delta | Finish | Usage | Failure
 

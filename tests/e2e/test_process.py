@@ -104,8 +104,8 @@ def test_a_port_in_use_is_said_at_once(fake_config: Path, wire: str) -> None:
         begun = time.monotonic()
         ended = run("serve", str(fake_config), wire, address, other, "127.0.0.1:0")
     assert ended.returncode == 1
-    assert address in ended.stdout
-    assert "in use" in ended.stdout
+    assert address in ended.stderr
+    assert "in use" in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
     assert time.monotonic() - begun < 10
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_served_is_said_with_its_place(
     path.write_text(text)
     ended = run("serve", str(path), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
     assert ended.returncode == status
-    assert said in ended.stdout
+    assert said in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
@@ -153,8 +153,8 @@ def test_a_corrupt_model_is_refused_by_its_hash(tmp_path: Path, firefox_en_pt: P
     )
     ended = run("serve", str(config), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
     assert ended.returncode == 1
-    assert model.name in ended.stdout
-    assert "SHA-256" in ended.stdout
+    assert model.name in ended.stderr
+    assert "SHA-256" in ended.stderr
 
 
 def test_a_truncated_model_fails_with_its_reason(tmp_path: Path, firefox_en_pt: Path) -> None:
@@ -169,5 +169,5 @@ def test_a_truncated_model_fails_with_its_reason(tmp_path: Path, firefox_en_pt: 
     )
     ended = run("serve", str(config), "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0")
     assert ended.returncode == 1
-    assert model.name in ended.stdout
+    assert model.name in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr

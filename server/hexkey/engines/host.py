@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,9 @@ from hexkey.types import Failure, HostEvent, Usage
 
 if TYPE_CHECKING:
     from hexkey.engines.base import Engine, StepReport
+
+
+_PARENT_LEFT = (EOFError, BrokenPipeError, ConnectionResetError)
 
 
 class Channel:
@@ -191,12 +195,22 @@ def main() -> int:
             channel.send(LoadFailed(str(error)))
             return 2
         channel.send(Ready(launch.incarnation, engine.info))
-        try:
-            Host(engine, channel, launch.incarnation).serve()
-        finally:
-            engine.close()
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+        with contextlib.closing(engine):
+            return _serve(Host(engine, channel, launch.incarnation), launch.model)
+    except _PARENT_LEFT:
         return 0
+
+
+def _serve(host: Host, model: str) -> int:
+    """Serve to the end; what breaks an engine is told without its text: it may quote a user."""
+    try:
+        host.serve()
+    except _PARENT_LEFT:
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last frame; the exit status tells the parent
+        sys.stderr.write(f"engine host of {model} ends: {type(error).__name__}\n")
+        traceback.print_tb(error.__traceback__)
+        return 1
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from hexkey.engines.frames import (
     from_host,
 )
 from hexkey.errors import Code, ServeError
-from hexkey.types import Delta, Event, Failure, HostEvent, Payload, Usage
+from hexkey.types import Began, Delta, Event, Failure, HostEvent, Payload, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +38,13 @@ class Mailbox:
     by the length of the answer, never by the number of steps; no event grows without bound.
     """
 
-    __slots__ = ("_events", "_waiter", "settled")
+    __slots__ = ("_events", "_submitted_ns", "_waiter", "began", "settled")
 
     def __init__(self) -> None:
-        self._events: deque[HostEvent] = deque()
+        self._events: deque[HostEvent | Began] = deque()
+        self._submitted_ns = time.monotonic_ns()
         self._waiter: asyncio.Future[None] | None = None
+        self.began = False
         self.settled = False
 
     def put(self, events: list[HostEvent]) -> None:
@@ -59,11 +62,16 @@ class Mailbox:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    def begin(self, begin_ns: int) -> None:
+        """The request is in a step for the first time, which began then (monotonic clock)."""
+        self.began = True
+        self._events.append(Began(max(0, begin_ns - self._submitted_ns) / 1e9))
+
     def fail(self, error: Failure) -> None:
         """Settle with an error, unless settled already."""
         self.put([error])
 
-    async def get(self) -> Event:
+    async def get(self) -> Event | Began:
         """Return the next event; raises ``ServeError`` where the request failed."""
         while not self._events:
             self._waiter = asyncio.get_running_loop().create_future()
@@ -74,7 +82,7 @@ class Mailbox:
         return event  # type: ignore[return-value]  # a Failure was raised above
 
 
-def _merge(last: HostEvent, event: HostEvent) -> bool:
+def _merge(last: HostEvent | Began, event: HostEvent) -> bool:
     if type(last) is not Delta or type(event) is not Delta or last.index != event.index:
         return False
     if len(last.text) > MAX_MERGED_CHARACTERS:
@@ -182,6 +190,10 @@ class Link(asyncio.Protocol):
         if step.incarnation != self.incarnation:
             return
         self.running = step.running
+        for request_id, _tokens, _context in step.computed:
+            mailbox = self._mailboxes.get(request_id)
+            if mailbox is not None and not mailbox.began:
+                mailbox.begin(step.begin_ns)
         for request_id, events in step.events:
             mailbox = self._mailboxes.get(request_id)
             if mailbox is None:

@@ -14,7 +14,7 @@ from hexkey.engines.frames import Launch
 from hexkey.engines.link import Link
 from hexkey.engines.process import HostProcess
 from hexkey.errors import Code, ServeError
-from hexkey.types import Failure, Usage
+from hexkey.types import Began, Failure, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -119,7 +119,7 @@ class Supervisor:
         await self._end_host()
         self._set(State.STOPPED)
 
-    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+    async def run(self, request: Request) -> AsyncGenerator[Event | Began, None]:
         """Yield a request's events until its ``Usage``; raises ``ServeError`` where it fails.
 
         A request whose host ended before any event came is submitted once more to the next host:
@@ -133,7 +133,7 @@ class Supervisor:
             try:
                 while True:
                     event = await mailbox.get()
-                    seen = True
+                    seen = seen or type(event) is not Began
                     yield event
                     if type(event) is Usage:
                         return
