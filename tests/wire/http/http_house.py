@@ -53,14 +53,14 @@ class House:
         """Whether a model's engine falls idle in time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self.running(model):
+                while self.running(model):  # noqa: ASYNC110 - a number in another process
                     await asyncio.sleep(0.005)
         return not self.running(model)
 
     async def busy(self, model: str) -> None:
         """Wait until a model's engine works."""
         async with asyncio.timeout(5):
-            while not self.running(model):
+            while not self.running(model):  # noqa: ASYNC110 - a number in another process
                 await asyncio.sleep(0.005)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

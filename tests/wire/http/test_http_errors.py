@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+PATHS = ["autocomplete", "translate", "route", "completions", "chat/completions"]
 CANARY = "canary-4711"
 
 
@@ -68,7 +69,7 @@ async def test_retry_after_is_whole_seconds_rounded_up() -> None:
         b"prefix=x",
     ],
 )
-@pytest.mark.parametrize("path", ["autocomplete", "translate", "route", "completions", "chat/completions"])  # fmt: skip
+@pytest.mark.parametrize("path", PATHS)
 async def test_malformed_bodies_are_400(house: House, path: str, body: bytes) -> None:
     async with house.client() as client:
         response = await client.post(f"/v1/{path}", content=body)

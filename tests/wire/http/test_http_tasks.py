@@ -38,9 +38,7 @@ async def test_autocomplete(client: httpx.AsyncClient) -> None:
     assert response.json() == {
         "id": "a.B-1_",
         "model": "coder",
-        "choices": [
-            {"index": i, "text": "w0 w1 w2 ", "finish_reason": "length"} for i in range(2)
-        ],
+        "choices": [{"index": i, "text": "w0 w1 w2 ", "finish_reason": "length"} for i in range(2)],
         "usage": {
             "input_tokens": 2,
             "output_tokens": 6,
@@ -125,8 +123,8 @@ async def test_route_explains(client: httpx.AsyncClient) -> None:
     assert answer["model"] == "interpreter"
     assert answer["pair"] == {"source": "en", "target": "pt"}
     assert [verdict["kept"] for verdict in answer["verdicts"]] == [False, False, True]
-    body = {"task": "chat", "messages": [{"role": "user", "content": "x"}]}
-    answer = (await client.post("/v1/route", json=body)).json()
+    chat = {"task": "chat", "messages": [{"role": "user", "content": "x"}]}
+    answer = (await client.post("/v1/route", json=chat)).json()
     assert (answer["model"], answer["pair"]) == ("coder", None)
     assert (await client.post("/v1/route", json={"task": "sing"})).status_code == 400
 
@@ -151,7 +149,7 @@ async def test_route_explains(client: httpx.AsyncClient) -> None:
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-async def test_errors(
+async def test_errors(  # noqa: PLR0917 - one argument per column of the table
     client: httpx.AsyncClient,
     path: str,
     body: dict[str, object],
@@ -190,7 +188,7 @@ async def test_a_deadline_within_a_stream_is_an_event(client: httpx.AsyncClient)
 
 @pytest.mark.parametrize("value", ["0", "-5", "soon", "1.5", "86400001", "9" * 5000, "٣"])
 async def test_a_bad_deadline(client: httpx.AsyncClient, value: str) -> None:
-    headers = {"x-request-timeout-ms": value.encode()}
+    headers = {b"x-request-timeout-ms": value.encode()}
     response = await client.post("/v1/autocomplete", json={"prefix": "x"}, headers=headers)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "x-request-timeout-ms"
@@ -198,5 +196,5 @@ async def test_a_bad_deadline(client: httpx.AsyncClient, value: str) -> None:
 
 @pytest.mark.parametrize("value", ["", "a b", "x" * 129, "a\tb", "é"])
 async def test_a_bad_request_id_is_replaced(client: httpx.AsyncClient, value: str) -> None:
-    response = await client.get("/health", headers={"x-request-id": value.encode()})
+    response = await client.get("/health", headers={b"x-request-id": value.encode()})
     assert len(response.headers["x-request-id"]) == 32

@@ -93,12 +93,13 @@ class CompletionChunks:
         self._echoes = echoes
         self._include_usage = include_usage
         self._top = top
-        self._offsets = [len(echo) for echo in echoes for _ in range(sampling.n)]
+        self._offsets: list[int] = []
 
     def start(self, model: str, notes: tuple[str, ...]) -> bytes:  # noqa: ARG002 - no place for notes
         """Write the prompts where they were asked for."""
         self._before += _encode(model) + b',"choices":['
         n = self._sampling.n
+        self._offsets = [len(echo) for echo in self._echoes for _ in range(n)]
         return b"".join(
             self._chunk(which * n + choice, echo)
             for which, echo in enumerate(self._echoes)

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from hexkey.types import FinishReason
-from hexkey.wire.http.schemas import SamplingFields
+from hexkey.validation import ROLES
+from hexkey.wire.http.schemas import MODEL, SamplingFields
 
 MAX_TOKEN_ID = (1 << 31) - 1
 TokenId = Annotated[int, Meta(ge=0, le=MAX_TOKEN_ID)]
@@ -27,7 +28,7 @@ class StreamOptions(Struct):
 class OpenAIFields(SamplingFields, kw_only=True):
     """What both kinds of completion take."""
 
-    model: Annotated[str | None, Meta(description="Name of a model, or of a task, or auto.")] = None
+    model: Annotated[str | None, MODEL] = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     logit_bias: Annotated[dict[str, float] | None, Meta(description="Not served.")] = None
@@ -56,7 +57,7 @@ class ContentPart(Struct):
 class MessageBody(Struct):
     """One turn of a conversation."""
 
-    role: str
+    role: Annotated[str, Meta(extra_json_schema={"enum": [*ROLES, "developer"]})]
     content: str | list[ContentPart] | None = None
 
 

@@ -97,10 +97,15 @@ def _content(operation: Operation, schemas: dict[type, Any]) -> dict[str, Any]:
         return {"text/plain": {"schema": {"type": "string"}}}
     content: dict[str, Any] = {_JSON: {"schema": schemas[operation.answer]}}
     if operation.event is not None:
-        # What one data: line holds; OpenAPI 3.1 has no word for a sequence of events.
-        name = operation.event.__name__
-        text = f"Each data: line holds a {name} (see components), the last one [DONE]."
-        content["text/event-stream"] = {"schema": {"type": "string", "description": text}}
+        # Of one event: OpenAPI 3.1 has no word for a sequence, and tools read it this way.
+        data = {
+            "type": "string",
+            "description": "JSON; that of the last event is [DONE], of a failed stream an error.",
+            "contentMediaType": _JSON,
+            "contentSchema": schemas[operation.event],
+        }
+        event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
+        content["text/event-stream"] = {"schema": event}
     return content
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from hexkey.errors import Code
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Door:
-    """What all connections of one listener share; ``stopping`` makes each answer its last."""
+    """What all connections of one listener share; ``stopping`` makes each answer its last.
+
+    ``requested_at`` is when the latest request came, on the loop's clock.
+    """
 
     limits: HttpLimits
     stopping: bool = False
+    requested_at: float = 0.0
 
 
 class HeaderTooLarge(Exception):  # noqa: N818 - it stops the parser and is answered as an HttpError
@@ -70,7 +75,7 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
         began_before = self._in_headers
-        super().data_received(data)
+        self._feed(data)
         if self.transport.is_closing():
             return
         if self._in_headers and began_before:
@@ -96,10 +101,17 @@ class Protocol(HttpToolsProtocol):
         self._headers_came()
         if self._oversized:
             raise HeaderTooLarge
+        if self.parser.should_upgrade():
+            return
         super().on_headers_complete()
-        if self._door.stopping or self.parser.should_upgrade():
-            # No upgrade is served; the request is, as RFC 9110 (7.8) wants, and then it is over.
+        self._door.requested_at = self.loop.time()
+        if self._door.stopping:
             self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """Called where the parser failed."""
@@ -107,9 +119,6 @@ class Protocol(HttpToolsProtocol):
             self._refuse(self._too_large())
         else:
             self._refuse(HttpError(400, "this is not an HTTP request", reason="BAD_REQUEST"))
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Called for a request that asks to upgrade: not worth a line in the log."""
 
     def pause_writing(self) -> None:
         """Called by the transport."""
@@ -123,6 +132,11 @@ class Protocol(HttpToolsProtocol):
             self._write_timer = None
         super().resume_writing()
 
+    def shutdown(self) -> None:
+        """Called at a stop: closes at once if idle, else after the answer under way."""
+        if not self._in_headers:
+            super().shutdown()
+
     @property
     def _oversized(self) -> bool:
         if not self.headers:
@@ -133,6 +147,34 @@ class Protocol(HttpToolsProtocol):
     @property
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
+
+    def _feed(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._serve_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+
+    def _serve_without_upgrade(self, body: bytes) -> None:
+        """Serve a request that offers to upgrade as if it did not (RFC 9110, 7.8).
+
+        The parser takes an upgrade for the end of HTTP and leaves the body unread, which Java's
+        client, offering h2c with each POST, would not understand. So a second one reads it again.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.send_400_response("")
+            return
+        lines = [b"%b %b HTTP/1.1" % (method, self.url), b"connection: close"]
+        lines += [
+            b"%b: %b" % (name, value)
+            for name, value in self.headers
+            if name not in {b"connection", b"upgrade"}
+        ]
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(b"\r\n".join([*lines, b"\r\n"]) + body)
 
     def _await_headers(self) -> None:
         self._header_timer = self.loop.call_later(self._limits.header_s, self._headers_late)
@@ -172,7 +214,7 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, error: HttpError) -> None:
         """Answer outside ASGI, and close."""
         self._headers_came()
-        if not self._idle:
+        if self.pipeline or not (self._idle or not self.cycle.response_started):
             # An answer is on its way to a client that sends nonsense after it; two would mix.
             self.transport.close()
             return

@@ -78,8 +78,9 @@ class Output:
 
 async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Output], Usage]:
     """Run to the end; return ``count`` outputs and what they took."""
-    outputs = [Output() for _ in range(count)]
     async with Presence(exchange.receive), run:
+        # Not before the run has begun: only then is it known that the count is within bounds.
+        outputs = [Output() for _ in range(count)]
         while True:
             event = await run.__anext__()
             if type(event) is Delta:

@@ -22,7 +22,10 @@ def bounded(low: float, high: float, text: str) -> Meta:
 _PENALTY = bounded(
     -validation.MAX_PENALTY, validation.MAX_PENALTY, "Above 0, what occurred becomes less likely."
 )
-_MODEL = Meta(description="Name of a model, or of a task, or auto; the task decides by default.")
+MODEL = Meta(
+    description="Name of a model, or of a task, or auto; the task decides by default.",
+    examples=["auto"],
+)
 _STREAM = Meta(description="Answer with server-sent events as the output is generated.")
 _SESSION = Meta(description="Names the typing session; one cursor has one session.")
 
@@ -68,7 +71,7 @@ class AutocompleteBody(SamplingFields, kw_only=True):
 
     prefix: Annotated[str, Meta(description="Text before the cursor.")] = ""
     suffix: Annotated[str | None, Meta(description="Text after the cursor.")] = None
-    model: Annotated[str | None, _MODEL] = None
+    model: Annotated[str | None, MODEL] = None
     language: Annotated[str | None, Meta(description="Such as python.")] = None
     context: Annotated[list[ContextFileBody] | None, Meta(description="Other files that help.")] = (
         None
@@ -84,9 +87,9 @@ class TranslateBody(Struct, kw_only=True):
     """Asks for translations of texts."""
 
     text: Annotated[str | list[str], Meta(description="One text or several.")]
-    target: Annotated[str, Meta(description="Language code such as pt or pt-BR.")] = ""
+    target: Annotated[str, Meta(description="Language code.", examples=["pt", "pt-BR"])] = ""
     source: Annotated[str | None, Meta(description="Language code; auto where left out.")] = None
-    model: Annotated[str | None, _MODEL] = None
+    model: Annotated[str | None, MODEL] = None
     stream: Annotated[bool | None, _STREAM] = None
 
 

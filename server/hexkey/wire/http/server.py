@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import select
 import socket
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,8 @@ class HttpServer:
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=limits.keep_alive_s,
-            )
+            ),
+            self._door,
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -56,7 +58,11 @@ class HttpServer:
         """Listen; return the port bound. ``OSError`` names the address if it cannot be had."""
         listener = _bind(host, port)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
-        await self._server.listening.wait()
+        listening = asyncio.create_task(self._server.listening.wait())
+        await asyncio.wait({self._task, listening}, return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        if self._task.done():
+            await self._task
         return int(listener.getsockname()[1])
 
     async def stop(self, grace_s: float) -> None:
@@ -73,8 +79,9 @@ class HttpServer:
 class _Server(uvicorn.Server):
     """uvicorn's server with another end: nothing that was sent before the stop is lost."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
         super().__init__(config)
+        self._door = door
         self.grace_s = 0.0
         self.listening = asyncio.Event()
 
@@ -92,14 +99,22 @@ class _Server(uvicorn.Server):
         """Close the door, then the connections as they fall idle, then what is over its grace."""
         state = self.server_state
         loop = asyncio.get_running_loop()
-        until = loop.time() + self.grace_s
+        began = loop.time()
+        until = began + self.grace_s
+        # Closing a listener resets those who have connected and are not accepted yet.
+        latest = min(began + SETTLE_S, until)
+        while loop.time() < latest and _somebody_waits(sockets or []):  # noqa: ASYNC110 - a poll
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for one in sockets or ():
             one.close()
-        # Answers say "connection: close" from here on; a client that is between two requests on a
-        # kept connection gets this long to have the next one answered, not cut off.
-        await asyncio.sleep(min(SETTLE_S, self.grace_s))
+        # Answers say "connection: close" by now; a client that has connected, or is between two
+        # requests on a kept connection, is answered once more as long as such requests come in;
+        # each moves the end of this wait, which no event could tell.
+        door = self._door
+        while loop.time() < min(max(began, door.requested_at) + SETTLE_S, until):  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
         for connection in list(state.connections):
             connection.shutdown()
         while state.connections and loop.time() < until:  # noqa: ASYNC110 - uvicorn has no event
@@ -110,6 +125,13 @@ class _Server(uvicorn.Server):
             await asyncio.wait(set(state.tasks), timeout=CANCEL_S)
         for connection in list(state.connections):
             connection.transport.close()
+
+
+def _somebody_waits(listeners: list[socket.socket]) -> bool:
+    poll = select.poll()
+    for listener in listeners:
+        poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,0 +1,137 @@
+"""Clients that leave, servers that stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from http_house import open_house, post
+
+from hexkey.wire.http.server import HttpServer
+
+if TYPE_CHECKING:
+    import httpx
+    from http_house import House
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SLOW = {"model": "acme/slow", "prefix": "x", "max_tokens": 5000}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("abort", [False, True])
+async def test_a_client_that_leaves_frees_the_engine(
+    house: House,
+    stream: bool,  # noqa: FBT001
+    abort: bool,  # noqa: FBT001
+) -> None:
+    reader, writer = await house.connect()
+    writer.write(post("/v1/autocomplete", json.dumps({**SLOW, "stream": stream}).encode()))
+    await house.busy("acme/slow")
+    if stream:
+        await reader.readuntil(b'"delta"')
+    if abort:
+        writer.transport.abort()
+    else:
+        writer.close()
+    assert await house.idle("acme/slow", 0.2)
+    label = 'model="acme/slow",outcome="cancelled",protocol="http"'
+    assert label in house.service.metrics.render().decode()
+
+
+async def test_several_prompts_leave_together(house: House) -> None:
+    body = {"model": "acme/slow", "prompt": ["a", "b", "c"], "max_tokens": 5000, "stream": True}
+    reader, writer = await house.connect()
+    writer.write(post("/v1/completions", json.dumps(body).encode()))
+    await reader.readuntil(b'"text"')
+    writer.close()
+    assert await house.idle("acme/slow", 0.2)
+
+
+async def test_a_client_that_leaves_before_its_body_is_whole(house: House) -> None:
+    _reader, writer = await house.connect()
+    writer.write(post("/v1/autocomplete", b"x" * 100)[:-50])
+    await asyncio.sleep(0.05)
+    writer.close()
+    async with house.client() as client:
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_a_port_in_use_is_told_with_its_address(house: House) -> None:
+    with pytest.raises(OSError, match=rf"127.0.0.1:{house.port}: Address already in use"):
+        await HttpServer(house.service).start("127.0.0.1", house.port)
+
+
+async def test_ipv6() -> None:
+    async with open_house() as house:
+        server = HttpServer(house.service)
+        port = await server.start("::1", 0)
+        _, writer = await asyncio.open_connection("::1", port)
+        writer.close()
+        await server.stop(0)
+
+
+async def test_a_stop_lets_what_runs_finish() -> None:
+    async with open_house() as house, house.client() as client:
+        bodies = [
+            {"model": "coder", "prefix": "x", "max_tokens": 100, "stream": index % 2 == 0}
+            for index in range(40)
+        ]
+        posts = [asyncio.create_task(client.post("/v1/autocomplete", json=b)) for b in bodies]
+        await house.busy("coder")
+        await house.server.stop(grace_s=10)
+        for answered in posts:
+            response = answered.result()
+            assert response.status_code == 200
+            assert "w99 " in response.text
+        with pytest.raises(ConnectionRefusedError):
+            await house.connect()
+
+
+async def test_a_stop_under_steady_load_loses_nothing() -> None:
+    async with open_house() as house, house.client() as client:
+        ended = asyncio.Event()
+        served = 0
+
+        async def caller() -> None:
+            nonlocal served
+            while not ended.is_set():
+                response: httpx.Response = await client.post(
+                    "/v1/autocomplete", json={"prefix": "x", "max_tokens": 3}
+                )
+                assert response.status_code == 200
+                served += 1
+                if response.headers.get("connection") == "close":
+                    return
+
+        callers = [asyncio.create_task(caller()) for _ in range(16)]
+        await asyncio.sleep(0.3)
+        await house.server.stop(grace_s=10)
+        ended.set()
+        await asyncio.gather(*callers)
+        assert served >= len(callers)
+
+
+async def test_what_outlives_the_grace_is_told_so() -> None:
+    async with open_house() as house, house.client() as client:
+        stream = asyncio.create_task(client.post("/v1/autocomplete", json={**SLOW, "stream": True}))
+        unary = asyncio.create_task(client.post("/v1/autocomplete", json=SLOW))
+        await house.busy("acme/slow")
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        await house.server.stop(grace_s=0.5)
+        assert time.monotonic() - began < 1.5
+        assert (await unary).status_code == 503
+        last = [block for block in (await stream).text.split("\n\n") if block][-1]
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "stopping"
+        assert await house.idle("acme/slow", 0.2)
+
+
+async def test_stopping_twice_and_before_starting(house: House) -> None:
+    server = HttpServer(house.service)
+    await server.stop(0)
+    await server.start("127.0.0.1", 0)
+    await server.stop(0)
+    await server.stop(0)
