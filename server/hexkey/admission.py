@@ -43,20 +43,12 @@ class Gate:
     def __init__(self, limits: dict[str, int]) -> None:
         self._limits = limits
         self._out = dict.fromkeys(limits, 0)
-        self._closed = False
 
     def admit(self, model: str, deadline: float | None, now: float) -> Permit:
         """Return a permit; ``ServeError`` where the request cannot be served in time.
 
         ``deadline`` and ``now`` are on the same monotonic clock, in seconds.
         """
-        if self._closed:
-            raise ServeError(
-                Code.UNAVAILABLE,
-                "the server is stopping",
-                reason="STOPPING",
-                retry_after_s=RETRY_AFTER_S,
-            )
         if deadline is not None and deadline <= now:
             raise ServeError(
                 Code.DEADLINE_EXCEEDED, "the deadline had passed before the request came"
@@ -78,7 +70,3 @@ class Gate:
     def out(self, model: str) -> int:
         """Permits given out for a model."""
         return self._out[model]
-
-    def close(self) -> None:
-        """Refuse everything from now on."""
-        self._closed = True

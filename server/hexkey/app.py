@@ -48,10 +48,10 @@ class App:
             self.metrics,
             Observer(progress=lambda model, text: say(f"{model}: {text}")),
         )
-        self._gate = Gate({model.name: model.max_in_flight for model in config.models})
+        gate = Gate({model.name: model.max_in_flight for model in config.models})
         limits = config.limits
         service = Service(
-            self.pool, self._gate, self.metrics, Limits(max_characters=limits.max_characters)
+            self.pool, gate, self.metrics, Limits(max_characters=limits.max_characters)
         )
         self.service = service
         self._http = HttpServer(service, max_body_bytes=limits.max_body_bytes)
@@ -75,10 +75,9 @@ class App:
         self._grpc.set_ready(True)
 
     async def stop(self, grace_s: float | None = None) -> None:
-        """Refuse what is new, let what runs finish for ``grace_s``, then end the engines."""
+        """Take nothing new, let what runs finish for ``grace_s``, then end the engines."""
         grace_s = self.config.limits.stop_grace_s if grace_s is None else grace_s
         self._grpc.set_ready(False)
-        self._gate.close()
         await asyncio.gather(self._http.stop(grace_s), self._grpc.stop(grace_s))
         await self.pool.stop()
 

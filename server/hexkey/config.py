@@ -198,6 +198,9 @@ def _check_model(model: ModelConfig) -> list[str]:
         errors.append(f"engine: expected one of {', '.join(factory.NAMES)}, found {model.engine!r}")
     if not model.tasks:
         errors.append(f"tasks: is empty; name at least one of {', '.join(Task)}")
+    for task in sorted(set(model.tasks) - factory.TASKS.get(model.engine, frozenset(Task))):
+        able = ", ".join(sorted(factory.TASKS[model.engine]))
+        errors.append(f"tasks: the engine {model.engine} does not {task}; it does: {able}")
     if not model.source and model.engine != "fake":
         errors.append("source: is missing; for example package:NAME==VERSION/path or path:/dir")
     if model.source:

@@ -129,8 +129,8 @@ class Meter:
 
     def settle(self, error: BaseException | None) -> Receipt:
         """Write the request's metrics and its one log line; called once."""
-        outcome = outcome_of(error)
         request, usage = self._request, self._usage
+        outcome = self._outcome(error)
         receipt = Receipt(
             request_id=request.id,
             protocol=request.protocol,
@@ -162,6 +162,15 @@ class Meter:
             output_tokens=receipt.output_tokens,
         )
         return receipt
+
+    def _outcome(self, error: BaseException | None) -> Outcome:
+        outcome = outcome_of(error)
+        busy = isinstance(error, ServeError) and error.code is Code.UNAVAILABLE
+        if busy and not self._admitted:
+            return Outcome.REJECTED
+        if outcome is Outcome.OK and self._usage is None:
+            return Outcome.CANCELLED
+        return outcome
 
     def _count(self, receipt: Receipt) -> None:
         task, model = receipt.task.value, receipt.model

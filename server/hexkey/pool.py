@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hexkey.engines.supervisor import Observer, State, Supervisor
+from hexkey.errors import invalid
 from hexkey.types import Autocomplete, Translate
 
 if TYPE_CHECKING:
@@ -79,6 +80,13 @@ class Pool:
         if permit.model != plan.model:
             raise ValueError(f"a permit for {permit.model} cannot run {plan.model}")
         return self._supervisors[plan.model].run(_resolved(request, plan))
+
+    def ensure_able(self, model: str, payload: Payload) -> None:
+        """Return if ``model`` can give what is asked beside the task; ``ServeError`` if not."""
+        info = self.info(model)
+        asked = not isinstance(payload, Translate) and payload.sampling.logprobs
+        if asked and info is not None and not info.logprobs:
+            raise invalid(f"model {model!r} does not tell log probabilities", "logprobs")
 
     def notes(self, model: str, payload: Payload) -> tuple[str, ...]:
         """Return what the caller should know about how ``model`` serves this payload."""

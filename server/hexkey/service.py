@@ -42,7 +42,9 @@ class Service:
     def explain(self, request: Request) -> Plan:
         """Return how a request would be routed, without running it."""
         validation.validate(request, self._limits)
-        return routing.route(request, self.pool.catalog)
+        plan = routing.route(request, self.pool.catalog)
+        self.pool.ensure_able(plan.model, request.payload)
+        return plan
 
     def admit(self, request: Request, plan: Plan) -> Permit:
         """Return the permit to run a planned request."""

@@ -14,7 +14,18 @@ import pytest
 
 from hexkey.engines.supervisor import State
 from hexkey.errors import Code, ServeError
-from hexkey.types import Chat, Delta, Event, Finish, Message, Payload, Request, Translate, Usage
+from hexkey.types import (
+    Began,
+    Chat,
+    Delta,
+    Event,
+    Finish,
+    Message,
+    Payload,
+    Request,
+    Translate,
+    Usage,
+)
 from tests.contract.conftest import Rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,7 +33,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def collect(rig: Rig, request: Request) -> list[Event]:
     async with aclosing(rig.supervisor.run(request)) as events:
-        return [event async for event in events]
+        return [event async for event in events if not isinstance(event, Began)]
 
 
 def text_of(events: list[Event]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
+from hexkey.types import Task
+
 if TYPE_CHECKING:
     from hexkey.engines.base import Factory
 
@@ -17,6 +19,16 @@ _MODULES = {
 }
 
 NAMES = tuple(_MODULES)
+
+_TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT})
+_TRANSLATION = frozenset({Task.TRANSLATE})
+TASKS = {
+    "fake": frozenset(Task),
+    "openvino": _TEXT,
+    "marian": _TRANSLATION,
+    "ctranslate2": _TRANSLATION,
+}
+"""What each engine can be configured for."""
 
 
 def find(name: str) -> Factory:

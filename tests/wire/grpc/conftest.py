@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
-from grpc_house import House, open_house
+
+from tests.wire.grpc.grpc_house import House, open_house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -3,13 +3,13 @@ from __future__ import annotations
 import grpc
 import pytest
 from google.rpc import status_pb2
-from grpc_house import details_of
 
 from hexkey.engines.supervisor import State
 from hexkey.errors import Code, ServeError
 from hexkey.types import FinishReason, Message, StopRule, Task
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import codec, errors
+from tests.wire.grpc.grpc_house import details_of
 
 
 def test_unset_fields_keep_the_defaults_and_zeros_are_kept() -> None:

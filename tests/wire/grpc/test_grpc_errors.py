@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from google.rpc import status_pb2
-from grpc_house import details_of, metadata_of, rest
 from grpc_status import rpc_status
 from structlog.testing import capture_logs
 
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import codec
+from tests.wire.grpc.grpc_house import details_of, metadata_of, rest
 
 if TYPE_CHECKING:
-    from grpc_house import House
+    from tests.wire.grpc.grpc_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CANARY = "canary-7f3a"

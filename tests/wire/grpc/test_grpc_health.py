@@ -8,7 +8,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
-from grpc_house import EOF, House, open_house
+
+from tests.wire.grpc.grpc_house import EOF, House, open_house
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from grpc_house import House, open_house, rest
 from structlog.testing import capture_logs
 
 from hexkey.v1 import inference_pb2 as pb
@@ -17,6 +16,7 @@ from hexkey.wire.address import AddressInUse
 from hexkey.wire.grpc import server as server_module
 from hexkey.wire.grpc.call import Call
 from hexkey.wire.grpc.server import GrpcServer
+from tests.wire.grpc.grpc_house import House, open_house, rest
 
 if TYPE_CHECKING:
     from pathlib import Path

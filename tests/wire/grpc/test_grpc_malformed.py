@@ -13,7 +13,7 @@ from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import health, reflection, servicer
 
 if TYPE_CHECKING:
-    from grpc_house import House
+    from tests.wire.grpc.grpc_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,7 +7,6 @@ import asyncio
 import grpc
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
-from grpc_house import EOF, House
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
@@ -17,6 +16,7 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 )
 
 from hexkey.wire.grpc import reflection
+from tests.wire.grpc.grpc_house import EOF, House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from grpc_house import House, metadata_of
 
 from hexkey.v1 import inference_pb2 as pb
+from tests.wire.grpc.grpc_house import House, metadata_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest_asyncio
 import uvloop
-from http_house import House, open_house
+
+from tests.wire.http.http_house import House, open_house
 
 if TYPE_CHECKING:
     import asyncio

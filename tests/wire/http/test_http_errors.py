@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from http_house import open_house
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
@@ -14,9 +13,10 @@ from hexkey.errors import Code, ServeError
 from hexkey.wire.http import errors
 from hexkey.wire.http.app import Application
 from hexkey.wire.http.limits import HttpLimits
+from tests.wire.http.http_house import open_house
 
 if TYPE_CHECKING:
-    from http_house import House
+    from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATHS = ["autocomplete", "translate", "route", "completions", "chat/completions"]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 import pytest_asyncio
-from http_house import House, open_house, post
 
 from hexkey.wire.http.limits import HttpLimits
+from tests.wire.http.http_house import House, open_house, post
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

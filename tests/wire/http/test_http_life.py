@@ -8,13 +8,14 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from http_house import open_house, post
 
 from hexkey.wire.http.server import HttpServer
+from tests.wire.http.http_house import open_house, post
 
 if TYPE_CHECKING:
     import httpx
-    from http_house import House
+
+    from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SLOW = {"model": "acme/slow", "prefix": "x", "max_tokens": 5000}

@@ -9,7 +9,7 @@ import pytest_asyncio
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from http_house import House
+    from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 # An openai.AsyncOpenAI: its overloads have no type for what is passed wrongly on purpose.

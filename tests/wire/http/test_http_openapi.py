@@ -7,14 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from http_house import open_house
 
 from hexkey.wire.http.operation import OPERATIONS
+from tests.wire.http.http_house import open_house
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from http_house import House
+    from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

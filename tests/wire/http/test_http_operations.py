@@ -3,12 +3,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from http_house import open_house
 
 from hexkey import __version__
+from tests.wire.http.http_house import open_house
 
 if TYPE_CHECKING:
-    from http_house import House
+    from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

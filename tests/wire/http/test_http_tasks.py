@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
-    from http_house import House
+
+    from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,0 +1,242 @@
+"""The supervisor's decisions, with hosts that are scripted here instead of started."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from hexkey.engines import supervisor as module
+from hexkey.engines.frames import Launch, LoadFailed, Ready, Step, encode
+from hexkey.engines.link import Link
+from hexkey.engines.process import HostProcess
+from hexkey.engines.supervisor import HostSettings, Observer, State, Supervisor, _ending
+from hexkey.errors import Code, ServeError
+from hexkey.types import Began, Delta, Event, HostEvent, ModelInfo, Usage
+from tests.unit.requests import request
+
+INFO = ModelInfo(context_tokens=5)
+
+
+class ScriptedHost:
+    """A host without a process: its link is fed by the test."""
+
+    pid = 12345
+
+    def __init__(self, launch: Launch, link: Link) -> None:
+        self.launch = launch
+        self.link = link
+        self.returncode: int | None = None
+        self._ended = asyncio.Event()
+
+    def say(self, *messages: Ready | LoadFailed | Step) -> None:
+        self.link.data_received(b"".join(map(encode, messages)))
+
+    def step(self, request_id: int, *events: HostEvent) -> None:
+        self.say(Step(self.launch.incarnation, 0, 1, 1, [], [(request_id, list(events))]))
+
+    def end(self, returncode: int) -> None:
+        self.returncode = returncode
+        self._ended.set()
+        self.link.connection_lost(None)
+
+    def kill(self) -> None:
+        if self.returncode is None:
+            self.end(-9)
+
+    async def wait(self) -> int:
+        await self._ended.wait()
+        assert self.returncode is not None
+        return self.returncode
+
+    async def stop(self) -> None:
+        self.end(0)
+
+
+Fate = Callable[[ScriptedHost], None]
+
+
+def ready(host: ScriptedHost) -> None:
+    host.say(Ready(host.launch.incarnation, INFO))
+
+
+@dataclass
+class Stage:
+    """A supervisor; ``fates`` say what becomes of its hosts in turn, the last of all further."""
+
+    fates: list[Fate | OSError] = field(default_factory=lambda: [ready])
+    hosts: list[ScriptedHost] = field(default_factory=list)
+    restarts: list[str] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        settings = HostSettings("m", "fake", "", {}, load_timeout_s=0.2, stall_timeout_s=0.5)
+        observer = Observer(
+            state=lambda _model, state: self.states.append(state),
+            restart=lambda _model, reason: self.restarts.append(reason),
+        )
+        self.supervisor = Supervisor(settings, observer)
+
+    async def launch(self, launch: Launch, make_link: Callable[[], Link]) -> ScriptedHost:
+        fate = self.fates.pop(0) if len(self.fates) > 1 else self.fates[0]
+        if isinstance(fate, OSError):
+            raise fate
+        self.hosts.append(ScriptedHost(launch, make_link()))
+        asyncio.get_running_loop().call_soon(fate, self.hosts[-1])
+        return self.hosts[-1]
+
+    async def answer(self, deadline: float | None = None) -> list[Event]:
+        async with aclosing(self.supervisor.run(request(deadline=deadline))) as events:
+            return [event async for event in events if not isinstance(event, Began)]
+
+
+@pytest_asyncio.fixture
+async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    made = Stage()
+    monkeypatch.setattr(HostProcess, "start", made.launch)
+    monkeypatch.setattr(module, "BACKOFF_S", (0.0, 0.001))
+    monkeypatch.setattr(module, "WATCH_S", 0.02)
+    with capture_logs():
+        yield made
+        await made.supervisor.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what it looks at has no event
+            await asyncio.sleep(0.001)
+
+
+async def test_a_model_that_loads_serves(stage: Stage) -> None:
+    await stage.supervisor.start()
+    assert stage.states == [State.LOADING, State.READY]
+    assert stage.supervisor.info == INFO
+    answer = asyncio.create_task(stage.answer())
+    await asyncio.sleep(0)
+    stage.hosts[0].step(1, Delta(0, "a", 1), Usage(1, 1))
+    assert await answer == [Delta(0, "a", 1), Usage(1, 1)]
+    assert stage.hosts[0].link.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("fate", "says"),
+    [
+        (lambda host: host.say(LoadFailed("no such file")), "cannot load: no such file"),
+        (lambda host: host.end(3), "ended while loading: exit 3"),
+        (lambda host: host.end(-11), "ended while loading: signal 11"),
+        (lambda _host: None, "not loaded after 0.2 s"),
+    ],
+)
+async def test_a_model_that_does_not_load_says_why(stage: Stage, fate: Fate, says: str) -> None:
+    stage.fates = [fate]
+    with pytest.raises(ServeError, match=says) as caught:
+        await stage.supervisor.start()
+    assert caught.value.code is Code.UNAVAILABLE
+    assert stage.supervisor.state is State.FAILED
+    assert stage.hosts[0].returncode is not None, "the host was left running"
+    with pytest.raises(ServeError, match="does not serve now"):
+        await stage.answer()
+
+
+async def test_a_host_that_ends_is_started_anew(stage: Stage) -> None:
+    await stage.supervisor.start()
+    stage.hosts[0].end(-9)
+    await until(lambda: len(stage.hosts) == 2 and stage.supervisor.state is State.READY)
+    assert stage.restarts == ["signal 9"]
+    assert [host.launch.incarnation for host in stage.hosts] == [1, 2]
+
+
+async def test_a_restart_is_tried_until_it_succeeds(stage: Stage) -> None:
+    stage.fates = [
+        ready,
+        lambda host: host.end(1),
+        OSError(11, "no process can be made"),
+        lambda host: host.say(LoadFailed("not yet")),
+        ready,
+    ]
+    await stage.supervisor.start()
+    stage.hosts[0].end(1)
+    await until(lambda: stage.restarts == ["exit 1", "load", "load", "load"])
+    await until(lambda: stage.supervisor.state is State.READY)
+    assert stage.supervisor.error == ""
+
+
+async def test_a_host_that_is_silent_is_replaced(stage: Stage) -> None:
+    await stage.supervisor.start()
+    answer = asyncio.create_task(stage.answer())
+    await asyncio.sleep(0)
+    stage.hosts[0].step(1, Delta(0, "a", 1))
+    with pytest.raises(ServeError, match=r"no progress for 0\.5 s"):
+        await answer
+    await until(lambda: stage.restarts == ["stall"])
+    assert stage.hosts[0].returncode == -9
+
+
+async def test_a_request_of_which_something_was_seen_is_not_repeated(stage: Stage) -> None:
+    await stage.supervisor.start()
+    events = stage.supervisor.run(request())
+    async with aclosing(events):
+        first = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)
+        stage.hosts[0].step(1, Delta(0, "a", 1))
+        assert await first == Delta(0, "a", 1)
+        stage.hosts[0].end(1)
+        with pytest.raises(ServeError) as caught:
+            await anext(events)
+    assert caught.value.code is Code.UNAVAILABLE
+
+
+async def test_a_request_of_which_nothing_was_seen_is_submitted_once_more(stage: Stage) -> None:
+    await stage.supervisor.start()
+    answer = asyncio.create_task(stage.answer())
+    await asyncio.sleep(0)
+    stage.hosts[0].end(1)
+    await until(lambda: len(stage.hosts) == 2 and stage.hosts[1].link.waiting == 1)
+    stage.hosts[1].end(1)
+    with pytest.raises(ServeError) as caught:
+        await answer
+    assert caught.value.code is Code.UNAVAILABLE
+
+
+async def test_a_deadline_holds_while_no_host_serves(stage: Stage) -> None:
+    stage.fates = [ready, lambda _host: None]
+    await stage.supervisor.start()
+    stage.hosts[0].end(1)
+    await until(lambda: stage.supervisor.state is State.LOADING)
+    with pytest.raises(ServeError) as caught:
+        await stage.answer(deadline=asyncio.get_running_loop().time() + 0.02)
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+
+
+async def test_one_who_leaves_cancels_in_the_engine(stage: Stage) -> None:
+    await stage.supervisor.start()
+    answer = asyncio.create_task(stage.answer())
+    await asyncio.sleep(0)
+    assert stage.hosts[0].link.waiting == 1
+    answer.cancel()
+    await asyncio.gather(answer, return_exceptions=True)
+    assert stage.hosts[0].link.waiting == 0
+
+
+async def test_a_stop_in_the_middle_of_a_restart_ends_everything(stage: Stage) -> None:
+    stage.fates = [ready, lambda _host: None]
+    await stage.supervisor.start()
+    stage.hosts[0].end(1)
+    await until(lambda: len(stage.hosts) == 2)
+    await stage.supervisor.stop()
+    assert stage.supervisor.state is State.STOPPED
+    assert stage.hosts[1].returncode is not None
+    assert stage.supervisor.pid is None
+    await stage.supervisor.stop()
+
+
+@pytest.mark.parametrize(
+    ("returncode", "word"), [(None, "exit"), (0, "exit 0"), (3, "exit 3"), (-9, "signal 9")]
+)
+def test_endings_have_names(returncode: int | None, word: str) -> None:
+    assert _ending(returncode) == word

@@ -1,0 +1,169 @@
+"""Metering: one receipt per request, outcomes for every code, and labels that stay few."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
+
+from hexkey.errors import Code, ServeError
+from hexkey.metering import Meter, Outcome, outcome_of
+from hexkey.metrics import NONE, Metrics
+from hexkey.types import Delta, Finish, FinishReason, Usage
+from tests.unit.requests import request
+
+OUTCOMES = {
+    Code.INVALID_ARGUMENT: Outcome.INVALID,
+    Code.NOT_FOUND: Outcome.INVALID,
+    Code.TOO_LARGE: Outcome.INVALID,
+    Code.UNAUTHENTICATED: Outcome.REJECTED,
+    Code.PERMISSION_DENIED: Outcome.REJECTED,
+    Code.RESOURCE_EXHAUSTED: Outcome.REJECTED,
+    Code.DEADLINE_EXCEEDED: Outcome.DEADLINE,
+    Code.CANCELLED: Outcome.CANCELLED,
+    Code.UNAVAILABLE: Outcome.ERROR,
+    Code.INTERNAL: Outcome.ERROR,
+}
+
+
+def samples(metrics: Metrics) -> Iterator[tuple[str, dict[str, str], float]]:
+    for family in text_string_to_metric_families(metrics.render().decode()):
+        for sample in family.samples:
+            yield sample.name, sample.labels, sample.value
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float:
+    return sum(
+        amount
+        for found, has, amount in samples(metrics)
+        if found == f"hexkey_{name}" and labels.items() <= has.items()
+    )
+
+
+def admitted(metrics: Metrics) -> Meter:
+    meter = Meter(metrics, request())
+    meter.routed("m")
+    meter.admitted()
+    return meter
+
+
+def test_every_code_has_its_outcome() -> None:
+    assert set(OUTCOMES) == set(Code)
+    for code, outcome in OUTCOMES.items():
+        assert outcome_of(ServeError(code, "x")) is outcome
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (None, Outcome.OK),
+        (asyncio.CancelledError(), Outcome.CANCELLED),
+        (GeneratorExit(), Outcome.CANCELLED),
+        (KeyboardInterrupt(), Outcome.CANCELLED),
+        (ValueError("a bug"), Outcome.ERROR),
+        (TimeoutError(), Outcome.ERROR),
+    ],
+)
+def test_what_is_no_error_of_ours_has_an_outcome_too(
+    error: BaseException | None, outcome: Outcome
+) -> None:
+    assert outcome_of(error) is outcome
+
+
+def test_a_receipt_of_a_request_that_succeeded() -> None:
+    metrics = Metrics()
+    meter = admitted(metrics)
+    for event in (
+        Delta(0, "a", 1),
+        Delta(0, "bcd", 3),
+        Finish(0, FinishReason.STOP),
+        Usage(7, 4, 0, 21),
+    ):
+        meter.note(event)
+    with capture_logs() as lines:
+        receipt = meter.settle(None)
+    assert (receipt.outcome, receipt.code, receipt.model) == (Outcome.OK, "ok", "m")
+    assert (receipt.input_tokens, receipt.output_tokens, receipt.input_characters) == (7, 4, 21)
+    assert receipt.first_s is not None
+    assert 0 <= receipt.first_s <= receipt.duration_s
+    labels = {"task": "chat", "model": "m"}
+    by_request = {**labels, "outcome": "ok", "protocol": "http"}
+    for name in ("requests_total", "request_duration_seconds_count", "inter_token_latency_seconds"):
+        suffix = "" if "_count" in name or "_total" in name else "_count"
+        assert value(metrics, name + suffix, **by_request) == 1
+    assert value(metrics, "time_to_first_token_seconds_count", **by_request) == 1
+    assert value(metrics, "tokens_total", direction="input", **labels) == 7
+    assert value(metrics, "tokens_total", direction="output", **labels) == 4
+    assert value(metrics, "input_characters_total", **labels) == 21
+    assert value(metrics, "rejected_total") == 0
+    (line,) = lines
+    assert (line["event"], line["request_id"], line["outcome"]) == ("request", "r1", "ok")
+
+
+def test_a_request_cut_short_counts_what_was_generated() -> None:
+    metrics = Metrics()
+    meter = admitted(metrics)
+    meter.note(Delta(0, "abc", 5))
+    receipt = meter.settle(asyncio.CancelledError())
+    assert (receipt.outcome, receipt.code, receipt.output_tokens) == ("cancelled", "cancelled", 5)
+    assert value(metrics, "tokens_total", direction="output") == 5
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_a_refusal_counts_as_one_and_takes_nothing(code: Code) -> None:
+    metrics = Metrics()
+    receipt = Meter(metrics, request()).settle(ServeError(code, "no"))
+    assert (receipt.model, receipt.code, receipt.first_s) == (NONE, code.value, None)
+    assert value(metrics, "rejected_total", task="chat", reason=code.value) == 1
+    # What is unavailable before it was admitted was refused, and did not fail in a model.
+    expected = Outcome.REJECTED if code is Code.UNAVAILABLE else OUTCOMES[code]
+    assert value(metrics, "requests_total", model=NONE, outcome=expected.value) == 1
+    assert value(metrics, "tokens_total") == 0
+
+
+def test_a_refusal_at_the_gate_is_a_refusal_of_that_model() -> None:
+    metrics = Metrics()
+    meter = Meter(metrics, request())
+    meter.routed("m")
+    meter.settle(ServeError(Code.UNAVAILABLE, "full", reason="OVERLOADED"))
+    assert value(metrics, "rejected_total", reason="unavailable") == 1
+    assert value(metrics, "requests_total", model="m") == 1
+
+
+def test_a_delta_without_tokens_is_no_division_by_zero() -> None:
+    metrics = Metrics()
+    meter = admitted(metrics)
+    for tokens in (0, 0, 2):
+        meter.note(Delta(0, "a", tokens))
+    assert meter.settle(None).output_tokens == 2
+
+
+def test_what_callers_send_adds_no_series() -> None:
+    metrics = Metrics()
+
+    def ask(model: str) -> None:
+        Meter(metrics, request(model=model)).settle(ServeError(Code.NOT_FOUND, f"no {model}"))
+
+    ask("first")
+    before = len(list(samples(metrics)))
+    with capture_logs():
+        for number in range(10_000):
+            ask(f"model-{number}")
+    assert len(list(samples(metrics))) == before
+    assert value(metrics, "requests_total") == 10_001
+
+
+def test_no_metric_comes_with_the_time_it_was_made() -> None:
+    metrics = Metrics()
+    admitted(metrics).settle(None)
+    assert not [name for name, _, _ in samples(metrics) if name.endswith("_created")]
+
+
+def test_two_servers_in_one_process_count_apart() -> None:
+    one, other = Metrics(), Metrics()
+    admitted(one).settle(None)
+    assert value(one, "requests_total") == 1
+    assert value(other, "requests_total") == 0

@@ -1,0 +1,88 @@
+"""The shape of the code base: small files, nothing that runs data, a front end that loads fast."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hexkey.engines import factory
+
+ROOT = Path(__file__).parents[2]
+SERVER = ROOT / "server" / "hexkey"
+MAX_LINES = 400
+HEAVY = ("torch", "vllm", "openvino", "openvino_genai", "onnxruntime", "ctranslate2", "tokenizers")
+FRONT_END = ["service", "pool", "config", "cli", "app", "wire.http.server", "wire.grpc.server"]
+MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
+CALLS = {"eval", "exec", "__import__", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
+# A SafeLoader underneath, as its comment says.
+ALLOWED = {("config.py", "yaml.load")}
+
+
+def sources(*folders: Path) -> list[Path]:
+    found = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return [path for path in found if SERVER / "v1" not in path.parents]
+
+
+def test_no_file_is_long() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in sources(SERVER, ROOT / "tests")}
+    assert lengths
+    assert {str(path): size for path, size in lengths.items() if size > MAX_LINES} == {}
+
+
+def dangers(tree: ast.AST) -> Iterator[str]:
+    """What in the code turns data into code; what merely names it, to refuse it, is no danger."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from {one.name.partition(".")[0] for one in node.names} & MODULES
+        elif isinstance(node, ast.ImportFrom):
+            yield from {(node.module or "").partition(".")[0]} & MODULES
+        elif isinstance(node, ast.Call):
+            yield from {ast.unparse(node.func)} & CALLS
+        elif isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
+            yield node.arg
+
+
+def test_nothing_in_the_server_runs_data() -> None:
+    found = {
+        (str(path.relative_to(SERVER)), danger)
+        for path in sources(SERVER)
+        for danger in dangers(ast.parse(path.read_text()))
+    }
+    assert found == ALLOWED
+
+
+def test_a_danger_would_be_found() -> None:
+    code = "import pickle\nfrom marshal import loads\neval('1')\nf(trust_remote_code=True)"
+    assert set(dangers(ast.parse(code))) == {"pickle", "marshal", "eval", "trust_remote_code"}
+
+
+@pytest.mark.parametrize("name", FRONT_END)
+def test_the_front_end_loads_no_engine_library(name: str) -> None:
+    code = (
+        f"import sys, hexkey.{name}\n"
+        f"heavy = {HEAVY!r}\n"
+        "print(*sorted({one.partition('.')[0] for one in sys.modules} & set(heavy)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", factory.NAMES)
+def test_every_engine_can_be_found(name: str) -> None:
+    assert callable(factory.find(name))
+
+
+def test_finding_engines_is_what_loads_their_libraries() -> None:
+    with pytest.raises(KeyError):
+        factory.find("no such engine")
+    code = "import sys; from hexkey.engines import factory; print('onnxruntime' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
