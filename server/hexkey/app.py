@@ -13,6 +13,7 @@ import structlog
 
 from hexkey import __version__
 from hexkey.admission import Gate
+from hexkey.billing import Billing
 from hexkey.config import split_address
 from hexkey.engines.supervisor import HostSettings, Observer
 from hexkey.metrics import Metrics
@@ -47,7 +48,9 @@ class App:
             [(_candidate(model), _settings(model, folders)) for model in config.models],
             self.metrics,
             Observer(progress=lambda model, text: say(f"{model}: {text}")),
+            Billing(config.cost, [model.name for model in config.models]),
         )
+        self.metrics.watch(self.pool.billing)
         gate = Gate({model.name: model.max_in_flight for model in config.models})
         limits = config.limits
         service = Service(

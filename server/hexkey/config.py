@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import date  # noqa: TC003 - schema reads the annotations at run time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from hexkey.cost.price import Owned, decimal
 from hexkey.engines import factory
 from hexkey.models.errors import ModelError
 from hexkey.models.sources import parse
@@ -88,6 +91,40 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnedConfig:
+    """A machine of one's own; money and factors are quoted decimals, ``months`` its life."""
+
+    capex: str
+    months: int
+    residual: str = "0"
+    opex_per_hour: str = "0"
+    pue: str = "1"
+    price_per_kwh: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceConfig:
+    """Prices per million tokens of a service that could do the same work, as of a day."""
+
+    name: str
+    as_of: date
+    input_per_million: str
+    output_per_million: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostConfig:
+    """What the machine costs. ``expose`` is all (in every answer) or none (metrics only)."""
+
+    currency: str = "USD"
+    price_per_hour: str = "0"
+    owned: OwnedConfig | None = None
+    watts: str = "0"
+    expose: str = "all"
+    references: tuple[ReferenceConfig, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an operator decides."""
 
@@ -95,6 +132,7 @@ class Config:
     listen: ListenConfig = ListenConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
+    cost: CostConfig = CostConfig()
     cache_dir: str = ""
 
 
@@ -181,11 +219,53 @@ def _check(config: Config) -> list[str]:
     for name, address in (("http", config.listen.http), ("grpc", config.listen.grpc)):
         if (address or name == "http") and split_address(address) is None:
             errors.append(f"listen.{name}: expected host:port, found {address!r}")
+    errors += [f"cost.{line}" for line in _check_cost(config.cost)]
     if config.log.level not in {"debug", "info", "warning", "error"}:
         errors.append("log.level: expected one of debug, info, warning, error")
     bounds = ("max_characters", "max_body_bytes", "stop_grace_s")
     errors += [f"limits.{line}" for line in _not_positive(config.limits, bounds)]
     return errors
+
+
+def _check_cost(cost: CostConfig) -> list[str]:
+    errors = [f"{line}" for line in _check_decimals(cost, ("price_per_hour", "watts"))]
+    if not re.fullmatch("[A-Z]{3}", cost.currency):
+        errors.append(f"currency: expected three letters such as EUR, found {cost.currency!r}")
+    if cost.expose not in {"all", "none"}:
+        errors.append(f"expose: expected all or none, found {cost.expose!r}")
+    if cost.owned is not None:
+        names = tuple(one.name for one in fields(cost.owned) if one.name != "months")
+        wrong = [f"owned.{line}" for line in _check_decimals(cost.owned, names)]
+        if not wrong:
+            wrong = _check_owned(cost.owned)
+        if cost.price_per_hour != "0":
+            wrong.append("price_per_hour: leave it out where owned is given")
+        errors += wrong
+    for index, one in enumerate(cost.references):
+        names = ("input_per_million", "output_per_million")
+        errors += [f"references[{index}].{line}" for line in _check_decimals(one, names)]
+    return errors
+
+
+def _check_decimals(holder: object, names: tuple[str, ...]) -> list[str]:
+    errors = []
+    for name in names:
+        try:
+            decimal(getattr(holder, name))
+        except ValueError as error:
+            errors.append(f"{name}: {error}")
+    return errors
+
+
+def _check_owned(owned: OwnedConfig) -> list[str]:
+    numbers = {
+        one.name: Decimal(getattr(owned, one.name)) for one in fields(owned) if one.name != "months"
+    }
+    try:
+        Owned(months=owned.months, **numbers)
+    except ValueError as error:
+        return [f"owned.{error}"]
+    return []
 
 
 def _check_model(model: ModelConfig) -> list[str]:

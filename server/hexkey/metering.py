@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hexkey.errors import Code, ServeError
-from hexkey.metrics import NONE, Metrics
+from hexkey.metrics import NONE, PICO, Metrics
 from hexkey.types import Delta, Event, Request, Usage
 
 if TYPE_CHECKING:
+    from hexkey.billing import Charge, Spent
     from hexkey.types import Began, Task
 
 log = structlog.get_logger("hexkey.request")
@@ -70,6 +71,7 @@ class Receipt:
     input_tokens: int
     output_tokens: int
     input_characters: int
+    spent: Spent | None
 
 
 class Meter:
@@ -127,10 +129,14 @@ class Meter:
         elif type(event) is Usage:
             self._usage = event
 
-    def settle(self, error: BaseException | None) -> Receipt:
-        """Write the request's metrics and its one log line; called once."""
+    def settle(self, error: BaseException | None, charge: Charge | None = None) -> Receipt:
+        """Write the request's metrics and its one log line; called once.
+
+        ``charge`` is the account of a request that was admitted.
+        """
         request, usage = self._request, self._usage
         outcome = self._outcome(error)
+        spent = charge.settle(outcome.value, usage) if charge else None
         receipt = Receipt(
             request_id=request.id,
             protocol=request.protocol,
@@ -145,6 +151,7 @@ class Meter:
             input_tokens=usage.input_tokens if usage else 0,
             output_tokens=usage.output_tokens if usage else self._tokens,
             input_characters=usage.input_characters if usage else 0,
+            spent=spent,
         )
         self._count(receipt)
         log.info(
@@ -160,6 +167,8 @@ class Meter:
             first_ms=_ms(receipt.first_s),
             input_tokens=receipt.input_tokens,
             output_tokens=receipt.output_tokens,
+            cost_pico=spent.money if spent else 0,
+            device_ms=round(spent.time / 1e6, 3) if spent else 0,
         )
         return receipt
 
@@ -186,6 +195,10 @@ class Meter:
             series.time_to_first_token.observe(receipt.first_s)
         for gap in self._gaps:
             series.inter_token_latency.observe(gap)
+        if receipt.spent is not None:
+            series.cost.observe(receipt.spent.money / PICO)
+            for reference, amount in receipt.spent.counterfactual.items():
+                self._metrics.counterfactual.labels(reference, task).inc(amount / PICO)
         series.input_tokens.inc(receipt.input_tokens)
         series.output_tokens.inc(receipt.output_tokens)
         series.input_characters.inc(receipt.input_characters)

@@ -7,6 +7,7 @@ What a caller sends never becomes a label.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,12 +17,22 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.core import Metric
+
+    from hexkey.cost.statement import Statement
 
 # Without this every counter and histogram would carry a second series with its creation time.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+DEVICE = "machine"
 NONE = "_none"
 """Label value of a request that ended before a model was chosen."""
 
@@ -37,6 +48,10 @@ ITL_S = (
 )
 STEP_S = ITL_S
 BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+COST = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1)
+PICO = 10**12
+"""Pico-units in one unit of currency; the ledger counts in those."""
 
 BY_REQUEST = ("task", "model", "outcome", "protocol")
 
@@ -84,6 +99,14 @@ class Metrics:
         self.model_state = self._gauge(
             "model_state", "1 for the state a model is in, else 0.", ("model", "state")
         )
+        self.request_cost = self._histogram(
+            "request_cost", "Cost of a request, in the currency.", ("task", "model"), COST
+        )
+        self.counterfactual = self._counter(
+            "counterfactual_cost_total",
+            "What a reference would have taken for the same tokens, in the currency.",
+            ("reference", "task"),
+        )
         self._of_request: dict[tuple[str, str, str, str], RequestSeries] = {}
         self._of_engine: dict[str, EngineSeries] = {}
         self.build = self._gauge("build_info", "Always 1.", ("version",))
@@ -102,6 +125,10 @@ class Metrics:
         if series is None:
             series = self._of_engine[model] = EngineSeries(self, model)
         return series
+
+    def watch(self, books: Books) -> None:
+        """Export what a device's ledger says, read anew at each scrape."""
+        self.registry.register(_LedgerCollector(books))
 
     def render(self) -> bytes:
         """Return the exposition in Prometheus text format."""
@@ -155,6 +182,11 @@ class RequestSeries:
         return self._metrics.inter_token_latency.labels(*self._labels)
 
     @cached_property
+    def cost(self) -> Histogram:
+        """Cost of a request, in the currency."""
+        return self._metrics.request_cost.labels(*self._labels[:2])
+
+    @cached_property
     def input_tokens(self) -> Counter:
         """Tokens in."""
         return self._metrics.tokens.labels(*self._labels[:2], "input")
@@ -178,3 +210,92 @@ class EngineSeries:
         self.steps = metrics.engine_steps.labels(model)
         self.batch = metrics.engine_batch.labels(model)
         self.in_flight = metrics.in_flight.labels(model)
+
+
+class Books(Protocol):
+    """A device's ledger as metrics read it; see ``hexkey.billing.Billing``."""
+
+    currency: str
+    rate: int
+
+    def statement(self, unit: str) -> Statement:
+        """Return one unit's page as of now."""
+
+    def terms(self) -> Iterator[tuple[str, str, float]]:
+        """Yield (model, term, seconds) of how steps are shared."""
+
+
+KINDS = ("active", "idle", "load", "overhead")
+
+
+class _LedgerCollector(Collector):
+    """Reads the pages of one ledger; each is consistent in itself, so the parts add up."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    def collect(self) -> Iterator[Metric]:
+        books = self._books
+        money = books.statement("money")
+        device, currency = DEVICE, books.currency
+        yield _counter("bill", "What the device cost.", money.bill / PICO, device, currency)
+        yield _gauge("cost_in_flight", "Cost of open steps.", money.in_flight / PICO, device)
+        yield _gauge("ledger_imbalance", "Pico-units in no place or two.", money.imbalance, device)
+        yield _gauge("device_price_per_hour", "Price.", books.rate / PICO, device)
+        cost = _family("cost", "Where the bill went.", "device", "model", "kind", "currency")
+        for model, kind, amount in _places(money):
+            cost.add_metric([device, model, kind, currency], amount / PICO)
+        yield cost
+        tasks = _family(
+            "task_cost", "What settled requests cost.", "task", "model", "outcome", "currency"
+        )
+        for line, amount in _by_task(money).items():
+            tasks.add_metric([*line, currency], amount / PICO)
+        yield tasks
+        seconds = _family("device_seconds", "Where the time went.", "device", "model", "state")
+        for model, kind, amount in _places(books.statement("time")):
+            seconds.add_metric([device, model, kind], amount / 1e9)
+        yield seconds
+        joules = _family("energy_joules", "Where the energy went.", "device", "model", "kind")
+        for model, kind, amount in _places(books.statement("energy")):
+            joules.add_metric([device, model, kind], amount / 1e6)
+        yield joules
+        terms = GaugeMetricFamily(
+            "hexkey_attribution_coefficient",
+            "How a step is shared: seconds fixed, per token, per token and context.",
+            labels=("model", "term"),
+        )
+        for model, term, value in books.terms():
+            terms.add_metric([model, term], value)
+        yield terms
+
+
+def _places(page: Statement) -> Iterator[tuple[str, str, int]]:
+    for model, line in page.models.items():
+        for kind in KINDS:
+            yield model, kind, getattr(line, kind)
+    yield NONE, "unallocated", page.unallocated + page.adjustment
+
+
+def _by_task(page: Statement) -> dict[tuple[str, str, str], int]:
+    sums: dict[tuple[str, str, str], int] = {}
+    for line, amount in page.settled.items():
+        key = (line.group.task, line.model, line.outcome)
+        sums[key] = sums.get(key, 0) + amount
+    return sums
+
+
+def _family(name: str, text: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(f"hexkey_{name}", text, labels=labels)
+
+
+def _counter(name: str, text: str, value: float, device: str, currency: str) -> Metric:
+    family = _family(name, text, "device", "currency")
+    family.add_metric([device, currency], value)
+    return family
+
+
+def _gauge(name: str, text: str, value: float, device: str) -> Metric:
+    family = GaugeMetricFamily(f"hexkey_{name}", text, labels=("device",))
+    family.add_metric([device], value)
+    return family

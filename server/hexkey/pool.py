@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hexkey.billing import Billing
+from hexkey.config import CostConfig
 from hexkey.engines.supervisor import Observer, State, Supervisor
 from hexkey.errors import invalid
 from hexkey.types import Autocomplete, Translate
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from hexkey.admission import Permit
+    from hexkey.billing import Charge
     from hexkey.engines.frames import Step
     from hexkey.engines.supervisor import HostSettings
     from hexkey.metrics import Metrics
@@ -28,10 +31,15 @@ class Pool:
     """All models of this server. ``catalog`` is in the configuration's order."""
 
     def __init__(
-        self, models: Sequence[tuple[Candidate, HostSettings]], metrics: Metrics, observer: Observer
+        self,
+        models: Sequence[tuple[Candidate, HostSettings]],
+        metrics: Metrics,
+        observer: Observer,
+        billing: Billing | None = None,
     ) -> None:
         self.catalog = tuple(candidate for candidate, _ in models)
         self._metrics = metrics
+        self.billing = billing or Billing(CostConfig(), [one.name for one in self.catalog])
         watch = Observer(
             step=self._on_step,
             state=self._on_state,
@@ -74,12 +82,12 @@ class Pool:
         return {name: one.pid for name, one in self._supervisors.items()}
 
     def run(
-        self, request: Request, plan: Plan, permit: Permit
+        self, request: Request, plan: Plan, permit: Permit, charge: Charge
     ) -> AsyncGenerator[Event | Began, None]:
         """Return the events of an admitted request; the permit is the proof that it may run."""
         if permit.model != plan.model:
             raise ValueError(f"a permit for {permit.model} cannot run {plan.model}")
-        return self._supervisors[plan.model].run(_resolved(request, plan))
+        return self._supervisors[plan.model].run(_resolved(request, plan), charge.join)
 
     def ensure_able(self, model: str, payload: Payload) -> None:
         """Return if ``model`` can give what is asked beside the task; ``ServeError`` if not."""
@@ -101,8 +109,11 @@ class Pool:
         if step.computed:
             series.steps.observe((step.done_ns - step.begin_ns) / 1e9)
             series.batch.observe(len(step.computed))
+        more = step.running > 0 or self._supervisors[model].waiting > 0
+        self.billing.on_step(model, step, more=more)
 
     def _on_state(self, model: str, state: State) -> None:
+        self.billing.on_state(model, state, self._supervisors[model].pid)
         for one in State:
             self._metrics.model_state.labels(model, one.value).set(one is state)
 

@@ -11,6 +11,7 @@ import difflib
 import types
 import typing
 from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from typing import Any, TypeVar, Union
 
@@ -21,6 +22,7 @@ _WORDS = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
+    date: "a day such as 2026-11-24",
 }
 _MAX_EXACT = 1 << 53
 """Whole numbers up to here are the same number as a float."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from hexkey import routing, validation
 from hexkey.metering import Meter
-from hexkey.types import Began
+from hexkey.types import Began, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -54,7 +54,7 @@ class Service:
 class Run:
     """One request under way; see ``Service.run``."""
 
-    __slots__ = ("_events", "_meter", "_permit", "_request", "_service", "plan")
+    __slots__ = ("_charge", "_events", "_meter", "_permit", "_request", "_service", "plan")
 
     plan: Plan
 
@@ -83,8 +83,10 @@ class Run:
         except BaseException as error:
             self._meter.settle(error)
             raise
-        self._events: AsyncGenerator[Event | Began, None] = self._service.pool.run(
-            self._request, self.plan, self._permit
+        pool = self._service.pool
+        self._charge = pool.billing.open(self.plan.model, self._request.task, self._request.tenant)
+        self._events: AsyncGenerator[Event | Began, None] = pool.run(
+            self._request, self.plan, self._permit, self._charge
         )
         self._service.metrics.of_engine(self.plan.model).in_flight.inc()
         return self
@@ -101,7 +103,7 @@ class Run:
                 await self._events.aclose()
         finally:
             self._service.metrics.of_engine(self.plan.model).in_flight.dec()
-            self._meter.settle(error)
+            self._meter.settle(error, self._charge)
 
     def __aiter__(self) -> Self:
         return self
@@ -110,5 +112,7 @@ class Run:
         """Return the next event."""
         while isinstance(event := await self._events.__anext__(), Began):
             self._meter.began(event)
+        if type(event) is Usage:
+            event.cost = self._charge.finish(event)
         self._meter.note(event)
         return event

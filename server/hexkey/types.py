@@ -152,13 +152,49 @@ class Finish(msgspec.Struct, array_like=True, tag="f"):
     reason: FinishReason
 
 
+class Cost(msgspec.Struct, frozen=True):
+    """What a request cost on this machine: ``pico`` is in 1e-12 of the currency, and exact.
+
+    ``counterfactual`` is what named references would have taken for the same tokens.
+    """
+
+    pico: int
+    currency: str
+    device_seconds: float
+    energy_joules: float
+    counterfactual: dict[str, float] = {}
+
+    def __add__(self, other: Cost) -> Cost:
+        """The cost of both; they are of one machine, so of one currency and the same references."""
+        return Cost(
+            pico=self.pico + other.pico,
+            currency=self.currency,
+            device_seconds=self.device_seconds + other.device_seconds,
+            energy_joules=self.energy_joules + other.energy_joules,
+            counterfactual={
+                name: amount + other.counterfactual.get(name, 0.0)
+                for name, amount in self.counterfactual.items()
+            },
+        )
+
+    @property
+    def amount(self) -> str:
+        """The money as a decimal number, without rounding."""
+        whole, rest = divmod(self.pico, 10**12)
+        return f"{whole}.{rest:012d}"
+
+
 class Usage(msgspec.Struct, array_like=True, tag="u"):
-    """What the whole request took; always the last event of a request that succeeds."""
+    """What the whole request took; always the last event of a request that succeeds.
+
+    Hosts know nothing of money: ``cost`` is filled in on the front end's side.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     input_characters: int = 0
+    cost: Cost | None = None
 
 
 class Failure(msgspec.Struct, array_like=True, tag="x"):

@@ -12,6 +12,7 @@ import yaml
 
 from hexkey.config import (
     Config,
+    CostConfig,
     LimitsConfig,
     ListenConfig,
     LogConfig,
@@ -74,6 +75,7 @@ def test_every_file_in_configs_loads(path: Path) -> None:
         ("listen", ListenConfig),
         ("limits", LimitsConfig),
         ("log", LogConfig),
+        ("cost", CostConfig),
     ],
 )
 def test_every_option_is_shown(written: dict[str, Any], section: str, kind: type[Any]) -> None:

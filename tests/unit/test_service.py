@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from hexkey.admission import Gate, Permit
+from hexkey.billing import Billing, Charge
+from hexkey.config import CostConfig
 from hexkey.errors import Code, ServeError
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
@@ -27,10 +29,14 @@ class ScriptedPool:
 
     def __init__(self, script: list[Event | BaseException]) -> None:
         self.catalog = (Candidate("m", frozenset({Task.CHAT})),)
+        self.billing = Billing(CostConfig(), ["m"])
         self.closed = 0
         self._script = script
 
-    async def run(self, _request: Request, _plan: Plan, _permit: Permit) -> AsyncGenerator[Event]:
+    async def run(
+        self, _request: Request, _plan: Plan, _permit: Permit, charge: Charge
+    ) -> AsyncGenerator[Event]:
+        charge.join(1)
         try:
             for one in self._script:
                 if isinstance(one, BaseException):

@@ -99,6 +99,11 @@ class Supervisor:
         """Requests in the engine, as its last step said."""
         return self._host.link.running if self._host else 0
 
+    @property
+    def waiting(self) -> int:
+        """Requests sent to the host and not settled."""
+        return self._host.link.waiting if self._host else 0
+
     async def start(self) -> None:
         """Launch the host and wait until the model serves; ``ServeError`` where it cannot."""
         self._set(State.LOADING)
@@ -119,15 +124,19 @@ class Supervisor:
         await self._end_host()
         self._set(State.STOPPED)
 
-    async def run(self, request: Request) -> AsyncGenerator[Event | Began, None]:
+    async def run(
+        self, request: Request, submitted: Callable[[int], None] = lambda _host_id: None
+    ) -> AsyncGenerator[Event | Began, None]:
         """Yield a request's events until its ``Usage``; raises ``ServeError`` where it fails.
 
         A request whose host ended before any event came is submitted once more to the next host:
-        nobody has seen anything of it, so nothing can be seen twice.
+        nobody has seen anything of it, so nothing can be seen twice. ``submitted`` is told, each
+        time, what the host calls the request.
         """
         for last_try in (False, True):
             link = await self._ready_link(request.deadline)
             request_id, mailbox = link.submit(request.payload)
+            submitted(request_id)
             timer = _deadline_timer(request.deadline, mailbox)
             seen = False
             try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from hexkey.errors import ServeError
-    from hexkey.types import Payload
+    from hexkey.types import Cost, Payload
 
     Context = grpc.aio.ServicerContext[bytes, Message]
     Method = grpc.RpcMethodHandler[bytes, Message]
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PROTOCOL = "grpc"
 REQUEST_ID = "x-request-id"
 MODEL = "x-hexkey-model"
+COST, COST_PICO, CURRENCY = "x-request-cost", "x-request-cost-pico", "x-request-cost-currency"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 M = TypeVar("M")
@@ -62,6 +63,13 @@ class Call:
         What fails before has trailers only, which is what lets a client's retry policy act.
         """
         await self._context.send_initial_metadata(((REQUEST_ID, self.id), (MODEL, model)))
+
+    def charged(self, cost: Cost | None) -> None:
+        """Have the trailing metadata tell what the call cost."""
+        if cost is not None:
+            self._context.set_trailing_metadata(
+                ((COST, cost.amount), (COST_PICO, str(cost.pico)), (CURRENCY, cost.currency))
+            )
 
     async def write(self, message: Message) -> None:
         """Send one message of a stream; returns once the client has room for more."""

@@ -24,7 +24,7 @@ from hexkey.v1 import inference_pb2 as pb
 
 if TYPE_CHECKING:
     from hexkey.routing import Candidate, Pair, Plan
-    from hexkey.types import Event, ModelInfo, Payload, Usage
+    from hexkey.types import Cost, Event, ModelInfo, Payload, Usage
     from hexkey.wire.grpc.answer import Answer
 
 STOP_RULE = {
@@ -222,4 +222,15 @@ def _usage(usage: Usage) -> pb.Usage:
         output_tokens=usage.output_tokens,
         cached_tokens=usage.cached_tokens,
         input_characters=usage.input_characters,
+        cost=_cost(usage.cost) if usage.cost else None,
+    )
+
+
+def _cost(cost: Cost) -> pb.Cost:
+    return pb.Cost(
+        cost_pico=cost.pico,
+        currency=cost.currency,
+        device_seconds=cost.device_seconds,
+        energy_joules=cost.energy_joules,
+        counterfactual=cost.counterfactual,
     )

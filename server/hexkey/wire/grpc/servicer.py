@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from hexkey.types import Usage
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import codec
 from hexkey.wire.grpc.answer import gather
@@ -94,6 +95,7 @@ class InferenceServicer:
         request = call.request(payload, model)
         async with self._service.run(request) as run:
             answer = await gather(run)
+        call.charged(answer.usage.cost)
         await call.begin(run.model)
         return _served(request, run), answer
 
@@ -105,6 +107,8 @@ class InferenceServicer:
             await call.write(codec.start(_served(request, run)))
             await call.write(codec.event(first))
             async for event in run:
+                if type(event) is Usage:
+                    call.charged(event.cost)
                 await call.write(codec.event(event))
 
 

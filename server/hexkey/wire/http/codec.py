@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from hexkey.errors import ServeError, invalid
 from hexkey.types import (
@@ -15,12 +17,19 @@ from hexkey.types import (
     Translate,
     Usage,
 )
-from hexkey.wire.http.schemas import UsageAnswer
+from hexkey.wire.http.schemas import CostDetails, UsageAnswer
 
 if TYPE_CHECKING:
+    from hexkey.types import Cost
+    from hexkey.wire.http.exchange import Exchange
     from hexkey.wire.http.schemas import AutocompleteBody, SamplingFields, TranslateBody
 
+METHOD = "shapley"
+"""How the cost of a batch was shared; see docs/adr/0004."""
+
 T = TypeVar("T")
+FORM = b"application/x-www-form-urlencoded"
+MAX_FIELDS = 2000
 _AT = " - at `$"
 _DEFAULT = Sampling()
 
@@ -30,9 +39,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(_AT)
-        param = path.rstrip("`").removeprefix(".") or None
-        raise invalid(f"{param or 'the body'}: {text[0].lower()}{text[1:]}", param) from None
+        raise _misfit(error) from None
     except RecursionError:
         raise invalid("the body is nested too deeply") from None
     except UnicodeDecodeError:
@@ -41,6 +48,33 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         if not body:
             raise invalid("the body is empty; send a JSON object") from None
         raise invalid(f"the body is not JSON: {_first_lower(str(error))}") from None
+
+
+def decode_any(decoder: msgspec.json.Decoder[T], exchange: Exchange) -> T:
+    """Return the body, JSON or a form, as the decoder's type; ``ServeError`` as ``decode``."""
+    if exchange.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == FORM:
+        return decode_form(decoder.type, exchange.body)
+    return decode(decoder, exchange.body)
+
+
+def decode_form(kind: type[T], body: bytes) -> T:
+    """Return a URL-encoded form, or query, as ``kind``; a field given twice or more is a list."""
+    fields: dict[str, list[str]] = {}
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
+        )
+    except UnicodeDecodeError:
+        raise invalid("the form is not UTF-8") from None
+    except ValueError:
+        raise invalid(f"the form has more than {MAX_FIELDS} fields") from None
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    found = {name: one[0] if len(one) == 1 else one for name, one in fields.items()}
+    try:
+        return msgspec.convert(found, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _misfit(error) from None
 
 
 def sampling(
@@ -88,8 +122,27 @@ def translate(body: TranslateBody) -> Translate:
 def usage(event: Usage) -> UsageAnswer:
     """Return usage as hexkey's own API shows it."""
     return UsageAnswer(
-        event.input_tokens, event.output_tokens, event.cached_tokens, event.input_characters
+        event.input_tokens,
+        event.output_tokens,
+        event.cached_tokens,
+        event.input_characters,
+        *cost(event.cost),
     )
+
+
+def cost(of: Cost | None) -> tuple[float | UnsetType, CostDetails | UnsetType]:
+    """Return the two cost fields of a usage; unset where costs are not exposed."""
+    if of is None:
+        return UNSET, UNSET
+    details = CostDetails(
+        currency=of.currency,
+        amount=of.amount,
+        method=METHOD,
+        device_seconds=of.device_seconds,
+        energy_joules=of.energy_joules,
+        counterfactual=of.counterfactual,
+    )
+    return of.pico / 1e12, details
 
 
 def renamed(error: ServeError, names: dict[str, str]) -> ServeError:
@@ -97,6 +150,12 @@ def renamed(error: ServeError, names: dict[str, str]) -> ServeError:
     if error.param in names:
         error.param = names[error.param]
     return error
+
+
+def _misfit(error: msgspec.ValidationError) -> ServeError:
+    text, _, path = str(error).partition(_AT)
+    param = path.rstrip("`").removeprefix(".") or None
+    return invalid(f"{param or 'the body'}: {_first_lower(text)}", param)
 
 
 def _first_lower(text: str) -> str:

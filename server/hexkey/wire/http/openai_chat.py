@@ -66,7 +66,7 @@ async def chat_completions(exchange: Exchange, service: Service) -> None:
         choices=choices,
         usage=openai_common.usage(usage),
     )
-    await exchange.json(answer, served_by(exchange, run.model))
+    await exchange.json(answer, served_by(exchange, run.model, usage.cost))
 
 
 def payload_of(data: bytes) -> tuple[Payload, str | None]:

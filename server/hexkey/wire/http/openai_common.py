@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hexkey.errors import invalid
+from hexkey.wire.http import codec
 from hexkey.wire.http.openai_schemas import CompletionUsage, PromptDetails
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def usage(event: Usage) -> CompletionUsage:
         event.output_tokens,
         event.input_tokens + event.output_tokens,
         PromptDetails(event.cached_tokens),
+        *codec.cost(event.cost),
     )
 
 

@@ -68,7 +68,7 @@ async def completions(exchange: Exchange, service: Service) -> None:
         choices=choices,
         usage=openai_common.usage(usage),
     )
-    await exchange.json(answer, served_by(exchange, run.model))
+    await exchange.json(answer, served_by(exchange, run.model, usage.cost))
 
 
 class CompletionChunks:

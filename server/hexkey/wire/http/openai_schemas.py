@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from hexkey.types import FinishReason
 from hexkey.validation import ROLES
-from hexkey.wire.http.schemas import MODEL, SamplingFields
+from hexkey.wire.http.schemas import MODEL, CostDetails, SamplingFields
 
 MAX_TOKEN_ID = (1 << 31) - 1
 TokenId = Annotated[int, Meta(ge=0, le=MAX_TOKEN_ID)]
@@ -86,12 +86,14 @@ class PromptDetails(Struct):
 
 
 class CompletionUsage(Struct):
-    """What a request took, in tokens."""
+    """What a request took, in tokens; its cost if exposed."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptDetails
+    cost: float | UnsetType = UNSET
+    cost_details: CostDetails | UnsetType = UNSET
 
 
 class CompletionLogprobs(Struct):

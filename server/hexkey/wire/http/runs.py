@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from hexkey.types import Delta, Event, Finish, FinishReason, TokenLogprob, Usage
 from hexkey.wire.http.presence import Presence
-from hexkey.wire.http.stream import EventStream
+from hexkey.wire.http.stream import SSE, EventStream, Framing
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from hexkey.types import Cost
     from hexkey.wire.http.errors import Header
     from hexkey.wire.http.exchange import Exchange
 
@@ -40,7 +41,7 @@ class Runs(Protocol):
 
 
 class Encoder(Protocol):
-    """How one API family writes events. Each method returns whole SSE chunks, or nothing."""
+    """How one API family writes events. Each method returns framed values, or nothing."""
 
     def start(self, model: str, notes: tuple[str, ...]) -> bytes:
         """Write what comes before the first output."""
@@ -93,13 +94,15 @@ async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Outpu
     return outputs, usage
 
 
-async def stream(exchange: Exchange, run: Runs, encoder: Encoder) -> None:
-    """Pass a run on as an event stream.
+async def stream(
+    exchange: Exchange, run: Runs, encoder: Encoder, framing: Framing = SSE
+) -> None:
+    """Pass a run on as a stream.
 
     The headers wait for the first event, so whatever is refused before it has its own status; only
-    when that takes longer than the pulse do they go out ahead, with a comment.
+    when that takes longer than the pulse do they go out ahead, with a sign of life.
     """
-    out = EventStream(exchange)
+    out = EventStream(exchange, framing)
     async with Presence(exchange.receive, out.pulse, exchange.quiet_s), run:
         out.prepare(run.model, encoder.start(run.model, run.notes))
         while True:
@@ -114,9 +117,17 @@ async def stream(exchange: Exchange, run: Runs, encoder: Encoder) -> None:
     await out.close()
 
 
-def served_by(exchange: Exchange, model: str) -> list[Header]:
-    """Return the headers that say who served and how long it took."""
-    return [
+def served_by(exchange: Exchange, model: str, cost: Cost | None) -> list[Header]:
+    """Return the headers that say who served, how long it took and what it cost."""
+    headers = [
         (b"x-hexkey-model", model.encode("latin-1", "replace")),
         (b"server-timing", exchange.timing(b"total")),
     ]
+    if cost is not None:
+        headers += [
+            (b"x-request-cost", cost.amount.encode()),
+            (b"x-request-cost-currency", cost.currency.encode()),
+        ]
+        if cost.currency == "USD":
+            headers.append((b"x-litellm-response-cost", cost.amount.encode()))
+    return headers

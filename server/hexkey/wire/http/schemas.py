@@ -99,13 +99,29 @@ class RouteBody(Struct):
     task: Task
 
 
+class CostDetails(Struct):
+    """What a request cost on this machine, the idle time of its models left out.
+
+    ``amount`` is exact; ``counterfactual`` is what configured references would have taken.
+    """
+
+    currency: str
+    amount: str
+    method: str
+    device_seconds: float
+    energy_joules: float
+    counterfactual: dict[str, float]
+
+
 class UsageAnswer(Struct):
-    """What a whole request took, in tokens and in Unicode characters."""
+    """What a whole request took, in tokens and in Unicode characters; its cost if exposed."""
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int
     input_characters: int
+    cost: float | UnsetType = UNSET
+    cost_details: CostDetails | UnsetType = UNSET
 
 
 class AutocompleteChoice(Struct):

@@ -74,6 +74,8 @@ class Several:
             if type(event) is not Usage:
                 return event
             total = self._usage
+            if event.cost is not None:
+                total.cost = total.cost + event.cost if total.cost else event.cost
             total.input_tokens += event.input_tokens
             total.output_tokens += event.output_tokens
             total.cached_tokens += event.cached_tokens

@@ -53,7 +53,7 @@ async def autocomplete(exchange: Exchange, service: Service) -> None:
         for index, output in enumerate(outputs)
     ]
     answer = AutocompleteAnswer(exchange.id, run.model, choices, codec.usage(usage), run.notes)
-    await exchange.json(answer, served_by(exchange, run.model))
+    await exchange.json(answer, served_by(exchange, run.model, usage.cost))
 
 
 async def translate(exchange: Exchange, service: Service) -> None:
@@ -68,7 +68,7 @@ async def translate(exchange: Exchange, service: Service) -> None:
     pair = _pair(run.plan.pair)
     translations = [Translation(output.text, pair.source, pair.target) for output in outputs]
     answer = TranslateAnswer(exchange.id, run.model, translations, codec.usage(usage), run.notes)
-    await exchange.json(answer, served_by(exchange, run.model))
+    await exchange.json(answer, served_by(exchange, run.model, usage.cost))
 
 
 async def route(exchange: Exchange, service: Service) -> None:

@@ -1,0 +1,177 @@
+"""Where the pure ledger meets the clock: hosts' lives and steps in, what requests cost out.
+
+One device for now: the machine. Its price is shared by the models on it; see ``hexkey.cost``.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hexkey.cost.attribution import SCALE
+from hexkey.cost.counterfactual import PriceList
+from hexkey.cost.energy import static_power
+from hexkey.cost.ledger import Ledger
+from hexkey.cost.price import Bill, Owned, Rented, machine_rate, seconds
+from hexkey.cost.statement import Group
+from hexkey.engines.supervisor import State
+from hexkey.types import Cost, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hexkey.config import CostConfig
+    from hexkey.cost.accounts import Account
+    from hexkey.cost.price import Bill as Meter
+    from hexkey.cost.statement import Statement
+    from hexkey.engines.frames import Step
+    from hexkey.types import Task
+
+MONEY, ENERGY, TIME = "money", "energy", "time"
+PICO = 10**12
+_PAGE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one request cost: money in pico-units, energy in microjoules, time in nanoseconds."""
+
+    money: int
+    energy: int
+    time: int
+    counterfactual: dict[str, int]
+
+
+class Charge:
+    """One request's account; ``settle`` is called once, whatever happened."""
+
+    __slots__ = ("_account", "_billing")
+
+    def __init__(self, billing: Billing, account: Account) -> None:
+        self._billing = billing
+        self._account = account
+
+    def join(self, host_id: int) -> None:
+        """The request was sent to its model's host, which calls it so."""
+        ledger = self._billing.ledger
+        ledger.join(self._account, host_id)
+        ledger.open_step(self._account.model, time.monotonic_ns())
+
+    def finish(self, usage: Usage) -> Cost | None:
+        """Return what an answer says of its cost; None where costs are not exposed."""
+        return self._billing.cost_of(self._billing.ledger.finish(self._account), usage)
+
+    def settle(self, outcome: str, usage: Usage | None) -> Spent:
+        """Fold the account into its line; return what it came to."""
+        amounts = self._billing.ledger.settle(self._account, outcome)
+        return self._billing.spent(amounts, usage)
+
+
+class Billing:
+    """The machine's ledger, priced by the configuration."""
+
+    def __init__(self, config: CostConfig, models: Sequence[str]) -> None:
+        now = time.monotonic_ns()
+        self._models = tuple(models)
+        self.currency = config.currency
+        self.rate = machine_rate(_price(config))
+        self.exposed = config.expose == "all" and self.rate > 0
+        self.references = tuple(
+            PriceList(
+                one.name,
+                one.as_of,
+                Decimal(one.input_per_million),
+                Decimal(one.output_per_million),
+            )
+            for one in config.references
+        )
+        meters: dict[str, Meter] = {
+            MONEY: Bill(self.rate, now),
+            ENERGY: static_power(Decimal(config.watts), now),
+            TIME: seconds(now),
+        }
+        self.ledger = Ledger(meters, models, memory=_machine_memory(), start_ns=now)
+
+    def open(self, model: str, task: Task, tenant: str) -> Charge:
+        """Return the account of an admitted request."""
+        return Charge(self, self.ledger.open_request(model, Group(task.value, tenant)))
+
+    def on_state(self, model: str, state: State, pid: int | None) -> None:
+        """A model's host changed its state."""
+        now = time.monotonic_ns()
+        if state is State.LOADING:
+            self.ledger.begin_load(model, now)
+        elif state is State.READY:
+            self.ledger.end_load(model, now, _resident_bytes(pid))
+        else:
+            self.ledger.lost(model, now)
+
+    def on_step(self, model: str, step: Step, *, more: bool) -> None:
+        """A step's report came; ``more`` says that the model has work left."""
+        done_ns = min(step.done_ns, time.monotonic_ns())
+        self.ledger.close_step(
+            model, done_ns, step.done_ns - step.begin_ns, step.computed, more=more
+        )
+
+    def statement(self, unit: str) -> Statement:
+        """Return one unit's page as of now."""
+        return self.ledger.statement(unit, time.monotonic_ns())
+
+    def terms(self) -> Iterator[tuple[str, str, float]]:
+        """Yield (model, term, seconds) of how each model's steps are shared among requests."""
+        for model in self._models:
+            terms = self.ledger.coefficients(model)
+            for term in ("fixed", "token", "context"):
+                yield model, term, getattr(terms, term) / SCALE / 1e9
+
+    def spent(self, amounts: dict[str, int], usage: Usage | None) -> Spent:
+        """Return amounts by unit with what the references would have taken for the same."""
+        others = {}
+        if usage is not None:
+            tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+            others = {one.name: one.cost(*tokens) for one in self.references}
+        return Spent(amounts[MONEY], amounts[ENERGY], amounts[TIME], others)
+
+    def cost_of(self, amounts: dict[str, int], usage: Usage) -> Cost | None:
+        """Return amounts as an answer shows them."""
+        if not self.exposed:
+            return None
+        spent = self.spent(amounts, usage)
+        return Cost(
+            pico=spent.money,
+            currency=self.currency,
+            device_seconds=spent.time / 1e9,
+            energy_joules=spent.energy / 1e6,
+            counterfactual={name: amount / PICO for name, amount in spent.counterfactual.items()},
+        )
+
+
+def _price(config: CostConfig) -> Rented | Owned:
+    owned = config.owned
+    if owned is None:
+        return Rented(Decimal(config.price_per_hour))
+    return Owned(
+        capex=Decimal(owned.capex),
+        months=owned.months,
+        residual=Decimal(owned.residual),
+        opex_per_hour=Decimal(owned.opex_per_hour),
+        watts=Decimal(config.watts),
+        pue=Decimal(owned.pue),
+        price_per_kwh=Decimal(owned.price_per_kwh),
+    )
+
+
+def _machine_memory() -> int:
+    with Path("/proc/meminfo").open() as file:
+        return int(file.readline().split()[1]) * 1024
+
+
+def _resident_bytes(pid: int | None) -> int:
+    """Memory that a host holds, its own descendants left out."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return 0

@@ -1,0 +1,149 @@
+"""Every cent of the machine's bill is in one place, under load, over both wires."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from hexkey.v1 import inference_pb2 as pb
+from hexkey.v1 import inference_pb2_grpc as pb_grpc
+from tests.e2e.conftest import Served, serve
+
+CONFIG = """
+cost: {currency: EUR, price_per_hour: "3600", watts: "50"}
+models:
+  - {name: text, engine: fake, tasks: [autocomplete, chat], options: {step_ms: 2}}
+  - {name: en-pt, engine: marian, source: "firefox:en-pt", tasks: [translate], pairs: [en-pt]}
+"""
+SENTENCE = "The committee will publish its report on the harbour next week."
+
+
+@pytest.fixture(scope="module")
+def priced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    path = tmp_path_factory.mktemp("cost") / "cost.yaml"
+    path.write_text(CONFIG)
+    with serve(path) as served:
+        assert served.http, "".join(served.out + served.log)
+        yield served
+
+
+def scraped(served: Served) -> dict[str, dict[str, float]]:
+    """Sample name to its values, by the labels that tell them apart."""
+    values: dict[str, dict[str, float]] = {}
+    text = httpx.get(f"{served.http}/metrics").text
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            key = ",".join(sample.labels.get(name, "") for name in ("model", "outcome", "kind"))
+            values.setdefault(sample.name, {})[key] = sample.value
+    return values
+
+
+def in_balance(values: dict[str, dict[str, float]]) -> bool:
+    bill = sum(values["hexkey_bill_total"].values())
+    parts = sum(values["hexkey_cost_total"].values())
+    parts += sum(values["hexkey_cost_in_flight"].values())
+    imbalance = values["hexkey_ledger_imbalance"]
+    return abs(bill - parts) <= 1e-9 * bill and set(imbalance.values()) == {0}
+
+
+def test_an_answer_tells_its_cost_over_both_wires(priced: Served) -> None:
+    body = {"text": SENTENCE, "source": "en", "target": "pt"}
+    answer = httpx.post(f"{priced.http}/v1/translate", json=body)
+    usage = answer.json()["usage"]
+    details = usage["cost_details"]
+    assert usage["cost"] > 0
+    assert float(details["amount"]) == pytest.approx(usage["cost"])
+    # A euro a second: the number is the time that the request had the machine for.
+    assert details["device_seconds"] == pytest.approx(usage["cost"], rel=1e-3)
+    assert details["energy_joules"] == pytest.approx(50 * usage["cost"], rel=1e-3)
+    assert answer.headers["x-request-cost"] == details["amount"]
+    assert answer.headers["x-request-cost-currency"] == "EUR"
+    assert "x-litellm-response-cost" not in answer.headers
+    with grpc.insecure_channel(priced.grpc) as channel:
+        stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+        request = pb.TranslateRequest(text=[SENTENCE], source="en", target="pt")
+        said, call = stub.Translate.with_call(request)
+        trailing = dict(call.trailing_metadata())
+        assert said.usage.cost.cost_pico > 0
+        assert trailing["x-request-cost-pico"] == str(said.usage.cost.cost_pico)
+        assert said.usage.cost.currency == "EUR"
+        last = list(stub.StreamTranslate(request))[-1]
+        assert last.usage.cost.cost_pico > 0
+
+
+def test_the_bill_adds_up_under_load_with_clients_that_leave(  # noqa: C901 - three actors
+    priced: Served,
+) -> None:
+    before = scraped(priced)["hexkey_task_cost_total"]
+    told: list[float] = []
+    done = threading.Event()
+    seen: list[bool] = []
+
+    def watch() -> None:
+        while not done.is_set():
+            seen.append(in_balance(scraped(priced)))
+            time.sleep(0.05)
+
+    def over_http(number: int) -> None:
+        url = f"{priced.http}/v1/autocomplete"
+        body = {"prefix": "x", "max_tokens": 120, "stream": True}
+        with httpx.stream("POST", url, json=body, timeout=30) as answer:
+            leave = number % 5 < 2
+            for count, line in enumerate(answer.iter_lines()):
+                if leave and count > 20:
+                    return
+                if '"usage"' in line:
+                    told.append(float(line.split('"amount":"')[1].split('"')[0]))
+
+    def over_grpc(number: int) -> None:
+        with grpc.insecure_channel(priced.grpc) as channel:
+            stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+            text = " ".join([SENTENCE] * 30)
+            events = stub.StreamTranslate(
+                pb.TranslateRequest(text=[text], source="en", target="pt"), timeout=30
+            )
+            leave = number % 5 < 2
+            for count, event in enumerate(events):
+                if leave and count > 1:
+                    events.cancel()
+                    return
+                if event.HasField("usage"):
+                    told.append(event.usage.cost.cost_pico / 1e12)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with ThreadPoolExecutor(16) as pool:
+        for future in [pool.submit((over_http, over_grpc)[i % 2], i) for i in range(48)]:
+            future.result()
+    time.sleep(1.5)
+    done.set()
+    watcher.join()
+    assert len(seen) > 5
+    assert all(seen), "the ledger was out of balance at some scrape"
+    after = scraped(priced)["hexkey_task_cost_total"]
+    grown = {key: value - before.get(key, 0.0) for key, value in after.items()}
+    ok = sum(value for key, value in grown.items() if key.split(",")[1] == "ok")
+    wasted = sum(value for key, value in grown.items() if key.split(",")[1] == "cancelled")
+    assert ok == pytest.approx(sum(told), rel=1e-9)
+    assert wasted > 0
+    active = scraped(priced)["hexkey_cost_total"]
+    total_active = sum(value for key, value in active.items() if key.endswith(",active"))
+    assert total_active == pytest.approx(sum(after.values()), rel=1e-9)
+
+
+def test_an_engine_killed_in_a_step_unbalances_nothing(priced: Served) -> None:
+    url = f"{priced.http}/v1/autocomplete"
+    body = {"prefix": "[[exit]] x", "max_tokens": 50}
+    assert httpx.post(url, json=body, timeout=30).status_code == 503
+    assert in_balance(scraped(priced))
+    assert httpx.post(url, json={"prefix": "x", "max_tokens": 5}, timeout=30).status_code == 200
+    values = scraped(priced)
+    assert in_balance(values)
+    assert values["hexkey_cost_total"]["text,,overhead"] > 0
