@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from hexkey.types import Delta, Event, Finish, FinishReason, TokenLogprob, Usage
 from hexkey.wire.http.presence import Presence
-from hexkey.wire.http.stream import SSE, EventStream, Framing
+from hexkey.wire.http.stream import EventStream
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,7 +41,7 @@ class Runs(Protocol):
 
 
 class Encoder(Protocol):
-    """How one API family writes events. Each method returns framed values, or nothing."""
+    """How one API family writes events. Each method returns whole SSE chunks, or nothing."""
 
     def start(self, model: str, notes: tuple[str, ...]) -> bytes:
         """Write what comes before the first output."""
@@ -94,15 +94,13 @@ async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Outpu
     return outputs, usage
 
 
-async def stream(
-    exchange: Exchange, run: Runs, encoder: Encoder, framing: Framing = SSE
-) -> None:
-    """Pass a run on as a stream.
+async def stream(exchange: Exchange, run: Runs, encoder: Encoder) -> None:
+    """Pass a run on as an event stream.
 
     The headers wait for the first event, so whatever is refused before it has its own status; only
-    when that takes longer than the pulse do they go out ahead, with a sign of life.
+    when that takes longer than the pulse do they go out ahead, with a comment.
     """
-    out = EventStream(exchange, framing)
+    out = EventStream(exchange)
     async with Presence(exchange.receive, out.pulse, exchange.quiet_s), run:
         out.prepare(run.model, encoder.start(run.model, run.notes))
         while True:
