@@ -1,0 +1,37 @@
+"""What PromQL names, and what there is to be named."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from hexkey.metrics import Metrics
+from tests.deploy.conftest import DEPLOY
+
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+PLANNED = {"hexkey_ledger_imbalance"}
+"""Metrics that an alert waits for; a server without them leaves the alert silent."""
+
+
+def rules(name: str) -> list[dict[str, Any]]:
+    """The rules of a file of ``deploy/prometheus``, its groups together."""
+    groups = yaml.safe_load((DEPLOY / "prometheus" / name).read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def exported() -> set[str]:
+    """The names of all samples that a server can have."""
+    families = Metrics().registry.collect()
+    return {one.name + suffix for one in families for suffix in SUFFIXES[one.type]}
+
+
+def recorded() -> set[str]:
+    return {rule["record"] for rule in rules("rules.yml")}
+
+
+def named(query: str) -> set[str]:
+    """hexkey's metrics and recorded series that a query asks for."""
+    bare = re.sub(r'"[^"]*"|\[[^]]*]', "", query)
+    return set(re.findall(r"[a-z_]+:hexkey\w+:\w+|\bhexkey_\w+", bare))

@@ -1,0 +1,139 @@
+"""Every step of the Dockerfile that is Python's, run here: the image is what comes out of them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.conftest import ROOT
+from tests.deploy.dockerfile import Dockerfile, Instruction
+
+FILE = Dockerfile(ROOT / "Dockerfile")
+INSIDE = ("/opt/hexkey", "/src", "/wheels", "/etc/hexkey")
+FAKE = "models: [{name: pretend, engine: fake, tasks: [autocomplete], options: {step_ms: 2}}]\n"
+
+
+class Image:
+    """A folder that stands for an image's root; paths of the image are moved into it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "src"
+        path = f"{root}/opt/hexkey/bin:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        keep = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        self.environment = {**keep, "PATH": path, "HEXKEY_CACHE": str(root / "models")}
+
+    def moved(self, text: str) -> str:
+        for path in INSIDE:
+            text = text.replace(path, f"{self.root}{path}")
+        return text
+
+    def build(self, stage: str, *, leave_out: str = " -r ") -> None:
+        """Run a stage's own steps, but those that install dependencies (``leave_out``)."""
+        for step in FILE.stages[stage].instructions:
+            if step.keyword == "COPY" and not step.flags:
+                self._copy(step)
+            elif step.keyword == "RUN" and leave_out not in step.text:
+                self.run("sh", "-euc", self.moved(step.text))
+
+    def _copy(self, step: Instruction) -> None:
+        *sources, to = step.words
+        target = Path(self.moved(to)) if to.startswith("/") else self.folder / to
+        for source in sources:
+            origin = ROOT / source
+            if origin.is_dir():
+                rubbish = shutil.ignore_patterns("__pycache__", "*.pyc")
+                shutil.copytree(origin, target, ignore=rubbish)
+            else:
+                into = target / origin.name if to.endswith("/") else target
+                into.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(origin, into)
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The image for CPUs; its dependencies, gigabytes of them, are those of the tests."""
+    image = Image(tmp_path_factory.mktemp("image"))
+    image.folder.mkdir()
+    for stage in ("environment", "environment-cpu", "wheel", "cpu"):
+        image.build(stage)
+    image.environment["PYTHONPATH"] = sysconfig.get_path("purelib")
+    return image
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port
+
+
+def test_the_dependencies_are_written_out_for_every_image(image: Image) -> None:
+    base = (image.folder / "cpu.txt").read_text().splitlines()
+    assert any(line.startswith("starlette") for line in base)
+    gpu = (image.folder / "gpu.txt").read_text().splitlines()
+    assert gpu[: len(base)] == base
+    assert any(line.startswith("vllm") for line in gpu[len(base) :])
+
+
+def test_what_runs_is_the_wheel_and_its_configuration_is_good(image: Image) -> None:
+    where = image.run("python", "-c", "import hexkey; print(hexkey.__file__)")
+    assert where.startswith(f"{image.root}/opt/hexkey/lib/")
+    assert image.run("hexkey", "--version").startswith("hexkey ")
+    (command,) = FILE.of("cpu", "CMD")
+    assert "is good" in image.run("hexkey", "check", image.moved(command.exec_form[1]))
+
+
+def test_the_command_serves_is_healthy_and_stops_when_docker_says_so(image: Image) -> None:
+    http, grpc = str(free_port()), str(free_port())
+    health = FILE.of("cpu", "HEALTHCHECK")[0].text.removeprefix("CMD ")
+    asked = Instruction("CMD", (), health.replace("8080", http)).exec_form
+    entrypoint, command = FILE.of("cpu", "ENTRYPOINT")[0], FILE.of("cpu", "CMD")[0]
+    config = image.root / "fake.yaml"
+    config.write_text(FAKE)
+    words = [*entrypoint.exec_form, *command.exec_form]
+    words = [word.replace("8080", http).replace("8081", grpc) for word in words]
+    words[2] = str(config)
+
+    def healthy() -> bool:
+        done = subprocess.run(asked, env=image.environment, capture_output=True, check=False)
+        return done.returncode == 0
+
+    assert not healthy()
+    with subprocess.Popen(
+        words, env=image.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            deadline = time.monotonic() + 30
+            while not healthy():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert '"event":"stopped"' in log

@@ -1,0 +1,155 @@
+"""A real Prometheus scrapes a real server: the rules evaluate and every request is counted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.deploy.conftest import DEPLOY, found
+from tests.deploy.queries import rules
+from tests.e2e.conftest import Served, serve
+
+FAKE = """
+models:
+  - {name: pretend, engine: fake, tasks: [autocomplete, chat, translate], pairs: [en-pt],
+     options: {step_ms: 2}}
+"""
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/autocomplete": {"prefix": "a b", "max_tokens": 8, "stream": True},
+    "/v1/chat/completions": {"model": "chat", "messages": [{"role": "user", "content": "a"}]},
+    "/v1/translate": {"text": "one two three", "source": "en", "target": "pt"},
+}
+ROUNDS = 10
+WAIT_S = 30.0
+
+
+class Prometheus:
+    """A running Prometheus, asked through its HTTP API."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        answer = httpx.get(f"{self._url}/api/v1/{path}", params=parameters, timeout=5)
+        return answer.raise_for_status().json()["data"]
+
+    def values(self, query: str, label: str = "task") -> dict[str, float]:
+        series = self.ask("query", query=query)["result"]
+        return {one["metric"].get(label, ""): float(one["value"][1]) for one in series}
+
+
+def until(true: Callable[[], object], why: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        with contextlib.suppress(httpx.TransportError, httpx.HTTPStatusError):
+            if true():
+                return
+        assert time.monotonic() < deadline, why
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    path = tmp_path_factory.mktemp("served") / "fake.yaml"
+    path.write_text(FAKE)
+    with serve(path) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Ours, but for the address it scrapes and how often."""
+    program = found("prometheus")
+    folder = tmp_path_factory.mktemp("prometheus")
+    for name in ("rules.yml", "alerts.yml"):
+        shutil.copy(DEPLOY / "prometheus" / name, folder)
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
+    job = next(one for one in config["scrape_configs"] if one["job_name"] == "hexkey")
+    job["static_configs"] = [{"targets": [served.http.removeprefix("http://")]}]
+    config["scrape_configs"] = [job]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+    command = [program, f"--config.file={folder}/prometheus.yml"]
+    command += [f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
+    with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
+        try:
+            running = Prometheus(f"http://{address}")
+            until(lambda: running.values("up", "job") == {"hexkey": 1.0}, "no scrape succeeded")
+            yield running
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def send(served: Served, rounds: int) -> None:
+    with httpx.Client(base_url=served.http, timeout=10) as client:
+        for _ in range(rounds):
+            for path, body in BODIES.items():
+                assert client.post(path, json=body).status_code == 200
+            assert client.post("/v1/autocomplete", json={"prefix": ""}).status_code == 400
+
+
+def test_what_is_sent_is_what_is_counted_and_every_rule_works(
+    served: Served, prometheus: Prometheus
+) -> None:
+    # rate() sees a series from its second sample on, so the first of each kind goes before.
+    send(served, 1)
+    until(lambda: len(prometheus.values("hexkey_requests_total")) == 3, "the first were not seen")
+    send(served, ROUNDS - 1)
+    counted = "sum by (task, outcome) (hexkey_requests_total)"
+    until(
+        lambda: (
+            prometheus.values(counted + " == 10", "task").keys()
+            == {"autocomplete", "chat", "translate"}
+        ),
+        json.dumps(prometheus.ask("query", query=counted)),
+    )
+    by_outcome = "sum by (outcome) (hexkey_requests_total)"
+    assert prometheus.values(by_outcome, "outcome") == {"ok": 3 * ROUNDS, "invalid": ROUNDS}
+    until(
+        lambda: (
+            prometheus.values("task:hexkey_requests:rate5m").keys()
+            == {"autocomplete", "chat", "translate"}
+        ),
+        "no rate was recorded",
+    )
+    groups = prometheus.ask("rules")["groups"]
+    evaluated = [rule for group in groups for rule in group["rules"]]
+    assert len(evaluated) == len(rules("rules.yml")) + len(rules("alerts.yml"))
+    assert {(one["name"], one["health"], one.get("lastError")) for one in evaluated} == {
+        (one["name"], "ok", None) for one in evaluated
+    }
+
+
+def test_the_objectives_are_met_and_nothing_is_alarmed(prometheus: Prometheus) -> None:
+    tasks = {"autocomplete", "chat", "translate"}
+    assert prometheus.values("task:hexkey_errors:ratio_rate5m") == dict.fromkeys(tasks, 0.0)
+    burn = prometheus.values("task:hexkey_latency_budget_burn:5m")
+    assert burn.keys() == tasks
+    assert all(value < 14.4 for value in burn.values())
+    duration = prometheus.values("task:hexkey_request_duration_seconds:p95_5m")
+    assert duration.keys() == tasks
+    assert all(0 < value < 2.56 for value in duration.values())
+    first = prometheus.values("task:hexkey_time_to_first_token_seconds:p50_5m")
+    assert first["autocomplete"] < duration["autocomplete"]
+    assert prometheus.values("ALERTS", "alertname") == {}
+
+
+def test_the_exposition_is_what_promtool_calls_good(served: Served) -> None:
+    text = httpx.get(f"{served.http}/metrics").content
+    command = [found("promtool"), "check", "metrics"]
+    done = subprocess.run(command, input=text, capture_output=True, check=False, timeout=30)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
