@@ -50,8 +50,8 @@ def test_the_chosen_model_can_do_it_and_no_earlier_one_could(
     wanted: Request, catalog: list[Candidate]
 ) -> None:
     plan = outcome(wanted, catalog)
-    assume(isinstance(plan, Plan))
-    assert isinstance(plan, Plan)
+    if not isinstance(plan, Plan):
+        return
     chosen = next(one for one in catalog if one.name == plan.model)
     assert wanted.task in chosen.tasks
     if isinstance(wanted.payload, Translate):
