@@ -6,13 +6,19 @@ CONFIG ?= configs/quickstart.yaml
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STUBS := -m grpc_tools.protoc -I protos
 
-.PHONY: serve test check fmt protos verify-protos bench clean setup setup-dev
+VLLM := .venv-vllm
+TOOLS := prometheus promtool
+
+.PHONY: serve test test-vllm check fmt protos verify-protos bench clean setup setup-dev setup-tools
 
 serve: setup ## serve CONFIG (default: the quickstart); ARGS="--http … --grpc …" are passed on
 	@exec $(BIN)/hexkey serve $(CONFIG) $(ARGS)
 
-test: setup-dev ## every test; ARGS="-k name" are passed on
+test: setup-dev setup-tools ## every test; ARGS="-k name" are passed on
 	$(BIN)/python -m pytest $(ARGS)
+
+test-vllm: $(VLLM)/.ready ## the vllm engine on vLLM's CPU build, in an environment of its own
+	$(VLLM)/bin/python -m pytest tests/vllm --timeout 900 $(ARGS)
 
 check: setup-dev verify-protos ## style, types, architecture
 	$(BIN)/ruff format --check server tests benchmarks
@@ -38,6 +44,7 @@ bench: setup-dev ## every benchmark, one after the other
 
 setup: $(VENV)/.serve
 setup-dev: $(VENV)/.dev
+setup-tools: $(VENV)/.tools
 
 $(VENV)/.venv:
 	@echo "Making a Python environment in $(VENV) …"
@@ -57,5 +64,24 @@ $(VENV)/.dev: $(VENV)/.serve
 	@$(PIP) install --quiet --progress-bar on -c constraints.txt --group dev
 	@touch $@
 
+# Programs that the tests run and that pip has not. No root is needed: nothing is installed.
+$(VENV)/.tools: $(VENV)/.venv
+	@for one in $(TOOLS); do command -v $$one >/dev/null || missing=yes; done; \
+	if [ -n "$$missing" ]; then \
+		echo "Unpacking Prometheus for the tests …"; mkdir -p $(VENV)/tools && cd $(VENV)/tools && \
+		{ apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; } } && \
+		dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb || \
+		{ echo "The tests need $(TOOLS) on PATH; this machine has no apt-get to fetch them with."; exit 1; }; \
+	fi
+	@touch $@
+
+$(VLLM)/.ready: requirements-vllm.txt pyproject.toml
+	@echo "Installing vLLM's CPU build in $(VLLM) (some minutes the first time) …"
+	@$(PYTHON) -m venv $(VLLM)
+	@$(VLLM)/bin/python -m pip install --quiet "pip>=25.1"
+	@$(VLLM)/bin/python -m pip install --quiet --no-deps -r requirements-vllm.txt
+	@$(VLLM)/bin/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
 clean: ## remove what setup made; models stay in the cache
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis

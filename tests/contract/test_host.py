@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from hexkey.engines import factory
-from hexkey.engines.base import LoadContext
+from hexkey.engines.base import AsyncEngine, LoadContext
 from hexkey.engines.frames import FrameReader, FromHost, Step, Submit, encode, from_host
 from hexkey.engines.host import Channel, Host
 from hexkey.engines.link import Link
@@ -49,6 +49,7 @@ def test_a_step_that_raises_settles_everything_once_and_ends_the_host(
     model, options, make = ENGINES[name]
     folder = request.getfixturevalue(model) if model else Path()
     engine = factory.find(name)(LoadContext(name, folder, options, lambda _text: None))
+    assert not isinstance(engine, AsyncEngine)
     real_step, steps = engine.step, 0
 
     def step() -> object:

@@ -113,7 +113,10 @@ def test_pairs_are_read_as_directions() -> None:
         ),
         (
             "models: [{name: m, engine: gpt, tasks: [chat], source: 'path:/m'}]",
-            "models[0].engine: expected one of fake, openvino, marian, ctranslate2, found 'gpt'",
+            (
+                "models[0].engine: expected one of fake, openvino, vllm, marian, ctranslate2, "
+                "found 'gpt'"
+            ),
         ),
         (
             "models: [{name: m, engine: openvino, tasks: [chat]}]",

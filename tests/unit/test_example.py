@@ -29,6 +29,7 @@ OTHER_ENGINES = "# The options of the other engines, each with its default:\n#\n
 OPTIONS = {
     "fake": "hexkey.engines.fake:FakeOptions",
     "openvino": "hexkey.engines.openvino.loading:Options",
+    "vllm": "hexkey.engines.vllm.options:Options",
     "marian": "hexkey.engines.marian.engine:MarianOptions",
     "ctranslate2": "hexkey.engines.ctranslate2:CTranslate2Options",
 }

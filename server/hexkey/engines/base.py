@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +38,15 @@ class StepReport:
     events: list[tuple[int, list[HostEvent]]] = field(default_factory=list)
 
 
-class Engine(Protocol):
-    """One loaded model. Every method is called from the host's one thread."""
+class EngineLost(Exception):  # noqa: N818 - it is what happened, and no mistake of anybody's
+    """The process behind an engine has ended.
+
+    The host ends without a word, so that a request of which nothing was seen moves to the next.
+    """
+
+
+class Intake(Protocol):
+    """One loaded model and the requests in it. Called from the host's one thread only."""
 
     info: ModelInfo
 
@@ -57,6 +64,13 @@ class Engine(Protocol):
     def cancel(self, request_id: int) -> None:
         """Forget a request and free what it holds; unknown ids are ignored."""
 
+    def close(self) -> None:
+        """Free everything."""
+
+
+class Engine(Intake, Protocol):
+    """A model that computes in the host's own thread."""
+
     def step(self) -> StepReport:
         """Compute once for what is in; called only while ``running``.
 
@@ -64,8 +78,19 @@ class Engine(Protocol):
         host ends, to be started anew.
         """
 
-    def close(self) -> None:
-        """Free everything."""
+
+@runtime_checkable
+class AsyncEngine(Intake, Protocol):
+    """A model that another process computes, step after step, as long as there are requests."""
+
+    async def start(self) -> None:
+        """Warm up; awaited once, before the first request."""
+
+    async def step(self) -> StepReport:
+        """Wait for the next step and tell what it did; raises as ``Engine.step`` does."""
+
+    async def ping(self) -> None:
+        """Return once the process that computes has answered between two steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +103,4 @@ class LoadContext:
     progress: Callable[[str], None]
 
 
-Factory = Callable[[LoadContext], Engine]
+Factory = Callable[[LoadContext], Engine | AsyncEngine]

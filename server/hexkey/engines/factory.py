@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "fake": "hexkey.engines.fake",
     "openvino": "hexkey.engines.openvino",
+    "vllm": "hexkey.engines.vllm",
     "marian": "hexkey.engines.marian.engine",
     "ctranslate2": "hexkey.engines.ctranslate2",
 }

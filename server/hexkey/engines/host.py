@@ -3,6 +3,7 @@
 One thread does everything, in turn: read what came in, step the engine, send the report. So every
 frame that leaves proves that the engine makes progress, and the front end needs no other sign of
 health. A second thread only waits for the parent's pipe to close and then ends the process group.
+An engine whose steps another process computes runs in ``async_host``, which keeps that promise.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hexkey.engines import factory
-from hexkey.engines.base import LoadContext
+import uvloop
+
+from hexkey.engines import factory, sharedmemory
+from hexkey.engines.async_host import AsyncHost
+from hexkey.engines.base import AsyncEngine, EngineLost, LoadContext
+from hexkey.engines.docket import Docket
 from hexkey.engines.frames import (
     PULSE_S,
-    Cancel,
     FrameReader,
     FromHost,
     Launch,
@@ -31,18 +35,15 @@ from hexkey.engines.frames import (
     Loading,
     Ready,
     Shutdown,
-    Step,
-    Submit,
     ToHost,
     encode,
     to_host,
 )
-from hexkey.errors import Code, ServeError
+from hexkey.errors import ServeError
 from hexkey.models.errors import ModelError
-from hexkey.types import Failure, HostEvent, Usage
 
 if TYPE_CHECKING:
-    from hexkey.engines.base import Engine, StepReport
+    from hexkey.engines.base import Engine
 
 
 _PARENT_LEFT = (EOFError, BrokenPipeError, ConnectionResetError)
@@ -61,6 +62,14 @@ class Channel:
         """Send one frame whole."""
         self._socket.sendall(encode(message))
 
+    def fileno(self) -> int:
+        """For a loop that waits by itself."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Let the other end know that no more comes."""
+        self._socket.close()
+
     def receive(self, timeout_s: float) -> list[ToHost]:
         """Return what came in, or nothing after ``timeout_s``; ``EOFError`` when the peer left."""
         if not self._poll.poll(timeout_s * 1000):
@@ -72,13 +81,12 @@ class Channel:
 
 
 class Host:
-    """Drives one engine and keeps the promise that every request settles exactly once."""
+    """Drives one engine that computes in this thread."""
 
     def __init__(self, engine: Engine, channel: Channel, incarnation: int) -> None:
         self._engine = engine
         self._channel = channel
-        self._incarnation = incarnation
-        self._live: set[int] = set()
+        self._docket = Docket(engine, incarnation)
 
     def serve(self) -> None:
         """Work until told to end; an exception of the engine fails what is in and is raised."""
@@ -89,72 +97,30 @@ class Host:
             for message in self._channel.receive(wait_s):
                 if isinstance(message, Shutdown):
                     return
-                self._take(message)
+                refused = self._docket.take(message)
+                if refused:
+                    self._channel.send(self._docket.pulse(refused))
             if self._engine.running:
                 try:
                     report = self._engine.step()
                 except Exception as error:
-                    self._fail_all(error)
+                    self._channel.send(self._docket.failed(error))
                     raise
-                self._send(report)
+                self._channel.send(self._docket.frame(report))
                 sent = time.monotonic()
             elif busy or time.monotonic() - sent >= PULSE_S:
                 # Due, or a cancel took the last request out, which is to be known at once.
-                now = time.monotonic_ns()
-                self._channel.send(Step(self._incarnation, now, now, 0))
+                self._channel.send(self._docket.pulse())
                 sent = time.monotonic()
 
-    def _take(self, message: ToHost) -> None:
-        if isinstance(message, Submit):
-            self._live.add(message.id)
-            try:
-                self._engine.add(message.id, message.payload)
-            except ServeError as error:
-                self._refuse(message.id, Failure(error.code, error.message, error.param))
-            except Exception as error:  # noqa: BLE001 - one odd input must not fail its batch-mates
-                self._refuse(message.id, Failure(Code.INTERNAL, _internal(error)))
-        elif isinstance(message, Cancel) and message.id in self._live:
-            self._live.discard(message.id)
-            self._engine.cancel(message.id)
 
-    def _refuse(self, request_id: int, failure: Failure) -> None:
-        self._live.discard(request_id)
-        now = time.monotonic_ns()
-        self._channel.send(
-            Step(self._incarnation, now, now, self._engine.running, [], [(request_id, [failure])])
-        )
-
-    def _send(self, report: StepReport) -> None:
-        events: list[tuple[int, list[HostEvent]]] = []
-        for request_id, batch in report.events:
-            if request_id not in self._live or not batch:
-                continue
-            if isinstance(batch[-1], Usage | Failure):
-                self._live.discard(request_id)
-            events.append((request_id, batch))
-        self._channel.send(
-            Step(
-                self._incarnation,
-                report.begin_ns,
-                report.done_ns,
-                self._engine.running,
-                report.computed,
-                events,
-            )
-        )
-
-    def _fail_all(self, error: Exception) -> None:
-        failure = Failure(Code.INTERNAL, _internal(error))
-        failures: list[tuple[int, list[HostEvent]]] = [
-            (request_id, [failure]) for request_id in self._live
-        ]
-        now = time.monotonic_ns()
-        self._channel.send(Step(self._incarnation, now, now, 0, [], failures))
-
-
-def _internal(error: Exception) -> str:
-    # The text of a library's exception may hold a user's data, so only its type leaves.
-    return f"the engine failed on this request ({type(error).__name__})"
+def serve(engine: Engine | AsyncEngine, channel: Channel, incarnation: int) -> None:
+    """Say that the model serves, and serve, in the loop that the engine needs."""
+    if isinstance(engine, AsyncEngine):
+        uvloop.run(AsyncHost(engine, channel, incarnation).serve())
+    else:
+        channel.send(Ready(incarnation, engine.info))
+        Host(engine, channel, incarnation).serve()
 
 
 def _end_with_parent() -> None:
@@ -162,6 +128,7 @@ def _end_with_parent() -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
+    sharedmemory.unlink(sharedmemory.of_group(os.getpgid(0)))
     os.killpg(0, signal.SIGKILL)
 
 
@@ -194,21 +161,23 @@ def main() -> int:
         except (ModelError, ServeError) as error:
             channel.send(LoadFailed(str(error)))
             return 2
-        channel.send(Ready(launch.incarnation, engine.info))
         with contextlib.closing(engine):
-            return _serve(Host(engine, channel, launch.incarnation), launch.model)
+            return _serve(engine, channel, launch)
     except _PARENT_LEFT:
         return 0
 
 
-def _serve(host: Host, model: str) -> int:
+def _serve(engine: Engine | AsyncEngine, channel: Channel, launch: Launch) -> int:
     """Serve to the end; what breaks an engine is told without its text: it may quote a user."""
     try:
-        host.serve()
+        serve(engine, channel, launch.incarnation)
     except _PARENT_LEFT:
         return 0
+    except EngineLost:
+        channel.close()  # at once: what is left of the engine may take seconds to end
+        return 3
     except Exception as error:  # noqa: BLE001 - the last frame; the exit status tells the parent
-        sys.stderr.write(f"engine host of {model} ends: {type(error).__name__}\n")
+        sys.stderr.write(f"engine host of {launch.model} ends: {type(error).__name__}\n")
         traceback.print_tb(error.__traceback__)
         return 1
     return 0

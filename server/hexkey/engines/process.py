@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from hexkey.engines import sharedmemory
 from hexkey.engines.frames import Launch, Shutdown
 
 if TYPE_CHECKING:
@@ -71,8 +72,10 @@ class HostProcess:
 
     def kill(self) -> None:
         """End the process and all its descendants at once."""
+        segments = sharedmemory.of_group(self.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        sharedmemory.unlink(segments)
 
     async def wait(self) -> int:
         """Wait for the end; return the exit status."""

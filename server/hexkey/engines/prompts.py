@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hexkey.engines.fim import FimFamily
-    from hexkey.engines.openvino.vocabulary import Vocabulary
+    from hexkey.engines.vocabulary import Vocabulary
     from hexkey.types import ContextFile
 
 _HASHES = frozenset(

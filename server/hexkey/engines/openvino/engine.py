@@ -18,7 +18,7 @@ from openvino_genai import GenerationConfig, GenerationFinishReason, GenerationS
 
 from hexkey.engines.base import StepReport
 from hexkey.engines.openvino.sequence import Sequence, Work
-from hexkey.engines.textstream import TextStream
+from hexkey.engines.sequence import characters, greedy, groups, text_stream
 from hexkey.errors import Code, invalid
 from hexkey.types import Autocomplete, Chat, Failure, FinishReason
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from openvino_genai import ContinuousBatchingPipeline, GenerationHandle, GenerationOutput
 
     from hexkey.engines.openvino.prefixes import PrefixMirror
-    from hexkey.engines.openvino.prompts import PromptMaker
     from hexkey.engines.openvino.vocabulary import Vocabulary
+    from hexkey.engines.prompts import PromptMaker
     from hexkey.types import HostEvent, ModelInfo, Payload, Sampling
 
 MAX_BATCHED_TOKENS = 256
@@ -81,21 +81,22 @@ class OpenvinoEngine:
         sampling = payload.sampling
         room = self.info.context_tokens - len(prompt)
         work = Work(
-            request_id,
-            prompt,
-            Tensor(np.array([prompt], dtype=np.int64)),
-            _characters(payload),
-            sampling.n,
-        )
-        groups = (
-            [range(sampling.n)]
-            if _greedy(sampling)
-            else [range(index, index + 1) for index in range(sampling.n)]
+            id=request_id,
+            prompt=prompt,
+            tensor=Tensor(np.array([prompt], dtype=np.int64)),
+            input_characters=characters(payload),
+            open=sampling.n,
         )
         seed = secrets.randbelow(_SEEDS) if sampling.seed is None else sampling.seed
         first, *work.followers = [
-            Sequence(work, group, self._config(sampling, room, seed + group[0]), _stream(payload))
-            for group in groups
+            Sequence(
+                work=work,
+                indexes=group,
+                config=self._config(sampling, room, seed + group[0]),
+                stream=text_stream(payload),
+                logprobs=sampling.logprobs,
+            )
+            for group in groups(sampling)
         ]
         self._works[request_id] = work
         self._waiting.append(first)
@@ -196,7 +197,7 @@ class OpenvinoEngine:
         config.presence_penalty = sampling.presence_penalty
         config.frequency_penalty = sampling.frequency_penalty
         config.logprobs = int(sampling.logprobs)
-        if not _greedy(sampling):
+        if not greedy(sampling):
             config.do_sample = True
             config.temperature = sampling.temperature
             config.top_p = sampling.top_p
@@ -209,26 +210,3 @@ class OpenvinoEngine:
 def _read(handle: GenerationHandle) -> GenerationOutput | None:
     """Return what a step gave a sequence, None while its prompt is not through."""
     return next(iter(handle.read().values()), None) if handle.can_read() else None
-
-
-def _greedy(sampling: Sampling) -> bool:
-    return sampling.temperature == 0 or sampling.top_p == 0
-
-
-def _stream(payload: Autocomplete | Chat) -> TextStream:
-    stop = payload.sampling.stop
-    if isinstance(payload, Chat):
-        return TextStream(stop=stop)
-    return TextStream(
-        stop=stop,
-        rule=payload.stop_rule,
-        prefix=payload.prefix,
-        suffix=payload.suffix,
-        language=payload.language,
-    )
-
-
-def _characters(payload: Autocomplete | Chat) -> int:
-    if isinstance(payload, Chat):
-        return sum(len(message.content) for message in payload.messages)
-    return len(payload.prefix) + len(payload.suffix)

@@ -13,9 +13,10 @@ from hexkey.engines import fim
 from hexkey.engines.openvino.engine import MAX_BATCHED_TOKENS, OpenvinoEngine
 from hexkey.engines.openvino.files import inspect_files
 from hexkey.engines.openvino.prefixes import BLOCK_TOKENS, PrefixMirror
-from hexkey.engines.openvino.prompts import PromptMaker
-from hexkey.engines.openvino.vocabulary import Vocabulary, looks_special
+from hexkey.engines.openvino.vocabulary import Vocabulary
 from hexkey.engines.options import read_options
+from hexkey.engines.prompts import PromptMaker
+from hexkey.engines.vocabulary import looks_special
 from hexkey.models.errors import ModelError
 from hexkey.types import ModelInfo
 

@@ -1,46 +1,20 @@
-"""A model's tokens as bytes, and text as the model's tokens."""
+"""The vocabulary of a model that OpenVINO has loaded."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from hexkey.engines import vocabulary
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection
 
     from openvino_genai import Tokenizer
 
-    from hexkey.types import Message
-
-_SPACE = "▁".encode()  # how SentencePiece writes a space
-_BYTE = re.compile(rb"<0x([0-9A-F]{2})>")
-_LOOKS_SPECIAL = re.compile(
-    rb"<\|[^|]*\|>|<\xef\xbd\x9c.*\xef\xbd\x9c>|</?s>|<(?:unk|pad|bos|eos)>"
-)
-_BREAK = "\u200b"
 _WORD_START = re.compile(r"(?<=\w) (?=\w)")
 _SEARCH = 200  # characters in which a word begins, if there are words
 _BYTES_PER_CHARACTER = 4  # at most, and so as many tokens
-
-
-def looks_special(token: bytes) -> bool:
-    """Tell whether a token is written as control tokens are, where no file says which those are."""
-    return _LOOKS_SPECIAL.fullmatch(token) is not None
-
-
-def text_pieces(tokens: Mapping[bytes, int], control: Collection[int]) -> list[bytes]:
-    """Return what each id adds to a text; a control token, or an id without token, adds nothing."""
-    sentencepiece = b"<0x0A>" in tokens
-    pieces = [b""] * (max(tokens.values(), default=-1) + 1)
-    for token, number in tokens.items():
-        if number in control:
-            continue
-        if sentencepiece:
-            byte = _BYTE.fullmatch(token)
-            pieces[number] = bytes([int(byte[1], 16)]) if byte else token.replace(_SPACE, b" ")
-        else:
-            pieces[number] = token
-    return pieces
 
 
 def parts(text: str, size: int) -> list[str]:
@@ -59,47 +33,17 @@ def parts(text: str, size: int) -> list[str]:
     return [*cut, text[start:]]
 
 
-class Vocabulary:
-    """Encodes and decodes for one model. ``control`` are the ids that stand for no text.
+class Vocabulary(vocabulary.Vocabulary):
+    """Encodes and decodes for one model.
 
     The tokenizer silently drops the beginning of a text of more than ``limit`` tokens, so a longer
     one goes through it in parts.
     """
 
     def __init__(self, tokenizer: Tokenizer, control: Collection[int], limit: int) -> None:
-        tokens: dict[bytes, int] = tokenizer.get_vocab()
         self._tokenizer = tokenizer
         self._part = max(1, limit // _BYTES_PER_CHARACTER)
-        self.control = frozenset(control)
-        self.pieces = text_pieces(tokens, self.control)
-        self.special = {
-            token.decode(errors="replace"): number
-            for token, number in tokens.items()
-            if number in self.control
-        }
-        # Longest first, so that the pattern finds a token that has another one inside.
-        names = sorted(filter(None, self.special), key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, names)) or r"(?!)")
-        # What a prompt begins with where it holds nothing else.
-        self.nothing = self.special.get("<|endoftext|>", tokenizer.get_bos_token_id())
-        plain, full = self._encode("a", special=False), self._encode("a", special=True)
-        self.begin = full[: len(full) - len(plain)] if full[-len(plain) :] == plain else []
-
-    def __len__(self) -> int:
-        return len(self.pieces)
-
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a text that a caller wrote; it cannot make control tokens."""
-        return self._encode(self._disarm(text), special=False) if text else []
-
-    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
-        """Return the ids of a conversation in the model's own format, the answer to follow.
-
-        Raises ``RuntimeError`` if the model's template refuses it.
-        """
-        turns = [{"role": turn.role, "content": self._disarm(turn.content)} for turn in messages]
-        text: str = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True)
-        return self._encode(text, special=False)
+        super().__init__(tokenizer.get_vocab(), control, tokenizer.get_bos_token_id())
 
     def _encode(self, text: str, *, special: bool) -> list[int]:
         ids: list[int] = []
@@ -108,9 +52,6 @@ class Vocabulary:
             ids += tensor.data[0].tolist()
         return ids
 
-    def _disarm(self, text: str) -> str:
-        """Break the name of a control token by a space without width.
-
-        The tokenizer has no switch for it, and a caller's ``<|im_end|>`` must not end a turn.
-        """
-        return self._special.sub(lambda match: match[0][0] + _BREAK + match[0][1:], text)
+    def _render(self, turns: list[dict[str, str]]) -> str:
+        text: str = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True)
+        return text

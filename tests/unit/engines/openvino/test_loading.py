@@ -9,7 +9,8 @@ from hexkey.engines.openvino import load
 from hexkey.engines.openvino.engine import OpenvinoEngine
 from hexkey.engines.openvino.gguf import read_metadata
 from hexkey.engines.openvino.prefixes import PrefixMirror
-from hexkey.engines.openvino.vocabulary import looks_special, parts, text_pieces
+from hexkey.engines.openvino.vocabulary import parts
+from hexkey.engines.vocabulary import looks_special, text_pieces
 from hexkey.models.errors import ModelError
 from tests.unit.engines.openvino.conftest import context
 

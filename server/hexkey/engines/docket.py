@@ -1,0 +1,77 @@
+"""What a host has taken and not yet settled, and the frames that tell of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hexkey.engines.frames import Cancel, Step, Submit
+from hexkey.errors import Code, ServeError
+from hexkey.types import Failure, HostEvent, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hexkey.engines.base import Intake, StepReport
+    from hexkey.engines.frames import ToHost
+
+Events = tuple[int, list[HostEvent]]
+
+
+class Docket:
+    """Keeps the promise that every request settles exactly once, and none after its cancel."""
+
+    def __init__(self, engine: Intake, incarnation: int) -> None:
+        self._engine = engine
+        self._incarnation = incarnation
+        self._live: set[int] = set()
+
+    def take(self, message: ToHost) -> list[Events]:
+        """Hand a message to the engine; return the refusal, if it refused a request."""
+        if isinstance(message, Submit):
+            try:
+                self._engine.add(message.id, message.payload)
+            except ServeError as error:
+                return [(message.id, [Failure(error.code, error.message, error.param)])]
+            except Exception as error:  # noqa: BLE001 - one odd input must not fail its batch-mates
+                return [(message.id, [_internal(error)])]
+            self._live.add(message.id)
+        elif isinstance(message, Cancel) and message.id in self._live:
+            self._live.discard(message.id)
+            self._engine.cancel(message.id)
+        return []
+
+    def frame(self, report: StepReport, refused: Sequence[Events] = ()) -> Step:
+        """The frame of a step, with refusals that were not told yet."""
+        events = list(refused)
+        for request_id, batch in report.events:
+            if request_id not in self._live or not batch:
+                continue
+            if isinstance(batch[-1], Usage | Failure):
+                self._live.discard(request_id)
+            events.append((request_id, batch))
+        return Step(
+            self._incarnation,
+            report.begin_ns,
+            report.done_ns,
+            self._engine.running,
+            report.computed,
+            events,
+        )
+
+    def pulse(self, refused: Sequence[Events] = ()) -> Step:
+        """A frame in which nothing was computed."""
+        now = time.monotonic_ns()
+        return Step(self._incarnation, now, now, self._engine.running, [], list(refused))
+
+    def failed(self, error: Exception) -> Step:
+        """The frame that settles everything because the engine raised."""
+        failures: list[Events] = [(request_id, [_internal(error)]) for request_id in self._live]
+        self._live.clear()
+        now = time.monotonic_ns()
+        return Step(self._incarnation, now, now, 0, [], failures)
+
+
+def _internal(error: Exception) -> Failure:
+    # The text of a library's exception may hold a user's data, so only its type leaves.
+    return Failure(Code.INTERNAL, f"the engine failed on this request ({type(error).__name__})")

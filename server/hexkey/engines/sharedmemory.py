@@ -1,0 +1,74 @@
+"""POSIX shared memory that a library's processes leave behind when they are killed.
+
+Python's ``SharedMemory`` is a file ``/dev/shm/psm_…`` (a semaphore: ``sem.mp-…``) that outlives its
+makers. Whoever ends a process group asks first which of them it maps, and unlinks those; what a
+group left that ended with nobody there is known by the list that it wrote down (``remember``) and
+swept at the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SHM = Path("/dev/shm")  # noqa: S108 - what it is about
+_NAME = re.compile(rb"/dev/shm/((?:psm_|sem\.mp-)\w+)$", re.MULTILINE)
+_PROC = Path("/proc")
+
+
+def of_group(group: int) -> set[str]:
+    """Names of the segments that the processes of a group map; empty where there is no /proc."""
+    names: set[str] = set()
+    for folder in _PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended, or is not ours
+            if os.getpgid(int(folder.name)) == group:
+                found = _NAME.findall((folder / "maps").read_bytes())
+                names.update(name.decode() for name in found)
+    return names
+
+
+def unlink(names: Iterable[str]) -> None:
+    """Remove segments; who maps one keeps it, and the memory goes with the last of them."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            (_SHM / name).unlink()
+
+
+def remember(group: int) -> None:
+    """Write down what a group maps now, for ``sweep``."""
+    folder = _notes()
+    (folder / f"{group}.{_born(group)}").write_text("\n".join(sorted(of_group(group))))
+
+
+def sweep() -> None:
+    """Unlink what groups wrote down whose first process is no more."""
+    for note in _notes().iterdir():
+        group, _, born = note.name.partition(".")
+        if _born(int(group)) == born:
+            continue
+        names = note.read_text().split()
+        # A process of that group may live on and use them, and end by itself.
+        if not of_group(int(group)):
+            unlink(name for name in names if _NAME.fullmatch(f"{_SHM}/{name}".encode()))
+            note.unlink(missing_ok=True)
+
+
+def _notes() -> Path:
+    # They vanish at a reboot, together with what they speak of.
+    folder = _SHM / f"hexkey-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _born(pid: int) -> str:
+    """When a process began, in the kernel's clock ticks; empty for one that is no more."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""

@@ -1,0 +1,75 @@
+"""The operator's settings of the ``vllm`` engine, and the environment that vLLM reads."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from hexkey.models.errors import ModelError
+
+_BOUNDS = {
+    "max_model_len": (0, 1 << 24),
+    "gpu_memory_utilization": (0.01, 1.0),
+    "kv_cache_gib": (0.0, 4096.0),
+    "tensor_parallel_size": (1, 64),
+    "max_num_seqs": (1, 4096),
+    "max_num_batched_tokens": (0, 1 << 20),
+    "threads": (0, 1024),
+}
+_DTYPES = ("auto", "bfloat16", "float16", "float32")
+_REFUSED = ("VLLM_ALLOW_INSECURE_SERIALIZATION", "VLLM_SERVER_DEV_MODE")
+_ENVIRONMENT = {
+    "VLLM_PLUGINS": "",  # else any installed package could have its code imported
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+    # A fork would hand the host's socket on, and its closing would tell nobody anything.
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an operator may set; names and meanings are vLLM's where it has them.
+
+    0 or an empty text leaves a choice to vLLM. ``kv_cache_gib`` is the memory for keys and values,
+    and replaces what ``gpu_memory_utilization`` would leave for them; on a CPU name it always.
+    ``enforce_eager`` unset means eager on a CPU, where compiling takes minutes, and graphs
+    on a GPU. ``threads`` are those of the CPU build. ``fim`` unset asks the vocabulary whether
+    the model fills in the middle. One step must be shorter than the model's ``stall_timeout_s``,
+    so ``max_num_batched_tokens`` bounds it.
+    """
+
+    dtype: str = "auto"
+    max_model_len: int = 0
+    gpu_memory_utilization: float = 0.9
+    kv_cache_gib: float = 0.0
+    enforce_eager: bool | None = None
+    tensor_parallel_size: int = 1
+    max_num_seqs: int = 128
+    max_num_batched_tokens: int = 0
+    enable_prefix_caching: bool = True
+    quantization: str = ""
+    threads: int = 0
+    fim: bool | None = None
+
+    def check(self, model: str) -> None:
+        """Raise ``ModelError`` naming the first option that is out of its bounds."""
+        for name, (low, high) in _BOUNDS.items():
+            if not low <= getattr(self, name) <= high:
+                raise ModelError(f"{model}.options.{name}: must be between {low} and {high}")
+        if self.dtype not in _DTYPES:
+            raise ModelError(f"{model}.options.dtype: must be one of {', '.join(_DTYPES)}")
+
+
+def prepare_environment(threads: int) -> None:
+    """Set what vLLM reads when it is imported; raises ``ModelError`` on a switch that is unsafe."""
+    for name in _REFUSED:
+        if os.environ.get(name, "0") not in {"", "0"}:
+            raise ModelError(f"{name} is set, which opens the server to its callers; unset it")
+    os.environ.update(_ENVIRONMENT)
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    if threads:
+        cores = sorted(os.sched_getaffinity(0))[:threads]
+        os.environ["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))

@@ -1,0 +1,136 @@
+"""vLLM's own processes die or hang under a host that lives, or with everything above them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hexkey.engines.supervisor import State
+from hexkey.errors import Code, ServeError
+from hexkey.types import Event
+from tests.contract.conftest import Rig
+from tests.contract.test_engines import settle, until
+from tests.vllm.conftest import OPTIONS
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SHM = Path("/dev/shm")  # noqa: S108 - what it is about
+
+
+def inner(rig: Rig, name: str) -> psutil.Process:
+    """The process of vLLM whose title ends so."""
+    assert rig.supervisor.pid is not None
+    (found,) = (
+        one
+        for one in psutil.Process(rig.supervisor.pid).children(recursive=True)
+        if one.cmdline() and one.cmdline()[0].endswith(name)
+    )
+    return found
+
+
+def segments() -> set[str]:
+    return {path.name for path in SHM.glob("psm_*")}
+
+
+async def four_streams(rig: Rig) -> list[asyncio.Task[Code]]:
+    """Streams of which something was seen, so that none may begin anew elsewhere."""
+    await until(lambda: rig.supervisor.state is State.READY, 200)
+    streams = [rig.supervisor.run(rig.request(1500)) for _ in range(4)]
+    await asyncio.gather(*(anext(events) for events in streams))
+
+    async def drain(events: AsyncGenerator[Event, None]) -> Code:
+        async with aclosing(events):
+            with pytest.raises(ServeError) as caught:
+                async for _ in events:
+                    pass
+        return caught.value.code
+
+    return [asyncio.create_task(drain(events)) for events in streams]
+
+
+@pytest.mark.parametrize("name", ["EngineCore", "Worker"])
+async def test_a_killed_inner_process_ends_every_stream_within_a_second(
+    rig: Rig, name: str
+) -> None:
+    streams = await four_streams(rig)
+    before = segments()
+    inner(rig, name).kill()
+    begun = time.monotonic()
+    assert await asyncio.gather(*streams) == [Code.UNAVAILABLE] * 4
+    assert time.monotonic() - begun < 1
+    assert await settle(rig, rig.request(3)) is None
+    assert not before & segments()
+
+
+@pytest.mark.parametrize("name", ["EngineCore", "Worker"])
+async def test_a_stopped_inner_process_is_found_within_ten_seconds(rig: Rig, name: str) -> None:
+    streams = await four_streams(rig)
+    pid = rig.supervisor.pid
+    process = inner(rig, name)
+    process.suspend()
+    begun = time.monotonic()
+    assert await asyncio.gather(*streams) == [Code.UNAVAILABLE] * 4
+    assert time.monotonic() - begun < 10
+    await until(lambda: not alive(process), 2)
+    assert await settle(rig, rig.request(3)) is None
+    assert rig.supervisor.pid != pid
+
+
+async def test_a_core_that_hangs_is_found_whatever_callers_do(rig: Rig) -> None:
+    """Neither cancels nor refusals make a core look alive, and neither does having no request."""
+    await until(lambda: rig.supervisor.state is State.READY, 200)
+    pid = rig.supervisor.pid
+    inner(rig, "EngineCore").suspend()
+    begun = time.monotonic()
+    while rig.supervisor.pid == pid:
+        assert time.monotonic() - begun < 10
+        impatient = asyncio.create_task(settle(rig, rig.request(5)))
+        await asyncio.sleep(0.3)
+        impatient.cancel()
+    assert await settle(rig, rig.request(3)) is None
+
+
+PARENT = """
+import asyncio, json, sys
+from hexkey.engines.supervisor import HostSettings, Supervisor
+async def main():
+    options = json.loads(sys.argv[2])
+    supervisor = Supervisor(HostSettings("m", "vllm", sys.argv[1], options, 600.0))
+    await supervisor.start()
+    print(supervisor.pid, flush=True)
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_parent_leaves_no_process_and_no_shared_memory(smollm_folder: Path) -> None:
+    before = segments()
+    command = [sys.executable, "-c", PARENT, str(smollm_folder), json.dumps(OPTIONS)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 - the next line waits
+    assert parent.stdout is not None
+    host = psutil.Process(int(await asyncio.to_thread(parent.stdout.readline)))
+    family = [host, *host.children(recursive=True)]
+    assert len(family) >= 3
+    assert segments() > before
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    await until(lambda: not any(alive(one) for one in family), 2)
+    assert segments() == before
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,53 @@
+"""Options and environment: each mistake is named before vLLM is started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hexkey.engines.base import LoadContext
+from hexkey.engines.vllm import load
+from hexkey.engines.vllm.options import prepare_environment
+from hexkey.models.errors import ModelError
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"dtype": "int3"}, r"m\.options\.dtype"),
+        ({"tensor_parallel_size": 0}, r"m\.options\.tensor_parallel_size"),
+        ({"gpu_memory_utilization": 1.5}, r"m\.options\.gpu_memory_utilization"),
+        ({"threads": -1}, r"m\.options\.threads"),
+        ({"max_seqs": 3}, "max_seqs"),
+    ],
+)
+def test_a_wrong_option_is_named(options: dict[str, object], named: str) -> None:
+    with pytest.raises(ModelError, match=named):
+        load(LoadContext("m", Path("/nowhere"), options, lambda _line: None))
+
+
+@pytest.mark.parametrize("name", ["VLLM_ALLOW_INSECURE_SERIALIZATION", "VLLM_SERVER_DEV_MODE"])
+def test_a_switch_that_opens_the_server_is_refused(name: str) -> None:
+    os.environ[name] = "1"
+    with pytest.raises(ModelError, match=name):
+        prepare_environment(0)
+
+
+def test_vllm_reads_an_environment_that_calls_nobody() -> None:
+    os.environ["VLLM_PLUGINS"] = "evil"
+    prepare_environment(1)
+    assert os.environ["VLLM_PLUGINS"] == ""
+    assert os.environ["VLLM_NO_USAGE_STATS"] == os.environ["HF_HUB_OFFLINE"] == "1"
+    assert os.environ["VLLM_CPU_OMP_THREADS_BIND"].isdigit()
+
+
+def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="vLLM does not take m"):
+        load(LoadContext("m", tmp_path, {}, lambda _line: None))
