@@ -1,0 +1,76 @@
+"""The configuration: frozen data, read once, every mistake reported with its path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hexkey.config import strictyaml
+from hexkey.config.address import split_address
+from hexkey.config.checks import check
+from hexkey.config.sections import (
+    Config,
+    CostConfig,
+    LimitsConfig,
+    ListenConfig,
+    LogConfig,
+    ModelConfig,
+    OwnedConfig,
+    ReferenceConfig,
+)
+from hexkey.schema import Reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "CostConfig",
+    "LimitsConfig",
+    "ListenConfig",
+    "LogConfig",
+    "ModelConfig",
+    "OwnedConfig",
+    "ReferenceConfig",
+    "load",
+    "parse_config",
+    "split_address",
+]
+
+MAX_BYTES = 1 << 20
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; ``errors`` are lines of ``path: what to do``."""
+
+    def __init__(self, where: str, errors: list[str]) -> None:
+        super().__init__("\n".join([f"{where} cannot be used:", *(f"  {one}" for one in errors)]))
+        self.errors = errors
+
+
+def load(path: Path) -> Config:
+    """Read and check a file; ``ConfigError`` lists all that is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(str(path), [f"it cannot be read: {error.strerror}"]) from None
+    return parse_config(text, str(path))
+
+
+def parse_config(text: bytes, where: str = "the configuration") -> Config:
+    """Read and check the text of a configuration."""
+    if len(text) > MAX_BYTES:
+        raise ConfigError(where, [f"it is larger than {MAX_BYTES} bytes"])
+    try:
+        data = strictyaml.read(text)
+    except ValueError as error:
+        raise ConfigError(where, [f"its YAML cannot be read: {error}"]) from None
+    reader = Reader()
+    config = reader.read(Config, data, "")
+    if config is None:
+        raise ConfigError(where, reader.errors)
+    errors = check(config)
+    if errors:
+        raise ConfigError(where, errors)
+    return config

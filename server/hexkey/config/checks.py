@@ -1,0 +1,134 @@
+"""What a section cannot say by its types alone: each check gives lines of ``path: what to do``."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import fields
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from hexkey.config.address import split_address
+from hexkey.cost.price import Owned, decimal
+from hexkey.engines import factory
+from hexkey.models.errors import ModelError
+from hexkey.models.sources import parse
+from hexkey.routing import AUTO, language
+from hexkey.types import Task
+
+if TYPE_CHECKING:
+    from hexkey.config.sections import Config, CostConfig, ModelConfig, OwnedConfig
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+_PAIR = re.compile(r"([a-z]{2,3})-([a-z]{2,3})")
+
+
+def check(config: Config) -> list[str]:
+    """Return all that is wrong with a configuration that has the right shape."""
+    errors: list[str] = []
+    if not config.models:
+        errors.append("models: is empty; name at least one model to serve")
+    names: set[str] = set()
+    for index, model in enumerate(config.models):
+        path = f"models[{index}]"
+        errors += [f"{path}.{line}" for line in _check_model(model)]
+        if model.name in names:
+            errors.append(f"{path}.name: {model.name!r} is taken by an earlier model")
+        names.add(model.name)
+    for name, address in (("http", config.listen.http), ("grpc", config.listen.grpc)):
+        if (address or name == "http") and split_address(address) is None:
+            errors.append(f"listen.{name}: expected host:port, found {address!r}")
+    errors += [f"cost.{line}" for line in _check_cost(config.cost)]
+    if config.log.level not in {"debug", "info", "warning", "error"}:
+        errors.append("log.level: expected one of debug, info, warning, error")
+    bounds = ("max_characters", "max_body_bytes", "stop_grace_s")
+    errors += [f"limits.{line}" for line in _not_positive(config.limits, bounds)]
+    return errors
+
+
+def _check_cost(cost: CostConfig) -> list[str]:
+    errors = [f"{line}" for line in _check_decimals(cost, ("price_per_hour", "watts"))]
+    if not re.fullmatch("[A-Z]{3}", cost.currency):
+        errors.append(f"currency: expected three letters such as EUR, found {cost.currency!r}")
+    if cost.expose not in {"all", "none"}:
+        errors.append(f"expose: expected all or none, found {cost.expose!r}")
+    if cost.owned is not None:
+        names = tuple(one.name for one in fields(cost.owned) if one.name != "months")
+        wrong = [f"owned.{line}" for line in _check_decimals(cost.owned, names)]
+        if not wrong:
+            wrong = _check_owned(cost.owned)
+        if cost.price_per_hour != "0":
+            wrong.append("price_per_hour: leave it out where owned is given")
+        errors += wrong
+    for index, one in enumerate(cost.references):
+        names = ("input_per_million", "output_per_million")
+        errors += [f"references[{index}].{line}" for line in _check_decimals(one, names)]
+    return errors
+
+
+def _check_decimals(holder: object, names: tuple[str, ...]) -> list[str]:
+    errors = []
+    for name in names:
+        try:
+            decimal(getattr(holder, name))
+        except ValueError as error:
+            errors.append(f"{name}: {error}")
+    return errors
+
+
+def _check_owned(owned: OwnedConfig) -> list[str]:
+    numbers = {
+        one.name: Decimal(getattr(owned, one.name)) for one in fields(owned) if one.name != "months"
+    }
+    try:
+        Owned(months=owned.months, **numbers)
+    except ValueError as error:
+        return [f"owned.{error}"]
+    return []
+
+
+def _check_model(model: ModelConfig) -> list[str]:
+    errors: list[str] = []
+    if not _NAME.fullmatch(model.name):
+        errors.append("name: letters, digits and . _ / - only, 128 at most")
+    if model.name in {AUTO, *Task}:
+        errors.append(f"name: {model.name!r} is the name of a task; choose another")
+    if model.engine not in factory.NAMES:
+        errors.append(f"engine: expected one of {', '.join(factory.NAMES)}, found {model.engine!r}")
+    if not model.tasks:
+        errors.append(f"tasks: is empty; name at least one of {', '.join(Task)}")
+    for task in sorted(set(model.tasks) - factory.TASKS.get(model.engine, frozenset(Task))):
+        able = ", ".join(sorted(factory.TASKS[model.engine]))
+        errors.append(f"tasks: the engine {model.engine} does not {task}; it does: {able}")
+    if not model.source and model.engine != "fake":
+        errors.append("source: is missing; for example package:NAME==VERSION/path or path:/dir")
+    if model.source:
+        try:
+            parse(model.source)
+        except ModelError as error:
+            errors.append(f"source: {error}")
+    errors += _check_pairs(model)
+    errors += _not_positive(model, ("max_in_flight", "load_timeout_s", "stall_timeout_s"))
+    return errors
+
+
+def _not_positive(section: object, names: tuple[str, ...]) -> list[str]:
+    # Written so that infinity and NaN are refused as well.
+    return [
+        f"{name}: must be a number greater than 0"
+        for name in names
+        if not 0 < getattr(section, name) < math.inf
+    ]
+
+
+def _check_pairs(model: ModelConfig) -> list[str]:
+    errors = [
+        f"pairs[{index}]: expected two language codes such as en-pt, found {pair!r}"
+        for index, pair in enumerate(model.pairs)
+        if not _PAIR.fullmatch(pair) or not language(pair)
+    ]
+    if Task.TRANSLATE in model.tasks and not model.pairs:
+        errors.append("pairs: is missing; a model that translates names its pairs, such as [en-pt]")
+    if model.pairs and Task.TRANSLATE not in model.tasks:
+        errors.append("pairs: only a model with the task translate has pairs")
+    return errors

@@ -1,0 +1,100 @@
+"""What a configuration holds: one frozen dataclass a section, with its defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date  # noqa: TC003 - schema reads the annotations at run time
+
+from hexkey.routing import Pair
+from hexkey.types import Task  # noqa: TC001 - schema reads the annotations at run time
+
+
+@dataclass(frozen=True, slots=True)
+class ListenConfig:
+    """Addresses as ``host:port``; port 0 takes a free one. An empty ``grpc`` turns gRPC off."""
+
+    http: str = "127.0.0.1:8080"
+    grpc: str = "127.0.0.1:8081"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """Bounds on what one request may hold and on how long a stop may take (seconds)."""
+
+    max_characters: int = 400_000
+    max_body_bytes: int = 8 << 20
+    stop_grace_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """``level`` is debug, info, warning or error; ``json`` false prints for people."""
+
+    level: str = "info"
+    json: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """One model: where its files come from, which engine runs it, what it is for."""
+
+    name: str
+    engine: str
+    tasks: tuple[Task, ...]
+    source: str = ""
+    sha256: dict[str, str] = field(default_factory=dict)
+    pairs: tuple[str, ...] = ()
+    options: dict[str, object] = field(default_factory=dict)
+    max_in_flight: int = 256
+    load_timeout_s: float = 300.0
+    stall_timeout_s: float = 8.0
+
+    def parsed_pairs(self) -> tuple[Pair, ...]:
+        """Return ``pairs`` as directions."""
+        return tuple(Pair(*one.split("-")) for one in self.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedConfig:
+    """A machine of one's own; money and factors are quoted decimals, ``months`` its life."""
+
+    capex: str
+    months: int
+    residual: str = "0"
+    opex_per_hour: str = "0"
+    pue: str = "1"
+    price_per_kwh: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceConfig:
+    """Prices per million tokens of a service that could do the same work, as of a day."""
+
+    name: str
+    as_of: date
+    input_per_million: str
+    output_per_million: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostConfig:
+    """What the machine costs. ``expose`` is all (in every answer) or none (metrics only)."""
+
+    currency: str = "USD"
+    price_per_hour: str = "0"
+    owned: OwnedConfig | None = None
+    watts: str = "0"
+    expose: str = "all"
+    references: tuple[ReferenceConfig, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything an operator decides."""
+
+    models: tuple[ModelConfig, ...]
+    listen: ListenConfig = ListenConfig()
+    limits: LimitsConfig = LimitsConfig()
+    log: LogConfig = LogConfig()
+    cost: CostConfig = CostConfig()
+    cache_dir: str = ""
