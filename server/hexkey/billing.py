@@ -122,8 +122,7 @@ class Billing:
 
     def terms(self) -> Iterator[tuple[str, str, float]]:
         """Yield (model, term, seconds) of how each model's steps are shared among requests."""
-        for model in self._models:
-            terms = self.ledger.coefficients(model)
+        for model, terms in self.ledger.coefficients().items():
             for term in ("fixed", "token", "context"):
                 yield model, term, getattr(terms, term) / SCALE / 1e9
 

@@ -28,9 +28,10 @@ MAX_FINISHED = 1024
 class Account:
     """One request on one device; ``row`` is what it cost so far, by unit."""
 
-    __slots__ = ("finished", "group", "key", "model", "row")
+    __slots__ = ("finished", "group", "key", "model", "row", "slot")
 
-    def __init__(self, model: str, group: Group, units: int) -> None:
+    def __init__(self, slot: str, model: str, group: Group, units: int) -> None:
+        self.slot = slot
         self.model = model
         self.group = group
         self.row: Row = [0] * units
@@ -78,9 +79,9 @@ class Accounts:
         self._open: set[Account] = set()
         self._settled: dict[Settled, Row] = {}
 
-    def open(self, model: str, group: Group) -> Account:
+    def open(self, slot: str, model: str, group: Group) -> Account:
         """Return a new request's account."""
-        account = Account(model, group, self._units)
+        account = Account(slot, model, group, self._units)
         self._open.add(account)
         return account
 

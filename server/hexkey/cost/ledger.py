@@ -14,8 +14,11 @@ Per unit, at every instant, in integers::
 
     bill = active + idle + load + overhead + in flight + unallocated + adjustment
 
-Events name configured models; they are never refused, however odd, since a ledger that raises
-would stop the serving that it watches. All methods may be called from several threads.
+Events name the *slot* of a model: one host and its restarts. A model has a slot of its own name,
+and another (``add``) while a new version of it takes over from an old one; the books tell of
+models. Events are never refused, however odd, since a ledger that raises would stop the serving
+that it watches: those of a slot that is not there (any more) change nothing. All methods may be
+called from several threads.
 """
 
 from __future__ import annotations
@@ -44,68 +47,91 @@ class Ledger:
         self, meters: Mapping[str, Meter], models: Iterable[str], *, memory: int, start_ns: int
     ) -> None:
         self.units = tuple(meters)
-        self._timeline = Timeline(meters, models, memory=memory, start_ns=start_ns)
-        self._fits = {model: Fit() for model in self._timeline.books}
-        self._requests = {model: Requests() for model in self._timeline.books}
+        self._timeline = Timeline(meters, memory=memory, start_ns=start_ns)
+        self._fits: dict[str, Fit] = {}
+        self._requests: dict[str, Requests] = {}
+        self._model_of: dict[str, str] = {}
         self._accounts = Accounts(len(self.units))
         self._lock = Lock()
+        for model in models:
+            self.add(model, model)
 
-    def begin_load(self, model: str, at_ns: int) -> None:
-        """A model's host begins to load."""
+    def add(self, slot: str, model: str) -> None:
+        """Open the books of a slot of ``model``; of one that is there, nothing changes."""
+        with self._lock:
+            if slot not in self._model_of:
+                self._model_of[slot] = model
+                self._fits[slot] = Fit()
+                self._requests[slot] = Requests()
+                self._timeline.add(slot, model)
+
+    def retire(self, slot: str, at_ns: int) -> None:
+        """The slot's host ended for good; what it cost stays with its model."""
+        with self._lock:
+            if slot in self._model_of:
+                self._timeline.advance(at_ns)
+                self._timeline.retire(slot)
+                del self._model_of[slot], self._fits[slot], self._requests[slot]
+
+    def begin_load(self, slot: str, at_ns: int) -> None:
+        """A slot's host begins to load."""
         with self._lock:
             self._timeline.advance(at_ns)
-            self._timeline.open_load(model)
+            self._timeline.open_load(slot)
 
-    def end_load(self, model: str, at_ns: int, reserved: int) -> None:
-        """The model serves and holds so many bytes of the device's memory."""
+    def end_load(self, slot: str, at_ns: int, reserved: int) -> None:
+        """The slot serves and holds so many bytes of the device's memory."""
         with self._lock:
             self._timeline.advance(at_ns)
-            self._timeline.close(model)
-            self._timeline.books[model].reserved = reserved
+            self._timeline.close(slot)
+            self._timeline.reserve(slot, reserved)
 
-    def lost(self, model: str, at_ns: int) -> None:
+    def lost(self, slot: str, at_ns: int) -> None:
         """The host ended, in whatever state; an open step's cost is overhead, its memory free.
 
         What is in flight reached no request: which ones it was for nobody lived to tell.
         """
         with self._lock:
             self._timeline.advance(at_ns)
-            self._timeline.close(model)
-            self._timeline.books[model].reserved = 0
-            self._requests[model].clear()
+            self._timeline.close(slot)
+            self._timeline.reserve(slot, 0)
+            if slot in self._requests:
+                self._requests[slot].clear()
 
-    def open_step(self, model: str, at_ns: int) -> None:
-        """An idle model has work from now on; one that computes already goes on."""
+    def open_step(self, slot: str, at_ns: int) -> None:
+        """An idle slot has work from now on; one that computes already goes on."""
         with self._lock:
             # Booking for nothing would only clip a report that is on its way.
-            if not self._timeline.is_open(model):
+            if not self._timeline.is_open(slot):
                 self._timeline.advance(at_ns)
-                self._timeline.open_step(model)
+                self._timeline.open_step(slot)
 
     def close_step(
         self,
-        model: str,
+        slot: str,
         done_ns: int,
         duration_ns: int,
         computed: Sequence[Computed],
         *,
         more: bool,
     ) -> None:
-        """A step's report came; with ``more`` the next step has begun, else the model is idle.
+        """A step's report came; with ``more`` the next step has begun, else the slot is idle.
 
-        The step gets all that is in flight for its model. Where nothing was computed and nothing
+        The step gets all that is in flight for its slot. Where nothing was computed and nothing
         more will be (the last request was cancelled), that is overhead.
         """
         with self._lock:
             self._timeline.advance(done_ns)
+            if slot not in self._model_of:
+                return
             if computed:
-                self._charge(model, computed)
-                self._fits[model].observe(duration_ns, computed)
+                self._charge(slot, computed)
+                self._fits[slot].observe(duration_ns, computed)
             if more:
-                self._timeline.open_step(model)
+                self._timeline.open_step(slot)
             else:
-                self._timeline.close(model)
-                self._requests[model].forget_finished()
+                self._timeline.close(slot)
+                self._requests[slot].forget_finished()
 
     def advance(self, at_ns: int) -> int:
         """Book up to an instant; returns the last one booked, which may be later."""
@@ -120,17 +146,17 @@ class Ledger:
             self._timeline.bill[column] += amount
             self._timeline.adjustment[column] += amount
 
-    def open_request(self, model: str, group: Group) -> Account:
+    def open_request(self, slot: str, group: Group) -> Account:
         """Return the account of a new request."""
         with self._lock:
-            return self._accounts.open(model, group)
+            return self._accounts.open(slot, self._model_of.get(slot, slot), group)
 
     def join(self, account: Account, key: int) -> None:
-        """The request goes to its model's host, whose reports will call it ``key``."""
+        """The request goes to its slot's host, whose reports will call it ``key``."""
         with self._lock:
-            if not account.finished:
+            if not account.finished and account.slot in self._requests:
                 account.key = key
-                self._requests[account.model].rows[key] = account.row
+                self._requests[account.slot].rows[key] = account.row
 
     def finish(self, account: Account) -> dict[str, int]:
         """Return what the request cost, by unit; from now on that is final.
@@ -152,18 +178,20 @@ class Ledger:
         """By how much late events were clipped, all together."""
         return self._timeline.clipped_ns
 
-    def coefficients(self, model: str) -> Coefficients:
-        """Return how steps of a model are split now."""
-        return self._fits[model].coefficients
+    def coefficients(self) -> dict[str, Coefficients]:
+        """Return how steps of each model are split now; of two slots, by the newer one's fit."""
+        with self._lock:
+            return {self._model_of[slot]: fit.coefficients for slot, fit in self._fits.items()}
 
     def statement(self, unit: str, at_ns: int) -> Statement:
         """Return one unit's page after booking up to ``at_ns``."""
         column, timeline = self.units.index(unit), self._timeline
         with self._lock:
             timeline.advance(at_ns)
-            active = dict.fromkeys(timeline.books, 0)
+            books = timeline.totals()
+            active = dict.fromkeys(books, 0)
             for model, amount in self._accounts.active(column):
-                active[model] += amount
+                active[model] = active.get(model, 0) + amount
             return Statement(
                 at_ns=timeline.at_ns,
                 bill=timeline.bill[column],
@@ -175,19 +203,19 @@ class Ledger:
                         overhead=book.overhead[column],
                         in_flight=book.in_flight[column],
                     )
-                    for model, book in timeline.books.items()
+                    for model, book in books.items()
                 },
                 settled=self._accounts.settled(column),
                 unallocated=timeline.unallocated[column],
                 adjustment=timeline.adjustment[column],
             )
 
-    def _charge(self, model: str, computed: Sequence[Computed]) -> None:
+    def _charge(self, slot: str, computed: Sequence[Computed]) -> None:
         """Move what is in flight to the step's requests; one nobody knows is overhead."""
-        book = self._timeline.books[model]
-        prefix = weigh(self._fits[model].coefficients, computed)
+        book = self._timeline.books[slot]
+        prefix = weigh(self._fits[slot].coefficients, computed)
         total = prefix[-1]
-        find, unknown = self._requests[model].rows.get, book.overhead
+        find, unknown = self._requests[slot].rows.get, book.overhead
         rows = [find(key, unknown) for key, _, _ in computed]
         for column, amount in enumerate(book.in_flight):
             if not amount:
@@ -204,5 +232,6 @@ class Ledger:
         if not account.finished:
             account.finished = True
             late = self._accounts.line(account, LATE)
-            self._requests[account.model].finish(account, late)
+            if account.slot in self._requests:
+                self._requests[account.slot].finish(account, late)
         return dict(zip(self.units, account.row, strict=True))

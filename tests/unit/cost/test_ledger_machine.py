@@ -17,7 +17,9 @@ from hexkey.cost.price import HOUR_NS, Bill, seconds
 from hexkey.cost.statement import Group, Settled
 
 NAMES = ("a", "b", "c")
-MODELS = st.sampled_from(NAMES)
+SECOND = "a#2"
+"""A slot that comes and goes: a new version of the model ``a``."""
+SLOTS = st.sampled_from([*NAMES, SECOND])
 OUTCOMES = st.sampled_from(["ok", "cancelled", "error", "superseded"])
 STEPS = st.integers(-50, 5_000)
 RATE = 123_456_789_012
@@ -36,6 +38,7 @@ class Booking(RuleBasedStateMachine):
         self.now = 0
         self.events = 0
         self.open: set[str] = set()
+        self.there = set(NAMES)
         self.spent = dict.fromkeys(NAMES, Fraction(0))
         self.unused = 0
         self.adjusted = 17
@@ -50,57 +53,72 @@ class Booking(RuleBasedStateMachine):
         """Return an event's time, which may lie before what was booked."""
         at = self.now + step
         if step > 0:
-            for model in self.open:
-                self.spent[model] += Fraction(step, len(self.open))
+            for slot in self.open:
+                self.spent[slot.removesuffix("#2")] += Fraction(step, len(self.open))
             self.unused += 0 if self.open else step
             self.now = at
         self.events += 1
         return at
 
-    @rule(model=MODELS, step=STEPS)
-    def begin_load(self, model: str, step: int) -> None:
-        self.ledger.begin_load(model, self.pass_time(step))
-        self.open.add(model)
+    @rule()
+    def add_slot(self) -> None:
+        self.ledger.add(SECOND, "a")
+        self.there.add(SECOND)
 
-    @rule(model=MODELS, step=STEPS, reserved=st.integers(0, MEMORY))
-    def end_load(self, model: str, step: int, reserved: int) -> None:
-        self.ledger.end_load(model, self.pass_time(step), reserved)
-        self.open.discard(model)
+    @rule(step=STEPS)
+    def retire_slot(self, step: int) -> None:
+        self.ledger.retire(SECOND, self.pass_time(step) if SECOND in self.there else self.now)
+        self.there.discard(SECOND)
+        self.open.discard(SECOND)
 
-    @rule(model=MODELS, step=STEPS)
-    def open_step(self, model: str, step: int) -> None:
-        if model in self.open:
-            self.ledger.open_step(model, self.now + step)  # nothing happens
+    def opened(self, slot: str) -> None:
+        if slot in self.there:
+            self.open.add(slot)
+
+    @rule(slot=SLOTS, step=STEPS)
+    def begin_load(self, slot: str, step: int) -> None:
+        self.ledger.begin_load(slot, self.pass_time(step))
+        self.opened(slot)
+
+    @rule(slot=SLOTS, step=STEPS, reserved=st.integers(0, MEMORY))
+    def end_load(self, slot: str, step: int, reserved: int) -> None:
+        self.ledger.end_load(slot, self.pass_time(step), reserved)
+        self.open.discard(slot)
+
+    @rule(slot=SLOTS, step=STEPS)
+    def open_step(self, slot: str, step: int) -> None:
+        if slot in self.open:
+            self.ledger.open_step(slot, self.now + step)  # nothing happens
             return
-        self.ledger.open_step(model, self.pass_time(step))
-        self.open.add(model)
+        self.ledger.open_step(slot, self.pass_time(step))
+        self.opened(slot)
 
     @rule(
-        model=MODELS,
+        slot=SLOTS,
         step=STEPS,
         took=st.integers(0, 5_000),
         data=st.data(),
     )
-    def close_step(self, model: str, step: int, took: int, data: st.DataObject) -> None:
+    def close_step(self, slot: str, step: int, took: int, data: st.DataObject) -> None:
         more = data.draw(st.booleans())
-        keys = [key for one, key in self.live.items() if one.model == model and key is not None]
+        keys = [key for one, key in self.live.items() if one.slot == slot and key is not None]
         keys += [one.key for one, _ in self.final[-3:] if one.key is not None]
         chosen = data.draw(st.lists(st.sampled_from(keys), max_size=6)) if keys else []
         computed = [
             (key, data.draw(st.integers(0, 500)), data.draw(st.integers(0, 4000)))
             for key in data.draw(st.sampled_from([chosen, [*chosen, -1]]))
         ]
-        self.ledger.close_step(model, self.pass_time(step), took, computed, more=more)
-        (self.open.add if more else self.open.discard)(model)
+        self.ledger.close_step(slot, self.pass_time(step), took, computed, more=more)
+        (self.opened if more else self.open.discard)(slot)
 
-    @rule(model=MODELS, step=STEPS)
-    def lose(self, model: str, step: int) -> None:
-        self.ledger.lost(model, self.pass_time(step))
-        self.open.discard(model)
+    @rule(slot=SLOTS, step=STEPS)
+    def lose(self, slot: str, step: int) -> None:
+        self.ledger.lost(slot, self.pass_time(step))
+        self.open.discard(slot)
 
-    @rule(target=accounts, model=MODELS, tenant=st.sampled_from(["x", "y"]))
-    def open_request(self, model: str, tenant: str) -> Account:
-        account = self.ledger.open_request(model, Group("chat", tenant))
+    @rule(target=accounts, slot=SLOTS, tenant=st.sampled_from(["x", "y"]))
+    def open_request(self, slot: str, tenant: str) -> Account:
+        account = self.ledger.open_request(slot, Group("chat", tenant))
         self.live[account] = None
         return account
 
