@@ -17,6 +17,7 @@ from hexkey.cost.energy import static_power
 from hexkey.cost.ledger import Ledger
 from hexkey.cost.price import Bill, Owned, Rented, machine_rate, seconds
 from hexkey.cost.statement import Group
+from hexkey.engines.process import resident_bytes
 from hexkey.engines.supervisor import State
 from hexkey.types import Cost, Usage
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 MONEY, ENERGY, TIME = "money", "energy", "time"
 PICO = 10**12
-_PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Charge:
         """The request was sent to its model's host, which calls it so."""
         ledger = self._billing.ledger
         ledger.join(self._account, host_id)
-        ledger.open_step(self._account.model, time.monotonic_ns())
+        ledger.open_step(self._account.slot, time.monotonic_ns())
 
     def finish(self, usage: Usage) -> Cost | None:
         """Return what an answer says of its cost; None where costs are not exposed."""
@@ -75,7 +75,7 @@ class Billing:
 
     def __init__(self, config: CostConfig, models: Sequence[str]) -> None:
         now = time.monotonic_ns()
-        self._models = tuple(models)
+        self._slots = {model: model for model in models}
         self.currency = config.currency
         self.rate = machine_rate(_price(config))
         self.exposed = config.expose == "all" and self.rate > 0
@@ -97,23 +97,36 @@ class Billing:
 
     def open(self, model: str, task: Task, tenant: str) -> Charge:
         """Return the account of an admitted request."""
-        return Charge(self, self.ledger.open_request(model, Group(task.value, tenant)))
+        slot = self._slots.get(model, model)
+        return Charge(self, self.ledger.open_request(slot, Group(task.value, tenant)))
 
-    def on_state(self, model: str, state: State, pid: int | None) -> None:
-        """A model's host changed its state."""
+    def add(self, slot: str, model: str) -> None:
+        """A version of a model is about to load."""
+        self.ledger.add(slot, model)
+
+    def serve(self, model: str, slot: str) -> None:
+        """Requests for a model go to this version from now on."""
+        self._slots[model] = slot
+
+    def retire(self, slot: str) -> None:
+        """A version has ended for good."""
+        self.ledger.retire(slot, time.monotonic_ns())
+
+    def on_state(self, slot: str, state: State, pid: int | None) -> None:
+        """A slot's host changed its state."""
         now = time.monotonic_ns()
         if state is State.LOADING:
-            self.ledger.begin_load(model, now)
+            self.ledger.begin_load(slot, now)
         elif state is State.READY:
-            self.ledger.end_load(model, now, _resident_bytes(pid))
-        else:
-            self.ledger.lost(model, now)
+            self.ledger.end_load(slot, now, resident_bytes(pid))
+        elif state is not State.DRAINING:
+            self.ledger.lost(slot, now)
 
-    def on_step(self, model: str, step: Step, *, more: bool) -> None:
-        """A step's report came; ``more`` says that the model has work left."""
+    def on_step(self, slot: str, step: Step, *, more: bool) -> None:
+        """A step's report came; ``more`` says that it has work left."""
         done_ns = min(step.done_ns, time.monotonic_ns())
         self.ledger.close_step(
-            model, done_ns, step.done_ns - step.begin_ns, step.computed, more=more
+            slot, done_ns, step.done_ns - step.begin_ns, step.computed, more=more
         )
 
     def statement(self, unit: str) -> Statement:
@@ -166,11 +179,3 @@ def _price(config: CostConfig) -> Rented | Owned:
 def _machine_memory() -> int:
     with Path("/proc/meminfo").open() as file:
         return int(file.readline().split()[1]) * 1024
-
-
-def _resident_bytes(pid: int | None) -> int:
-    """Memory that a host holds, its own descendants left out."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):
-        return 0

@@ -1,16 +1,17 @@
-"""The rack of models: starts and stops their hosts, runs admitted work on them."""
+"""The rack of models: runs admitted work on them, loads, unloads and replaces them."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hexkey.billing import Billing
 from hexkey.config import CostConfig
-from hexkey.engines.supervisor import Observer, State, Supervisor
-from hexkey.errors import invalid
+from hexkey.engines.supervisor import Observer, State
+from hexkey.errors import Code, ServeError, invalid
+from hexkey.rack import Rack
+from hexkey.residency import Spec
 from hexkey.types import Autocomplete, Translate
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hexkey.engines.frames import Step
     from hexkey.engines.supervisor import HostSettings
     from hexkey.metrics import Metrics
+    from hexkey.rack import Member
     from hexkey.routing import Candidate, Plan
     from hexkey.types import Began, Event, ModelInfo, Payload, Request
 
@@ -28,58 +30,70 @@ NO_FIM = "the model has no fill-in-the-middle: the suffix only ends the completi
 
 
 class Pool:
-    """All models of this server. ``catalog`` is in the configuration's order."""
+    """All models of this server; ``memory`` is what they may take together, in bytes, 0: any."""
 
     def __init__(
         self,
-        models: Sequence[tuple[Candidate, HostSettings]],
+        models: Sequence[tuple[Candidate, HostSettings] | Spec],
         metrics: Metrics,
         observer: Observer,
         billing: Billing | None = None,
+        *,
+        memory: int = 0,
     ) -> None:
-        self.catalog = tuple(candidate for candidate, _ in models)
+        specs = [Spec(*one) for one in models]
         self._metrics = metrics
-        self.billing = billing or Billing(CostConfig(), [one.name for one in self.catalog])
-        watch = Observer(
-            step=self._on_step,
-            state=self._on_state,
-            restart=lambda model, reason: metrics.engine_restarts.labels(model, reason).inc(),
-            progress=observer.progress,
-        )
-        self._supervisors = {
-            candidate.name: Supervisor(settings, watch) for candidate, settings in models
-        }
+        self.billing = billing or Billing(CostConfig(), [one.candidate.name for one in specs])
+        self._progress = observer.progress
+        self._rack = Rack(specs, self._observer, self.billing, memory=memory)
 
     async def start(self) -> None:
-        """Start all models at once; raises the first ``ServeError`` after stopping the rest."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for supervisor in self._supervisors.values():
-                    group.create_task(supervisor.start())
-        except ExceptionGroup as errors:
-            await self.stop()
-            raise errors.exceptions[0] from None
+        """Load what is to be there from the start; ``ServeError`` after stopping all."""
+        await self._rack.start()
 
     async def stop(self) -> None:
         """Stop every model."""
-        await asyncio.gather(*(one.stop() for one in self._supervisors.values()))
+        await self._rack.stop()
+
+    async def load(self, name: str) -> None:
+        """Return once a model serves; ``ServeError`` where there is none or it cannot."""
+        await self._rack.load(self._member(name))
+
+    async def unload(self, name: str) -> None:
+        """Let a model finish what it has and take it out of memory; a request loads it again."""
+        await self._rack.unload(self._member(name))
+
+    async def replace(self, models: Sequence[Spec]) -> None:
+        """Serve these models from now on; ``ServeError`` leaves everything as it was.
+
+        New and changed models are loaded before anything else changes; what they replace finishes
+        what it has and ends.
+        """
+        await self._rack.replace(models)
+
+    @property
+    def catalog(self) -> tuple[Candidate, ...]:
+        """The models as the router sees them, in the configuration's order."""
+        return self._rack.catalog
 
     @property
     def ready(self) -> bool:
-        """Whether every model serves."""
-        return all(one.state is State.READY for one in self._supervisors.values())
+        """Whether every model serves that is not left for its first request."""
+        return all(
+            one.supervisor.state is State.READY for one in self._rack.members.values() if one.wanted
+        )
 
     def states(self) -> dict[str, State]:
         """Return each model's state."""
-        return {name: one.state for name, one in self._supervisors.items()}
+        return {name: one.supervisor.state for name, one in self._rack.members.items()}
 
     def info(self, model: str) -> ModelInfo | None:
         """Return what a model said of itself when it was last loaded."""
-        return self._supervisors[model].info
+        return self._member(model).supervisor.info
 
     def pids(self) -> dict[str, int | None]:
         """Return each model's host process."""
-        return {name: one.pid for name, one in self._supervisors.items()}
+        return {name: one.supervisor.pid for name, one in self._rack.members.items()}
 
     def run(
         self, request: Request, plan: Plan, permit: Permit, charge: Charge
@@ -87,7 +101,8 @@ class Pool:
         """Return the events of an admitted request; the permit is the proof that it may run."""
         if permit.model != plan.model:
             raise ValueError(f"a permit for {permit.model} cannot run {plan.model}")
-        return self._supervisors[plan.model].run(_resolved(request, plan), charge.join)
+        supervisor = self._member(plan.model).supervisor
+        return supervisor.run(_resolved(request, plan), charge.join)
 
     def ensure_able(self, model: str, payload: Payload) -> None:
         """Return if ``model`` can give what is asked beside the task; ``ServeError`` if not."""
@@ -103,19 +118,47 @@ class Pool:
             return (NO_FIM,)
         return ()
 
-    def _on_step(self, model: str, step: Step) -> None:
-        series = self._metrics.of_engine(model)
+    def _member(self, name: str) -> Member:
+        member = self._rack.members.get(name)
+        if member is None:
+            names = ", ".join(self._rack.members) or "none"
+            raise ServeError(
+                Code.NOT_FOUND,
+                f"there is no model {name!r} (any more); there is: {names}",
+                param="model",
+                reason="MODEL_NOT_FOUND",
+            )
+        return member
+
+    def _observer(self, member: Member) -> Observer:
+        """Return what a member's supervisor tells us by."""
+        name = member.name
+
+        def on_restart(_model: str, reason: str) -> None:
+            self._metrics.engine_restarts.labels(name, reason).inc()
+
+        return Observer(
+            step=lambda _model, step: self._on_step(member, step),
+            state=lambda _model, state: self._on_state(member, state),
+            restart=on_restart,
+            progress=self._progress,
+            wanted=lambda _model: self._rack.wake(member),
+        )
+
+    def _on_step(self, member: Member, step: Step) -> None:
+        series = self._metrics.of_engine(member.name)
         series.running.set(step.running)
         if step.computed:
             series.steps.observe((step.done_ns - step.begin_ns) / 1e9)
             series.batch.observe(len(step.computed))
-        more = step.running > 0 or self._supervisors[model].waiting > 0
-        self.billing.on_step(model, step, more=more)
+        more = step.running > 0 or member.supervisor.waiting > 0
+        self.billing.on_step(member.slot, step, more=more)
 
-    def _on_state(self, model: str, state: State) -> None:
-        self.billing.on_state(model, state, self._supervisors[model].pid)
-        for one in State:
-            self._metrics.model_state.labels(model, one.value).set(one is state)
+    def _on_state(self, member: Member, state: State) -> None:
+        self.billing.on_state(member.slot, state, member.supervisor.pid)
+        if self._rack.members.get(member.name) in {member, None}:
+            for one in State:
+                self._metrics.model_state.labels(member.name, one.value).set(one is state)
 
 
 def _resolved(request: Request, plan: Plan) -> Request:

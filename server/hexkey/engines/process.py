@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexkey.engines import sharedmemory
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from hexkey.engines.link import Link
 
 TERMINATE_S = 3.0
+
+
+def resident_bytes(pid: int | None) -> int:
+    """Return the memory that a host holds, its own descendants left out; 0 where there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
 
 
 class HostProcess:

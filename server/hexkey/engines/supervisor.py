@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -41,11 +42,14 @@ class State(StrEnum):
     STOPPED = "stopped"
     LOADING = "loading"
     READY = "ready"
+    DRAINING = "draining"
     BACKOFF = "backoff"
     FAILED = "failed"
 
 
-_WAITED_FOR = {State.LOADING, State.BACKOFF, State.READY}
+_WAITED_FOR = {State.STOPPED, State.LOADING, State.BACKOFF, State.READY, State.DRAINING}
+_COLD = {State.STOPPED, State.DRAINING}
+POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class HostSettings:
     options: dict[str, object]
     load_timeout_s: float = 300.0
     stall_timeout_s: float = 8.0
+    cold_start_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ class Observer:
     state: Callable[[str, State], None] = lambda _model, _state: None
     restart: Callable[[str, str], None] = lambda _model, _reason: None
     progress: Callable[[str, str], None] = lambda _model, _text: None
+    wanted: Callable[[str], None] | None = None
+    """A request came for a model that is not loaded; without this it is refused."""
 
 
 class Supervisor:
@@ -83,6 +90,9 @@ class Supervisor:
         self.info: ModelInfo | None = None
         self.error: str = ""
         self._observer = observer or Observer()
+        self.users = 0
+        """Requests that run, or wait for the host."""
+        self.last_used = time.monotonic()
         self._host: HostProcess | None = None
         self._changed = asyncio.Event()
         self._incarnation = 0
@@ -124,6 +134,21 @@ class Supervisor:
         await self._end_host()
         self._set(State.STOPPED)
 
+    async def drain(self, grace_s: float) -> None:
+        """Return when the engine has nothing left, or after ``grace_s``; new requests wait."""
+        if self.state is State.READY:
+            self._set(State.DRAINING)
+        await _until(lambda: not self.waiting, grace_s)
+
+    async def idle(self, grace_s: float) -> None:
+        """Return when no request runs or waits here, or after ``grace_s``."""
+        await _until(lambda: not self.users, grace_s)
+
+    def give_up(self, why: str) -> None:
+        """The model cannot be loaded now; requests are told why."""
+        self.error = why
+        self._set(State.FAILED)
+
     async def run(
         self, request: Request, submitted: Callable[[int], None] = lambda _host_id: None
     ) -> AsyncGenerator[Event | Began, None]:
@@ -133,37 +158,49 @@ class Supervisor:
         nobody has seen anything of it, so nothing can be seen twice. ``submitted`` is told, each
         time, what the host calls the request.
         """
-        for last_try in (False, True):
-            link = await self._ready_link(request.deadline)
-            request_id, mailbox = link.submit(request.payload)
-            submitted(request_id)
-            timer = _deadline_timer(request.deadline, mailbox)
-            seen = False
-            try:
-                while True:
-                    event = await mailbox.get()
-                    seen = seen or type(event) is not Began
-                    yield event
-                    if type(event) is Usage:
-                        return
-            except ServeError as error:
-                if seen or last_try or not link.closed or error.code is not Code.UNAVAILABLE:
-                    raise
-            finally:
-                if timer is not None:
-                    timer.cancel()
-                link.forget(request_id)
+        self.users += 1
+        try:
+            for last_try in (False, True):
+                link = await self._ready_link(request.deadline)
+                request_id, mailbox = link.submit(request.payload)
+                submitted(request_id)
+                timer = _deadline_timer(request.deadline, mailbox)
+                seen = False
+                try:
+                    while True:
+                        event = await mailbox.get()
+                        seen = seen or type(event) is not Began
+                        yield event
+                        if type(event) is Usage:
+                            return
+                except ServeError as error:
+                    if seen or last_try or not link.closed or error.code is not Code.UNAVAILABLE:
+                        raise
+                finally:
+                    if timer is not None:
+                        timer.cancel()
+                    link.forget(request_id)
+        finally:
+            self.users -= 1
+            self.last_used = time.monotonic()
 
     async def _ready_link(self, deadline: float | None) -> Link:
-        """Return the serving link; a restart is waited for, unless the last ones failed too."""
+        """Return the serving link; a start is waited for, unless the last ones failed too."""
         host = self._host
         if self.state is State.READY and host is not None and not host.link.closed:
             return host.link
         loop = asyncio.get_running_loop()
-        until = min(deadline or float("inf"), loop.time() + RESTART_WAIT_S)
+        wanted = self._observer.wanted
+        cold = self.state in _COLD
+        wait_s = self.settings.cold_start_s if cold else RESTART_WAIT_S
+        until = min(deadline or float("inf"), loop.time() + wait_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 while self._in_vain < CIRCUIT and self.state in _WAITED_FOR:
+                    if self.state is State.STOPPED:
+                        if wanted is None:
+                            break
+                        wanted(self.settings.model)
                     self._changed.clear()
                     await self._changed.wait()
                     host = self._host
@@ -171,9 +208,13 @@ class Supervisor:
                         return host.link
         if deadline is not None and loop.time() >= deadline:
             raise ServeError(Code.DEADLINE_EXCEEDED, "the deadline passed before the model served")
+        if self.state is State.FAILED and wanted is not None:
+            # For those who come later; this one has its answer.
+            wanted(self.settings.model)
+        why = f": {self.error}" if self.error and self.state is State.FAILED else ""
         raise ServeError(
             Code.UNAVAILABLE,
-            f"model {self.settings.model!r} does not serve now (state: {self.state})",
+            f"model {self.settings.model!r} does not serve now (state: {self.state}){why}",
             retry_after_s=5.0,
         )
 
@@ -295,6 +336,13 @@ class Supervisor:
         self.state = state
         self._changed.set()
         self._observer.state(self.settings.model, state)
+
+
+async def _until(true: Callable[[], bool], grace_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(grace_s):
+            while not true():  # noqa: ASYNC110 - settling has no event, and this is rare
+                await asyncio.sleep(POLL_S)
 
 
 def _ending(returncode: int | None) -> str:

@@ -36,6 +36,7 @@ class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_STATE_READY: _ClassVar[ModelState]
     MODEL_STATE_BACKOFF: _ClassVar[ModelState]
     MODEL_STATE_FAILED: _ClassVar[ModelState]
+    MODEL_STATE_DRAINING: _ClassVar[ModelState]
 TASK_UNSPECIFIED: Task
 TASK_AUTOCOMPLETE: Task
 TASK_CHAT: Task
@@ -54,6 +55,7 @@ MODEL_STATE_LOADING: ModelState
 MODEL_STATE_READY: ModelState
 MODEL_STATE_BACKOFF: ModelState
 MODEL_STATE_FAILED: ModelState
+MODEL_STATE_DRAINING: ModelState
 
 class ContextFile(_message.Message):
     __slots__ = ("path", "text")

@@ -50,7 +50,7 @@ class House:
 
     def running(self, model: str) -> int:
         """Requests in the engine, as its last step said."""
-        return self.service.pool._supervisors[model].running
+        return self.service.pool._member(model).supervisor.running
 
     async def until_running(self, model: str, count: int, within_s: float = 5.0) -> float:
         """Wait until the engine has so many requests; return how long that took, in seconds."""

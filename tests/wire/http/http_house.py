@@ -47,7 +47,7 @@ class House:
 
     def running(self, model: str) -> int:
         """Requests in a model's engine, as its last step said."""
-        return self.service.pool._supervisors[model].running
+        return self.service.pool._member(model).supervisor.running
 
     async def idle(self, model: str, within_s: float) -> bool:
         """Whether a model's engine falls idle in time."""

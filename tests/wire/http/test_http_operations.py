@@ -33,7 +33,7 @@ async def test_health_version_ready(house: House) -> None:
 
 async def test_not_ready() -> None:
     async with open_house() as house, house.client() as client:
-        await house.service.pool._supervisors["coder"].stop()
+        await house.service.pool._member("coder").supervisor.stop()
         response = await client.get("/ready")
         assert response.status_code == 503
         assert response.json()["models"]["coder"] == "stopped"

@@ -1,0 +1,249 @@
+"""The models in their places: who is loaded, who makes room, who takes over from whom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from hexkey.engines.process import resident_bytes
+from hexkey.engines.supervisor import State, Supervisor
+from hexkey.errors import ServeError
+from hexkey.residency import Resident, Spec, make_room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
+
+    from hexkey.engines.supervisor import Observer
+    from hexkey.routing import Candidate
+
+DRAIN_S = 60.0
+"""How long a model that is unloaded or replaced may take to finish what it has."""
+SWEEP_S = 1.0
+RETRY_S = 10.0
+"""How long a model that could not be loaded is left alone."""
+
+log = structlog.get_logger("hexkey.rack")
+
+
+class Books(Protocol):
+    """What keeps a model's costs; a slot is one version of it."""
+
+    def add(self, slot: str, model: str) -> None:
+        """A version of a model is about to load."""
+
+    def serve(self, model: str, slot: str) -> None:
+        """Requests for a model go to this version from now on."""
+
+    def retire(self, slot: str) -> None:
+        """A version has ended for good."""
+
+
+class Member:
+    """One version of a model.
+
+    ``slot`` is its name in the books, ``wanted`` whether it is to be in memory now, ``memory`` what
+    it takes there in bytes, as far as is known.
+    """
+
+    def __init__(self, spec: Spec, slot: str, observe: Callable[[Member], Observer]) -> None:
+        self.spec = spec
+        self.name = spec.candidate.name
+        self.slot = slot
+        self.wanted = not spec.keep.on_request
+        self.memory = spec.keep.memory
+        self.lock = asyncio.Lock()
+        self.failed_at = float("-inf")
+        self.supervisor = Supervisor(spec.settings, observe(self))
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether a host of it runs or is about to."""
+        return self.supervisor.state not in {State.STOPPED, State.FAILED}
+
+
+class Rack:
+    """Owns every member and every task that loads or ends one."""
+
+    def __init__(
+        self,
+        specs: Iterable[Spec],
+        observe: Callable[[Member], Observer],
+        books: Books,
+        *,
+        memory: int,
+    ) -> None:
+        self._observe = observe
+        self._books = books
+        self._memory = memory
+        self._leaving: set[Member] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Lock()
+        self.members: dict[str, Member] = {}
+        for spec in specs:
+            member = self._member(spec)
+            self.members[member.name] = member
+
+    @property
+    def catalog(self) -> tuple[Candidate, ...]:
+        """The models as the router sees them, in order."""
+        return tuple(one.spec.candidate for one in self.members.values())
+
+    async def start(self) -> None:
+        """Load what is wanted from the start; raises the first error after stopping the rest."""
+        try:
+            await self._load_all([one for one in self.members.values() if one.wanted])
+        except ServeError:
+            await self.stop()
+            raise
+        self._spawn(self._sweep(), "unload idle models")
+
+    async def stop(self) -> None:
+        """End every task and every host."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        everyone = [*self.members.values(), *self._leaving]
+        await asyncio.gather(*(one.supervisor.stop() for one in everyone))
+
+    def wake(self, member: Member) -> None:
+        """A request waits for a model that is not in memory: load it, unless that just failed."""
+        lately = monotonic() - member.failed_at < RETRY_S
+        if self.members.get(member.name) is member and not lately and not member.lock.locked():
+            self._spawn(self._wake(member), f"wake {member.name}")
+
+    async def load(self, member: Member) -> None:
+        """Return once a member serves; ``ServeError`` where it cannot."""
+        member.wanted = True
+        async with member.lock:
+            if member.in_memory:
+                return
+            try:
+                await self._make_room(member)
+                await member.supervisor.start()
+            except ServeError as error:
+                member.failed_at = monotonic()
+                member.supervisor.give_up(str(error))
+                raise
+            member.memory = max(member.spec.keep.memory, resident_bytes(member.supervisor.pid))
+
+    async def unload(self, member: Member) -> None:
+        """Let a member finish what it has, then end its host; a new request loads it anew."""
+        member.wanted = False
+        async with member.lock:
+            if member.in_memory:
+                await member.supervisor.drain(DRAIN_S)
+                await member.supervisor.stop()
+                log.info("model unloaded", model=member.name)
+
+    async def replace(self, specs: Sequence[Spec]) -> None:
+        """Serve ``specs`` from now on; ``ServeError`` leaves everything as it was."""
+        members: dict[str, Member] = {}
+        fresh: list[Member] = []
+        for spec in specs:
+            member = self.members.get(spec.candidate.name)
+            if member is None or member.spec.settings != spec.settings:
+                member = self._member(spec)
+                fresh.append(member)
+            members[spec.candidate.name] = member
+        try:
+            await self._load_all([one for one in fresh if one.wanted])
+        except BaseException:
+            await asyncio.gather(*(self._end(one) for one in fresh))
+            raise
+        # Nothing below waits or fails, so no request sees half of it.
+        before, self.members = self.members, members
+        for spec in specs:
+            members[spec.candidate.name].spec = spec
+        for member in fresh:
+            self._books.serve(member.name, member.slot)
+        for member in before.values():
+            if members.get(member.name) is not member:
+                self._leaving.add(member)
+                self._spawn(self._retire(member), f"retire {member.slot}")
+
+    async def _load_all(self, members: Sequence[Member]) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for member in members:
+                    group.create_task(self.load(member))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _make_room(self, member: Member) -> None:
+        if not self._memory:
+            return
+        async with self._room:
+            if not member.memory:
+                member.memory = await asyncio.to_thread(_size, member.spec.settings.folder)
+            everyone = [*self.members.values(), *self._leaving]
+            residents = [_resident(one) for one in everyone if one is not member and one.in_memory]
+            evicted = make_room(member.name, member.memory, self._memory, residents)
+            for name in evicted:
+                log.info("model makes room", model=name, wanted=member.name)
+                await self.unload(self.members[name])
+
+    async def _wake(self, member: Member) -> None:
+        try:
+            await self.load(member)
+        except ServeError as error:
+            log.error("model cannot be loaded", model=member.name, why=str(error))
+
+    async def _retire(self, member: Member) -> None:
+        await member.supervisor.idle(DRAIN_S)
+        await self._end(member)
+        self._leaving.discard(member)
+
+    async def _end(self, member: Member) -> None:
+        await member.supervisor.stop()
+        self._books.retire(member.slot)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for member in list(self.members.values()):
+                keep, supervisor = member.spec.keep, member.supervisor
+                idle = supervisor.state is State.READY and not supervisor.users
+                if idle and 0 < keep.idle_unload_s < monotonic() - supervisor.last_used:
+                    await self.unload(member)
+
+    def _member(self, spec: Spec) -> Member:
+        name = spec.candidate.name
+        taken = {one.slot for one in (*self.members.values(), *self._leaving)}
+        slot, version = name, 1
+        while slot in taken:
+            version += 1
+            slot = f"{name}#{version}"
+        self._books.add(slot, name)
+        return Member(spec, slot, self._observe)
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _resident(member: Member) -> Resident:
+    supervisor = member.supervisor
+    return Resident(
+        member.name,
+        member.memory,
+        pinned=member.spec.keep.pinned,
+        # A model that loads is as good as in use: somebody waits for it.
+        users=supervisor.users or int(supervisor.state is not State.READY),
+        last_used=supervisor.last_used,
+    )
+
+
+def _size(folder: str) -> int:
+    path = Path(folder)
+    if not folder:
+        return 0
+    files = [path] if path.is_file() else path.rglob("*")
+    with contextlib.suppress(OSError):
+        return sum(one.stat().st_size for one in files if one.is_file())
+    return 0

@@ -1,0 +1,158 @@
+"""Models come, go and change while requests run: real hosts of the fake engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+
+from hexkey import rack as module
+from hexkey.admission import Gate
+from hexkey.engines.supervisor import HostSettings, Observer, State
+from hexkey.errors import Code, ServeError
+from hexkey.metrics import Metrics
+from hexkey.pool import Pool
+from hexkey.residency import GIB, Keep, Spec
+from hexkey.routing import Candidate
+from hexkey.service import Service
+from hexkey.types import Autocomplete, Delta, Sampling, Task
+from hexkey.validation import Limits
+from tests.unit.requests import request
+
+TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT})
+
+
+def spec(name: str, keep: Keep | None = None, **options: object) -> Spec:
+    return Spec(
+        Candidate(name, TEXT), HostSettings(name, "fake", "", dict(options)), keep or Keep()
+    )
+
+
+@contextlib.asynccontextmanager
+async def house(specs: Iterable[Spec], memory: int = 0) -> AsyncIterator[Service]:
+    metrics = Metrics()
+    pool = Pool(list(specs), metrics, Observer(), memory=memory)
+    service = Service(pool, Gate(dict.fromkeys("abc", 1000)), metrics, Limits())
+    await pool.start()
+    try:
+        yield service
+    finally:
+        await pool.stop()
+
+
+async def ask(service: Service, model: str, tokens: int = 3) -> int:
+    """How many tokens came."""
+    payload = Autocomplete(prefix="x", sampling=Sampling(max_tokens=tokens))
+    async with service.run(request(payload, model)) as run:
+        return sum([event.tokens async for event in run if isinstance(event, Delta)])
+
+
+async def until(service: Service, model: str, state: State) -> None:
+    async with asyncio.timeout(10):
+        while service.pool.states()[model] is not state:  # noqa: ASYNC110 - no event outside
+            await asyncio.sleep(0.01)
+
+
+async def test_a_model_left_for_its_first_request_is_loaded_by_it() -> None:
+    async with house([spec("a"), spec("b", Keep(on_request=True), load_ms=200)]) as service:
+        assert service.pool.ready
+        assert service.pool.states()["b"] is State.STOPPED
+        assert await asyncio.gather(*(ask(service, "b") for _ in range(5))) == [3] * 5
+        assert service.pool.states()["b"] is State.READY
+
+
+async def test_unloading_loses_nothing_and_the_next_request_loads_again() -> None:
+    async with house([spec("a", step_ms=5)]) as service:
+        running = [asyncio.create_task(ask(service, "a", 60)) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        unloading = asyncio.create_task(service.pool.unload("a"))
+        await until(service, "a", State.DRAINING)
+        late = asyncio.create_task(ask(service, "a"))
+        await unloading
+        assert await asyncio.gather(*running) == [60] * 4
+        assert await late == 3
+
+
+async def test_a_model_makes_room_for_another_and_a_pinned_one_does_not() -> None:
+    third = Keep(memory=GIB)
+    models = [
+        spec("a", Keep(memory=GIB, pinned=True)),
+        spec("b", third),
+        spec("c", Keep(on_request=True, memory=GIB)),
+    ]
+    async with house(models, memory=2 * GIB) as service:
+        assert await ask(service, "c") == 3
+        states = service.pool.states()
+        assert (states["a"], states["b"]) == (State.READY, State.STOPPED)
+        assert await ask(service, "b") == 3
+        assert service.pool.states()["c"] is State.STOPPED
+
+
+async def test_who_cannot_fit_is_refused_and_all_else_goes_on() -> None:
+    models = [
+        spec("a", Keep(memory=GIB, pinned=True)),
+        spec("b", Keep(on_request=True, memory=2 * GIB)),
+    ]
+    async with house(models, memory=2 * GIB) as service:
+        with pytest.raises(ServeError) as caught:
+            await ask(service, "b")
+        assert caught.value.code is Code.UNAVAILABLE
+        assert "a (1.00 GiB, pinned)" in caught.value.message
+        assert await ask(service, "a") == 3
+
+
+async def test_a_model_that_cannot_be_loaded_tells_why() -> None:
+    async with house([spec("a", Keep(on_request=True), load_error="no such file")]) as service:
+        with pytest.raises(ServeError) as caught:
+            await ask(service, "a")
+        assert "no such file" in caught.value.message
+
+
+async def test_an_idle_model_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    async with house([spec("a", Keep(idle_unload_s=0.2))]) as service:
+        await until(service, "a", State.STOPPED)
+        assert await ask(service, "a") == 3
+
+
+async def test_a_new_version_takes_over_and_no_request_fails() -> None:
+    async with house([spec("a", step_ms=5)]) as service:
+        results: list[int] = []
+        stop = asyncio.Event()
+
+        async def client() -> None:
+            while not stop.is_set():
+                results.append(await ask(service, "a", 20))
+
+        clients = [asyncio.create_task(client()) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        before = service.pool.pids()["a"]
+        await service.pool.replace([spec("a", step_ms=4), spec("b")])
+        assert service.pool.pids()["a"] != before
+        assert await ask(service, "b") == 3
+        await asyncio.sleep(0.2)
+        await service.pool.replace([spec("a", step_ms=4)])
+        stop.set()
+        await asyncio.gather(*clients)
+        assert set(results) == {20}
+        with pytest.raises(ServeError) as caught:
+            await ask(service, "b")
+        assert caught.value.code is Code.NOT_FOUND
+        ledger = service.pool.billing.ledger
+        async with asyncio.timeout(10):
+            while len(ledger._timeline.books) > 1:  # noqa: ASYNC110 - no event outside
+                await asyncio.sleep(0.02)
+        assert service.pool.billing.statement("time").imbalance == 0
+
+
+async def test_a_version_that_cannot_be_loaded_changes_nothing() -> None:
+    async with house([spec("a"), spec("b")]) as service:
+        pids = service.pool.pids()
+        with pytest.raises(ServeError, match="broken"):
+            await service.pool.replace([spec("a", step_ms=1), spec("c", load_error="broken")])
+        assert service.pool.pids() == pids
+        assert [one.name for one in service.pool.catalog] == ["a", "b"]
+        assert await ask(service, "a") == 3
+        assert set(service.pool.billing.ledger._timeline.books) == {"a", "b"}
