@@ -69,7 +69,7 @@ class House:
 
 @contextlib.asynccontextmanager
 async def open_house(
-    limits: HttpLimits | None = None, *, max_in_flight: int = 256
+    limits: HttpLimits | None = None, *, max_in_flight: int = 256, tokens_per_step: int = 1
 ) -> AsyncIterator[House]:
     models = {
         "coder": (Candidate("coder", TEXT), STEP_MS),
@@ -79,7 +79,12 @@ async def open_house(
     metrics = Metrics()
     pool = Pool(
         [
-            (candidate, HostSettings(name, "fake", "", {"step_ms": step_ms}))
+            (
+                candidate,
+                HostSettings(
+                    name, "fake", "", {"step_ms": step_ms, "tokens_per_step": tokens_per_step}
+                ),
+            )
             for name, (candidate, step_ms) in models.items()
         ],
         metrics,

@@ -122,7 +122,7 @@ async def test_an_unforeseen_exception_shows_an_id_only() -> None:
     transport = httpx.ASGITransport(Application(broken, HttpLimits()))
     with capture_logs() as logs:
         async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
-            response = await client.get("/")
+            response = await client.get("/ready")
     assert response.status_code == 500
     assert CANARY not in response.text
     assert logs[0]["error_id"] in response.json()["error"]["message"]

@@ -18,7 +18,7 @@ from hexkey.wire.http.errors import ClientGone, HttpError
 from hexkey.wire.http.exchange import KEY, Exchange
 from hexkey.wire.http.guard import Guard
 from hexkey.wire.http.limits import HttpLimits
-from hexkey.wire.http.operation import OPERATIONS
+from hexkey.wire.http.table import OPERATIONS, dialect_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,11 +32,11 @@ log = structlog.get_logger("hexkey.http")
 def build_app(service: Service, limits: HttpLimits | None = None) -> ASGIApp:
     """Return the application that serves ``service`` over HTTP."""
     limits = limits or HttpLimits()
-    routes = [
-        _route(operation.method, operation.path, operation.handler, service)
-        for operation in OPERATIONS
-    ]
-    routes.append(_route("GET", openapi.PATH, openapi.openapi, service))
+    handlers: dict[str, dict[str, Handler]] = {}
+    for operation in OPERATIONS:
+        handlers.setdefault(operation.path, {})[operation.method] = operation.handler
+    handlers[openapi.PATH] = {"GET": openapi.openapi}
+    routes = [_route(path, methods, service) for path, methods in handlers.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)
     return Application(Guard(router, limits), limits)
 
@@ -55,6 +55,7 @@ class Application:
         """Answer one request."""
         now = asyncio.get_running_loop().time()
         exchange = Exchange(scope, receive, send, now=now, quiet_s=self._quiet_s)
+        exchange.dialect = dialect_of(scope["path"])
         scope[KEY] = exchange
         # Starlette's routes raise, instead of answering in plain text, where there is an app.
         scope["app"] = self
@@ -77,22 +78,23 @@ class Application:
 
 
 class _Endpoint:
-    """A handler as ASGI; a class, since Starlette wraps plain functions in a Request."""
+    """A path's handlers as ASGI; a class, since Starlette wraps plain functions in a Request."""
 
-    __slots__ = ("_handler", "_service")
+    __slots__ = ("_handlers", "_service")
 
-    def __init__(self, handler: Handler, service: Service) -> None:
-        self._handler = handler
+    def __init__(self, handlers: dict[str, Handler], service: Service) -> None:
+        self._handlers = handlers
         self._service = service
 
     async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
-        await self._handler(scope[KEY], self._service)
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        await self._handlers[method](scope[KEY], self._service)
 
 
-def _route(method: str, path: str, handler: Handler, service: Service) -> Route:
+def _route(path: str, handlers: dict[str, Handler], service: Service) -> Route:
     # A model's name may hold slashes.
-    path = path.replace("{id}", "{id:path}")
-    return Route(path, _Endpoint(handler, service), methods=[method], name=handler.__name__)
+    endpoint = _Endpoint(handlers, service)
+    return Route(path.replace("{id}", "{id:path}"), endpoint, methods=list(handlers), name=path)
 
 
 async def _not_found(scope: Scope, _receive: Receive, _send: Send) -> None:

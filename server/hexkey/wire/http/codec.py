@@ -20,6 +20,8 @@ from hexkey.types import (
 from hexkey.wire.http.schemas import CostDetails, UsageAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hexkey.types import Cost
     from hexkey.wire.http.exchange import Exchange
     from hexkey.wire.http.schemas import AutocompleteBody, SamplingFields, TranslateBody
@@ -85,19 +87,23 @@ def sampling(
     logprobs: bool = False,
 ) -> Sampling:
     """Return the sampling of a body; the keywords are what holds where it says nothing."""
-    stop = body.stop
     return Sampling(
         max_tokens=max_tokens if body.max_tokens is None else body.max_tokens,
         temperature=temperature if body.temperature is None else body.temperature,
         top_p=_DEFAULT.top_p if body.top_p is None else body.top_p,
         top_k=body.top_k or 0,
         seed=body.seed,
-        stop=() if stop is None else (stop,) if isinstance(stop, str) else tuple(stop),
+        stop=stops(body.stop),
         n=1 if body.n is None else body.n,
         presence_penalty=body.presence_penalty or 0.0,
         frequency_penalty=body.frequency_penalty or 0.0,
         logprobs=logprobs,
     )
+
+
+def stops(stop: str | list[str] | None) -> tuple[str, ...]:
+    """Return stop strings, of which clients may send one, several or none."""
+    return () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
 
 
 def autocomplete(body: AutocompleteBody) -> Autocomplete:
@@ -145,10 +151,13 @@ def cost(of: Cost | None) -> tuple[float | UnsetType, CostDetails | UnsetType]:
     return of.pico / 1e12, details
 
 
-def renamed(error: ServeError, names: dict[str, str]) -> ServeError:
+def renamed(error: ServeError, names: Mapping[str, str]) -> ServeError:
     """Return an error that names a field as the caller of this API wrote it."""
-    if error.param in names:
-        error.param = names[error.param]
+    core = error.param or ""
+    if core in names:
+        error.param = names[core]
+        if error.message.startswith(core):
+            error.message = error.param + error.message.removeprefix(core)
     return error
 
 

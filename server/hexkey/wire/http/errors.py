@@ -1,4 +1,4 @@
-"""Errors as HTTP shows them: one table from codes to statuses, one JSON shape.
+"""Errors as HTTP shows them: a table from codes to statuses and a JSON shape per API family.
 
 ::
 
@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from hexkey.errors import Code, ServeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Header = tuple[bytes, bytes]
 
@@ -42,6 +46,7 @@ TABLE: dict[Code, Row] = {
     Code.INTERNAL: Row(500, "server_error"),
 }
 
+STATUSES = {code: row.status for code, row in TABLE.items()}
 DEFAULT_RETRY_S = 1.0
 CLOSE: Header = (b"connection", b"close")
 
@@ -59,6 +64,19 @@ class ErrorBody(msgspec.Struct):
     """Body of every answer that is an error."""
 
     error: ErrorDetail
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one API family tells an error: the status of every code, and the JSON, a ``body``.
+
+    ``make`` gets the error and its status. ``statuses`` holds every code.
+    """
+
+    name: str
+    statuses: Mapping[Code, int]
+    body: type
+    make: Callable[[ServeError, int], object]
 
 
 class HttpError(ServeError):
@@ -83,9 +101,18 @@ class ClientGone(Exception):  # noqa: N818 - not an error of anyone's
     """The client left before its answer was complete."""
 
 
-def status_of(error: ServeError) -> int:
+def _openai(error: ServeError, _status: int) -> ErrorBody:
+    kind = TABLE[error.code].type
+    return ErrorBody(ErrorDetail(error.message, kind, error.param, error.reason.lower()))
+
+
+# What is spoken where no other family's path is asked for.
+OPENAI = Dialect("Error", STATUSES, ErrorBody, _openai)
+
+
+def status_of(error: ServeError, dialect: Dialect = OPENAI) -> int:
     """Return the status of an error."""
-    return error.status if isinstance(error, HttpError) else TABLE[error.code].status
+    return error.status if isinstance(error, HttpError) else dialect.statuses[error.code]
 
 
 def headers_of(error: ServeError) -> list[Header]:
@@ -101,7 +128,6 @@ def headers_of(error: ServeError) -> list[Header]:
     return headers
 
 
-def body_of(error: ServeError) -> bytes:
+def body_of(error: ServeError, dialect: Dialect = OPENAI) -> bytes:
     """Return the JSON of an error."""
-    detail = ErrorDetail(error.message, TABLE[error.code].type, error.param, error.reason.lower())
-    return msgspec.json.encode(ErrorBody(detail))
+    return msgspec.json.encode(dialect.make(error, status_of(error, dialect)))

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from hexkey.errors import ServeError
-    from hexkey.wire.http.errors import Header
+    from hexkey.wire.http.errors import Dialect, Header
+    from hexkey.wire.http.stream import Framing
 
 PROTOCOL = "http"
 KEY = "hexkey.exchange"
@@ -34,13 +35,14 @@ class Exchange:
     """Lives as long as one request.
 
     ``body`` is whole once the guard let the request pass. ``started`` says that a status was sent,
-    ``events`` that the response is an event stream: from then on an error can only be told as an
-    event. A stream that has nothing to say for ``quiet_s`` seconds sends a comment.
+    ``framing`` that the response is a stream: from then on an error can only be told as one of its
+    values. A stream that has nothing to say for ``quiet_s`` seconds sends a sign of life.
+    ``dialect`` is how errors are told to whoever asks for this path.
     """
 
     __slots__ = (
-        "_began", "_began_loop", "_send", "body", "events", "headers", "id", "quiet_s", "receive",
-        "scope", "started",
+        "_began", "_began_loop", "_send", "body", "dialect", "framing", "headers", "id", "quiet_s",
+        "receive", "scope", "started",
     )  # fmt: skip
 
     def __init__(
@@ -55,7 +57,8 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.body = b""
         self.started = False
-        self.events = False
+        self.framing: Framing | None = None
+        self.dialect: Dialect = errors.OPENAI
         sent = self.headers.get(b"x-request-id", b"")
         self.id = sent.decode() if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
 
@@ -89,12 +92,12 @@ class Exchange:
 
     async def refuse(self, error: ServeError) -> None:
         """Tell an error: as the answer or, where that has begun, as its last event."""
-        body = errors.body_of(error)
+        body = errors.body_of(error, self.dialect)
         if not self.started:
             headers = (_JSON, *errors.headers_of(error))
-            await self.answer(errors.status_of(error), body, headers)
-        elif self.events:
-            await self.write(b"data: " + body + b"\n\n", more=False)
+            await self.answer(errors.status_of(error, self.dialect), body, headers)
+        elif self.framing is not None:
+            await self.write(self.framing.frame(body), more=False)
 
     async def answer(self, status: int, body: bytes, headers: Sequence[Header]) -> None:
         """Send a whole response."""
@@ -117,9 +120,13 @@ class Exchange:
         """Send a piece of the body."""
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
+    def elapsed_s(self) -> float:
+        """Return the seconds since the request's headers were read."""
+        return perf_counter() - self._began
+
     def timing(self, name: bytes) -> bytes:
         """Return a Server-Timing metric: milliseconds since the request's headers were read."""
-        return b"%b;dur=%.2f" % (name, (perf_counter() - self._began) * 1000)
+        return b"%b;dur=%.2f" % (name, self.elapsed_s() * 1000)
 
     @staticmethod
     def _bad_timeout(name: bytes) -> ServeError:

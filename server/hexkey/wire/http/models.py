@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from hexkey.errors import Code, ServeError
 from hexkey.routing import shorten
-from hexkey.wire.http.openai_schemas import Model, ModelList, ModelPair
+from hexkey.types import Task
+from hexkey.wire.http.openai_schemas import Model, ModelCapabilities, ModelList, ModelPair
 
 if TYPE_CHECKING:
     from hexkey.routing import Candidate
@@ -25,12 +26,15 @@ async def list_models(exchange: Exchange, service: Service) -> None:
 
 async def get_model(exchange: Exchange, service: Service) -> None:
     """Return one model; its name may hold slashes."""
-    name = exchange.scope["path_params"]["id"]
+    await exchange.json(_model(service, find(service, exchange.scope["path_params"]["id"])))
+
+
+def find(service: Service, name: str) -> Candidate:
+    """Return a configured model; ``ServeError`` NOT_FOUND lists what there is instead."""
     catalog = service.pool.catalog
     for candidate in catalog:
         if candidate.name == name:
-            await exchange.json(_model(service, candidate))
-            return
+            return candidate
     names = ", ".join(candidate.name for candidate in catalog) or "none"
     raise ServeError(
         Code.NOT_FOUND,
@@ -50,5 +54,9 @@ def _model(service: Service, candidate: Candidate) -> Model:
         state=service.pool.states()[candidate.name],
         context_tokens=info.context_tokens if info else 0,
         fim=bool(info and info.fim),
+        capabilities=ModelCapabilities(
+            completion_chat=Task.CHAT in candidate.tasks,
+            completion_fim=Task.AUTOCOMPLETE in candidate.tasks and bool(info and info.fim),
+        ),
         notes=info.notes if info else (),
     )

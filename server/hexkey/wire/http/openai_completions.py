@@ -9,6 +9,7 @@ import msgspec
 from hexkey.errors import ServeError, invalid
 from hexkey.types import Autocomplete, Delta, Finish, Sampling, TokenLogprob, Usage
 from hexkey.wire.http import codec, openai_common
+from hexkey.wire.http.families import tabby
 from hexkey.wire.http.openai_schemas import (
     Completion,
     CompletionBody,
@@ -148,6 +149,8 @@ def _run(
 
 
 def _payloads(body: CompletionBody) -> list[Autocomplete]:
+    if body.segments is not None:
+        return [tabby.payload(body, body.segments)]
     openai_common.check(body, "logprobs", body.logprobs)
     if body.best_of is not None and body.best_of > (body.n or 1):
         raise invalid("best_of larger than n is not supported", "best_of")

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from hexkey.types import FinishReason
 from hexkey.validation import ROLES
+from hexkey.wire.http.families.tabby import TabbySegments  # noqa: TC001 - msgspec needs it
 from hexkey.wire.http.schemas import MODEL, CostDetails, SamplingFields
 
 MAX_TOKEN_ID = (1 << 31) - 1
@@ -45,6 +46,10 @@ class CompletionBody(OpenAIFields, kw_only=True):
     echo: bool | None = None
     logprobs: Annotated[int | None, Meta(description="0 or 1.")] = None
     best_of: int | None = None
+    language: Annotated[str | None, Meta(description="Of segments; such as python.")] = None
+    segments: Annotated[
+        TabbySegments | None, Meta(description="Tabby's; takes the place of the prompt.")
+    ] = None
 
 
 class ContentPart(Struct):
@@ -210,8 +215,17 @@ class ModelPair(Struct):
     target: str
 
 
+class ModelCapabilities(Struct):
+    """What a model can do, in Mistral's words."""
+
+    completion_chat: bool
+    completion_fim: bool
+    function_calling: bool = False
+    vision: bool = False
+
+
 class Model(Struct, kw_only=True):
-    """A configured model: OpenAI's four fields, then ours."""
+    """A configured model: OpenAI's four fields, then ours, then Mistral's."""
 
     id: str
     object: Literal["model"] = "model"
@@ -223,6 +237,8 @@ class Model(Struct, kw_only=True):
     context_tokens: int
     fim: bool
     notes: tuple[str, ...]
+    type: Literal["base"] = "base"
+    capabilities: ModelCapabilities
 
 
 class ModelList(Struct, kw_only=True):

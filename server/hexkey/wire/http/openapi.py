@@ -9,16 +9,18 @@ import msgspec
 
 from hexkey import __version__
 from hexkey.errors import Code
-from hexkey.wire.http.errors import TABLE, ErrorBody
-from hexkey.wire.http.operation import OPERATIONS, Operation
+from hexkey.wire.http import codec
+from hexkey.wire.http.stream import NDJSON
+from hexkey.wire.http.table import DIALECTS, OPERATIONS
 
 if TYPE_CHECKING:
     from hexkey.service import Service
     from hexkey.wire.http.exchange import Exchange
+    from hexkey.wire.http.operation import Operation, Schema
 
 PATH = "/openapi.json"
 _JSON = "application/json"
-_ERROR = "#/components/responses/Error"
+_EVENTS = "text/event-stream"
 _OF_BODIES = (408, 415)
 _OF_ALL = (405, 431, 500)
 _HEADERS = {
@@ -38,10 +40,11 @@ def document() -> bytes:
     kinds = {
         kind
         for operation in OPERATIONS
-        for kind in (operation.body, operation.answer, operation.event)
-        if kind is not None
+        for schema in (operation.body, operation.answer, operation.event)
+        for kind in _types(schema)
     }
-    ordered = [ErrorBody, *sorted(kinds, key=lambda kind: kind.__name__)]
+    ordered = [dialect.body for dialect in DIALECTS]
+    ordered += sorted(kinds - set(ordered), key=str)
     references, components = msgspec.json.schema_components(
         ordered, ref_template="#/components/schemas/{name}"
     )
@@ -63,10 +66,11 @@ def document() -> bytes:
             "components": {
                 "schemas": components,
                 "responses": {
-                    "Error": {
-                        "description": "An error; its code is a stable word for programs.",
-                        "content": {_JSON: {"schema": schemas[ErrorBody]}},
+                    dialect.name: {
+                        "description": "An error, told as this family of APIs does.",
+                        "content": {_JSON: {"schema": schemas[dialect.body]}},
                     }
+                    for dialect in DIALECTS
                 },
             },
         }
@@ -76,7 +80,8 @@ def document() -> bytes:
 def _operation(operation: Operation, schemas: dict[type, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": "The answer.", "content": _content(operation, schemas)}
     responses: dict[str, Any] = {"200": answer}
-    responses |= {str(status): {"$ref": _ERROR} for status in _statuses(operation)}
+    error = {"$ref": f"#/components/responses/{operation.dialect.name}"}
+    responses |= {str(status): error for status in _statuses(operation)}
     responses |= {str(status): answer for status in operation.also}
     described: dict[str, Any] = {
         "operationId": operation.handler.__name__,
@@ -89,24 +94,41 @@ def _operation(operation: Operation, schemas: dict[type, Any]) -> dict[str, Any]
             "required": True,
             "content": {_JSON: {"schema": schemas[operation.body]}},
         }
+        if operation.form:
+            described["requestBody"]["content"][codec.FORM.decode()] = {
+                "schema": schemas[operation.body]
+            }
     return described
 
 
 def _content(operation: Operation, schemas: dict[type, Any]) -> dict[str, Any]:
     if operation.answer is None:
         return {"text/plain": {"schema": {"type": "string"}}}
-    content: dict[str, Any] = {_JSON: {"schema": schemas[operation.answer]}}
-    if operation.event is not None:
+    content: dict[str, Any] = {_JSON: {"schema": _any(operation.answer, schemas)}}
+    if operation.event is not None and operation.framing is NDJSON:
+        # One line of it, for the same reason.
+        event = _any(operation.event, schemas)
+        content[NDJSON.content_type.decode()] = {"schema": event}
+    elif operation.event is not None:
         # Of one event: OpenAPI 3.1 has no word for a sequence, and tools read it this way.
         data = {
             "type": "string",
             "description": "JSON; that of the last event is [DONE], of a failed stream an error.",
             "contentMediaType": _JSON,
-            "contentSchema": schemas[operation.event],
+            "contentSchema": _any(operation.event, schemas),
         }
         event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
-        content["text/event-stream"] = {"schema": event}
+        content[_EVENTS] = {"schema": event}
     return content
+
+
+def _types(schema: Schema | None) -> tuple[type, ...]:
+    return () if schema is None else schema if isinstance(schema, tuple) else (schema,)
+
+
+def _any(schema: Schema, schemas: dict[type, Any]) -> dict[str, Any]:
+    each = [schemas[one] for one in _types(schema)]
+    return each[0] if len(each) == 1 else {"anyOf": each}
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
@@ -114,7 +136,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     if "{id}" in operation.path:
         schema = {"type": "string", "minLength": 1}
         parameters.append({"name": "id", "in": "path", "required": True, "schema": schema})
-    if operation.body is not None:
+    if operation.body is not None and operation.timed:
         parameters += [
             {"name": name, "in": "header", "description": text, "schema": schema}
             for name, (text, schema) in _HEADERS.items()
@@ -125,6 +147,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 def _statuses(operation: Operation) -> list[int]:
     """Return the error statuses an operation can answer with."""
     if operation.body is not None:
-        own = {row.status for code, row in TABLE.items() if code is not Code.CANCELLED}
+        table = operation.dialect.statuses
+        own = {status for code, status in table.items() if code is not Code.CANCELLED}
         return sorted({*own, *_OF_BODIES, *_OF_ALL})
     return sorted({400, 404, *_OF_ALL})

@@ -1,4 +1,4 @@
-"""The table of what this wire answers: the routes and the OpenAPI document are both made of it."""
+"""What this wire answers is made of: one method of one path, with all that is known of it."""
 
 from __future__ import annotations
 
@@ -6,58 +6,36 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hexkey.wire.http import models, openai_chat, openai_completions, operations, tasks
-from hexkey.wire.http import openai_schemas as openai
-from hexkey.wire.http import schemas as own
+from hexkey.wire.http.errors import OPENAI, Dialect
+from hexkey.wire.http.stream import SSE, Framing
 
 if TYPE_CHECKING:
     from hexkey.service import Service
     from hexkey.wire.http.exchange import Exchange
 
 Handler = Callable[["Exchange", "Service"], Awaitable[None]]
+Schema = type | tuple[type, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. ``answer`` and ``event`` are structs; None means plain text.
+    """One method of one path.
 
-    ``event`` is what a stream's ``data:`` lines hold, where there is a stream. ``also`` are the
-    statuses, beside those any request can meet, at which it answers in its own shape.
+    ``answer`` is a struct, a list of structs or one of several; None is plain text. ``event`` is
+    what each value of a stream is, where there is a stream, and ``framing`` what stands around it.
+    ``also`` are the statuses, beside those any request can meet, at which it answers in its own
+    shape. ``dialect`` is how it tells errors; ``form`` says that its body may be a form, too,
+    ``timed`` that a deadline may be given where there is a body, as a model works for it.
     """
 
     method: str
     path: str
     handler: Handler
-    answer: type | None
+    answer: Schema | None
     body: type | None = None
-    event: type | None = None
+    event: Schema | None = None
     also: tuple[int, ...] = ()
-
-
-# The busiest come first, since routes are tried in order.
-OPERATIONS = (
-    Operation(
-        "POST", "/v1/autocomplete", tasks.autocomplete,
-        own.AutocompleteAnswer, own.AutocompleteBody, own.TaskEvent,
-    ),
-    Operation(
-        "POST", "/v1/translate", tasks.translate,
-        own.TranslateAnswer, own.TranslateBody, own.TaskEvent,
-    ),
-    Operation(
-        "POST", "/v1/chat/completions", openai_chat.chat_completions,
-        openai.ChatCompletion, openai.ChatBody, openai.ChatChunk,
-    ),
-    Operation(
-        "POST", "/v1/completions", openai_completions.completions,
-        openai.Completion, openai.CompletionBody, openai.Completion,
-    ),
-    Operation("POST", "/v1/route", tasks.route, own.RouteAnswer, own.RouteBody),
-    Operation("GET", "/v1/models", models.list_models, openai.ModelList),
-    Operation("GET", "/v1/models/{id}", models.get_model, openai.Model),
-    Operation("GET", "/health", operations.health, own.HealthAnswer),
-    Operation("GET", "/ready", operations.ready, own.ReadyAnswer, also=(503,)),
-    Operation("GET", "/version", operations.version, own.VersionAnswer),
-    Operation("GET", "/metrics", operations.exposition, None),
-    Operation("GET", "/", operations.home, own.HomeAnswer),
-)  # fmt: skip
+    dialect: Dialect = OPENAI
+    framing: Framing = SSE
+    form: bool = False
+    timed: bool = True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, Self
 
 from hexkey.types import Delta, Event, Finish, FinishReason, TokenLogprob, Usage
 from hexkey.wire.http.presence import Presence
-from hexkey.wire.http.stream import EventStream
+from hexkey.wire.http.stream import SSE, EventStream, Framing
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -41,7 +42,7 @@ class Runs(Protocol):
 
 
 class Encoder(Protocol):
-    """How one API family writes events. Each method returns whole SSE chunks, or nothing."""
+    """How one API family writes events. Each method returns framed values, or nothing."""
 
     def start(self, model: str, notes: tuple[str, ...]) -> bytes:
         """Write what comes before the first output."""
@@ -57,17 +58,19 @@ class Encoder(Protocol):
 
 
 class Output:
-    """One collected output."""
+    """One collected output; ``first_at`` is when it began, on ``perf_counter``, or 0."""
 
-    __slots__ = ("_parts", "logprobs", "reason")
+    __slots__ = ("_parts", "first_at", "logprobs", "reason")
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self.logprobs: list[TokenLogprob] = []
         self.reason = FinishReason.STOP
+        self.first_at = 0.0
 
     def add(self, event: Delta) -> None:
         """Append a delta."""
+        self.first_at = self.first_at or perf_counter()
         self._parts.append(event.text)
         self.logprobs += event.logprobs
 
@@ -94,13 +97,13 @@ async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Outpu
     return outputs, usage
 
 
-async def stream(exchange: Exchange, run: Runs, encoder: Encoder) -> None:
-    """Pass a run on as an event stream.
+async def stream(exchange: Exchange, run: Runs, encoder: Encoder, framing: Framing = SSE) -> None:
+    """Pass a run on as a stream.
 
     The headers wait for the first event, so whatever is refused before it has its own status; only
-    when that takes longer than the pulse do they go out ahead, with a comment.
+    when that takes longer than the pulse do they go out ahead, with a sign of life.
     """
-    out = EventStream(exchange)
+    out = EventStream(exchange, framing)
     async with Presence(exchange.receive, out.pulse, exchange.quiet_s), run:
         out.prepare(run.model, encoder.start(run.model, run.notes))
         while True:

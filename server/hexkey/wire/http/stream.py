@@ -1,17 +1,34 @@
-"""Server-sent events on one exchange, written straight to ASGI."""
+"""A response that is written as it comes to be: server-sent events, or JSON line by line."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hexkey.wire.http.errors import Header
     from hexkey.wire.http.exchange import Exchange
 
-DONE = b"data: [DONE]\n\n"
-KEEP_ALIVE = b": keep-alive\n\n"
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """What stands around each JSON value of a stream, and what is sent when nothing is said."""
+
+    content_type: bytes
+    keep_alive: bytes
+    before: bytes
+    after: bytes
+
+    def frame(self, value: bytes) -> bytes:
+        """Return one JSON value as this stream carries it."""
+        return self.before + value + self.after
+
+
+SSE = Framing(b"text/event-stream; charset=utf-8", b": keep-alive\n\n", b"data: ", b"\n\n")
+# A line may begin with a space, while clients take an empty line for broken JSON.
+NDJSON = Framing(b"application/x-ndjson", b" ", b"", b"\n")
+DONE = SSE.frame(b"[DONE]")
 _HEADERS: tuple[Header, ...] = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
@@ -20,10 +37,11 @@ _HEADERS: tuple[Header, ...] = (
 class EventStream:
     """The response; its headers and its opening events go out with the first write."""
 
-    __slots__ = ("_exchange", "_head", "_model", "_quiet")
+    __slots__ = ("_exchange", "_framing", "_head", "_model", "_quiet")
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, framing: Framing = SSE) -> None:
         self._exchange = exchange
+        self._framing = framing
         self._model: str | None = None
         self._head = b""
         self._quiet = True
@@ -43,9 +61,9 @@ class EventStream:
         await exchange.write(chunk, more=True)
 
     async def pulse(self) -> None:
-        """Send a comment if nothing was sent since the last pulse, so that proxies stay."""
+        """Send a sign of life if nothing was sent since the last pulse, so that proxies stay."""
         if self._quiet and self._model is not None:
-            await self.write(KEEP_ALIVE)
+            await self.write(self._framing.keep_alive)
         self._quiet = True
 
     async def close(self) -> None:
@@ -54,9 +72,9 @@ class EventStream:
 
     async def _open(self) -> None:
         exchange = self._exchange
-        exchange.events = True
+        exchange.framing = self._framing
         model = (self._model or "").encode("latin-1", "replace")
         timing = exchange.timing(b"first")
-        await exchange.start(
-            200, (*_HEADERS, (b"x-hexkey-model", model), (b"server-timing", timing))
-        )
+        content_type = (b"content-type", self._framing.content_type)
+        served = ((b"x-hexkey-model", model), (b"server-timing", timing))
+        await exchange.start(200, (content_type, *_HEADERS, *served))

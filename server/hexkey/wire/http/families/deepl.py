@@ -1,0 +1,159 @@
+"""DeepL's API: ``POST /v2/translate``, ``GET /v2/languages``, ``GET /v2/usage``.
+
+Source: DeepL's API reference and the ``deepl`` client. Codes are in upper case there; a region
+(``PT-BR``) chooses nothing here, as models are known by their language only. A source that is not
+given is that of the pair which the router picks: texts are not looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from hexkey import routing
+from hexkey.errors import Code, ServeError, invalid
+from hexkey.types import Task, Translate
+from hexkey.wire.http import codec
+from hexkey.wire.http.errors import STATUSES, Dialect
+from hexkey.wire.http.families import languages
+from hexkey.wire.http.operation import Operation
+from hexkey.wire.http.runs import collect, served_by
+
+if TYPE_CHECKING:
+    from hexkey.service import Service
+    from hexkey.wire.http.exchange import Exchange
+
+UNLIMITED = 1_000_000_000_000
+"""``character_limit`` of a DeepL account that has none."""
+# The client refuses these two as targets unless they name a region, so the list names them so.
+_REGIONS = {"EN": ("EN-GB", "EN-US"), "PT": ("PT-BR", "PT-PT")}
+_OPTIONAL_FORMALITY = {"default", "prefer_more", "prefer_less"}
+_NOT_YET = Meta(description="Not supported yet.")
+
+
+class DeepLBody(Struct):
+    """Asks for translations of texts."""
+
+    text: Annotated[str | list[str], Meta(description="Texts; a form may give one.")]
+    target_lang: Annotated[str, Meta(description="Language code.", examples=["PT-BR"])]
+    source_lang: str | None = None
+    formality: Annotated[str | None, Meta(description="Only what may be left unheeded.")] = None
+    show_billed_characters: bool | None = None
+    tag_handling: Annotated[str | None, _NOT_YET] = None
+    glossary_id: Annotated[str | None, _NOT_YET] = None
+
+
+class DeepLTranslation(Struct):
+    """One translated text."""
+
+    detected_source_language: str
+    text: str
+    billed_characters: int | UnsetType = UNSET
+
+
+class DeepLAnswer(Struct):
+    """The translations, in the order of the texts."""
+
+    translations: list[DeepLTranslation]
+
+
+class DeepLLanguage(Struct):
+    """A language; ``supports_formality`` stands with targets only."""
+
+    language: str
+    name: str
+    supports_formality: bool | UnsetType = UNSET
+
+
+class DeepLUsage(Struct):
+    """Characters translated since the server started, and how many may be."""
+
+    character_count: int
+    character_limit: int
+
+
+class DeepLError(Struct):
+    """Body of every answer that is an error."""
+
+    message: str
+    detail: str
+
+
+class _LanguagesQuery(Struct):
+    type: str = "source"
+
+
+def _tell(error: ServeError, _status: int) -> DeepLError:
+    return DeepLError(error.message, error.reason.lower())
+
+
+# Its client knows a bad key by 403 alone, and takes 404 for a wrong address of the server.
+DIALECT = Dialect(
+    "DeepLError",
+    STATUSES | {Code.NOT_FOUND: 400, Code.UNAUTHENTICATED: 403},
+    DeepLError,
+    _tell,
+)
+_BODY = msgspec.json.Decoder(DeepLBody)
+
+
+async def deepl_translate(exchange: Exchange, service: Service) -> None:
+    """Translate texts, as DeepL does."""
+    body = codec.decode_any(_BODY, exchange)
+    for name in ("tag_handling", "glossary_id"):
+        if getattr(body, name):
+            raise invalid(f"{name} is not supported yet", name)
+    if body.formality and body.formality not in _OPTIONAL_FORMALITY:
+        raise invalid("formality is not supported for the given target_lang", "formality")
+    texts = (body.text,) if isinstance(body.text, str) else tuple(body.text)
+    payload = Translate(texts=texts, target=body.target_lang, source=body.source_lang or "")
+    run = service.run(exchange.request(payload, None))
+    outputs, usage = await collect(exchange, run, len(texts))
+    source = run.plan.pair.source.upper() if run.plan.pair else ""
+    translations = [
+        DeepLTranslation(source, output.text, len(text) if body.show_billed_characters else UNSET)
+        for text, output in zip(texts, outputs, strict=True)
+    ]
+    await exchange.json(DeepLAnswer(translations), served_by(exchange, run.model, usage.cost))
+
+
+async def deepl_languages(exchange: Exchange, service: Service) -> None:
+    """List source languages or, with ``type=target``, target languages."""
+    # The client sends the type as a form, though it is a GET.
+    asked = exchange.body or exchange.scope["query_string"]
+    kind = codec.decode_form(_LanguagesQuery, asked).type
+    if kind not in {"source", "target"}:
+        raise invalid("type must be source or target", "type")
+    pairs = routing.pairs(service.pool.catalog)
+    if kind == "source":
+        sources = sorted({pair.source for pair in pairs})
+        answer = [DeepLLanguage(code.upper(), languages.name(code)) for code in sources]
+    else:
+        answer = [
+            DeepLLanguage(code, languages.name(target), supports_formality=False)
+            for target in sorted({pair.target for pair in pairs})
+            for code in _REGIONS.get(target.upper(), (target.upper(),))
+        ]
+    await exchange.json(answer)
+
+
+async def deepl_usage(exchange: Exchange, service: Service) -> None:
+    """Tell how much was translated."""
+    count = sum(
+        sample.value
+        for metric in service.metrics.characters.collect()
+        for sample in metric.samples
+        if sample.labels["task"] == Task.TRANSLATE
+    )
+    await exchange.json(DeepLUsage(int(count), UNLIMITED))
+
+
+OPERATIONS = (
+    Operation(
+        "POST", "/v2/translate", deepl_translate, DeepLAnswer, DeepLBody, dialect=DIALECT, form=True
+    ),
+    Operation("GET", "/v2/languages", deepl_languages, list[DeepLLanguage], dialect=DIALECT),
+    Operation("GET", "/v2/usage", deepl_usage, DeepLUsage, dialect=DIALECT),
+)  # fmt: skip

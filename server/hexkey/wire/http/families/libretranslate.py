@@ -1,0 +1,126 @@
+"""LibreTranslate's API: ``POST /translate``, ``GET /languages``.
+
+Source: LibreTranslate's own API reference and ``libretranslatepy``. There is no ``/detect``: the
+server picks a pair into the target and does not look at the text, so it is never sure (0).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from hexkey import routing
+from hexkey.errors import Code, ServeError, invalid
+from hexkey.types import Translate
+from hexkey.wire.http import codec
+from hexkey.wire.http.errors import STATUSES, Dialect
+from hexkey.wire.http.families import languages
+from hexkey.wire.http.operation import Operation
+from hexkey.wire.http.runs import collect, served_by
+
+if TYPE_CHECKING:
+    from hexkey.routing import Pair
+    from hexkey.service import Service
+    from hexkey.wire.http.exchange import Exchange
+
+
+class LibreTranslateBody(Struct):
+    """Asks for the translation of a text, or of each of a list."""
+
+    q: Annotated[str | list[str], Meta(description="One text or several.")]
+    target: Annotated[str, Meta(description="Language code.", examples=["pt"])]
+    source: Annotated[str, Meta(description="Language code, or auto.")] = routing.AUTO
+    format: Annotated[str | None, Meta(description="Only text is served.")] = None
+    alternatives: Annotated[int | None, Meta(description="None are made.")] = None
+
+
+class DetectedLanguage(Struct):
+    """A source language that was not given; ``confidence`` is from 0 to 100."""
+
+    confidence: float
+    language: str
+
+
+class LibreTranslateAnswer(Struct, rename="camel"):
+    """The translation; each field is a list where ``q`` was one."""
+
+    translated_text: str | list[str]
+    detected_language: DetectedLanguage | list[DetectedLanguage] | UnsetType = UNSET
+    alternatives: list[str | list[str]] | UnsetType = UNSET
+
+
+class LibreTranslateLanguage(Struct):
+    """A language, and the languages it is translated into."""
+
+    code: str
+    name: str
+    targets: list[str]
+
+
+class LibreTranslateError(Struct):
+    """Body of every answer that is an error."""
+
+    error: str
+
+
+def _tell(error: ServeError, _status: int) -> LibreTranslateError:
+    return LibreTranslateError(error.message)
+
+
+# A language that is not served is a bad value to these clients, and never a missing page.
+DIALECT = Dialect(
+    "LibreTranslateError", STATUSES | {Code.NOT_FOUND: 400}, LibreTranslateError, _tell
+)
+_BODY = msgspec.json.Decoder(LibreTranslateBody)
+
+
+async def libretranslate(exchange: Exchange, service: Service) -> None:
+    """Translate one text or several, as LibreTranslate does."""
+    body = codec.decode_any(_BODY, exchange)
+    if body.format not in {None, "text"}:
+        raise invalid("only the format 'text' is supported yet", "format")
+    many = not isinstance(body.q, str)
+    texts = (body.q,) if isinstance(body.q, str) else tuple(body.q)
+    payload = Translate(texts=texts, target=body.target, source=body.source)
+    run = service.run(exchange.request(payload, None))
+    outputs, usage = await collect(exchange, run, len(texts))
+    translated = [output.text for output in outputs]
+    answer = LibreTranslateAnswer(translated if many else translated[0])
+    if not routing.language(body.source):
+        detected = DetectedLanguage(0.0, _source(run.plan.pair))
+        answer.detected_language = [detected] * len(texts) if many else detected
+    if body.alternatives:
+        answer.alternatives = [[] for _ in texts] if many else []
+    await exchange.json(answer, served_by(exchange, run.model, usage.cost))
+
+
+async def libretranslate_languages(exchange: Exchange, service: Service) -> None:
+    """List the languages, each with those it is translated into."""
+    pairs = routing.pairs(service.pool.catalog)
+    codes = sorted({code for pair in pairs for code in (pair.source, pair.target)})
+    await exchange.json(
+        [
+            LibreTranslateLanguage(
+                code, languages.name(code), [pair.target for pair in pairs if pair.source == code]
+            )
+            for code in codes
+        ]
+    )
+
+
+def _source(pair: Pair | None) -> str:
+    return pair.source if pair else ""
+
+
+OPERATIONS = (
+    Operation(
+        "POST", "/translate", libretranslate,
+        LibreTranslateAnswer, LibreTranslateBody, dialect=DIALECT, form=True,
+    ),
+    Operation(
+        "GET", "/languages", libretranslate_languages,
+        list[LibreTranslateLanguage], dialect=DIALECT,
+    ),
+)  # fmt: skip

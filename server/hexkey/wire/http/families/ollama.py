@@ -1,0 +1,178 @@
+"""Ollama's ``/api/generate`` and ``/api/chat``.
+
+Source: Ollama's API reference and the types of the ``ollama`` client. Streams are JSON line by line
+and the default. A prompt without suffix and not ``raw`` is put into the chat's form, if the model
+has one, as Ollama's templates do. Sampling is greedy unless a temperature is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hexkey.errors import invalid
+from hexkey.types import Autocomplete, Chat, Message, Sampling, Task
+from hexkey.wire.http import codec, models
+from hexkey.wire.http.errors import STATUSES, Dialect
+from hexkey.wire.http.families.ollama_schemas import (
+    OllamaAnswer,
+    OllamaChatAnswer,
+    OllamaChatBody,
+    OllamaError,
+    OllamaGenerateAnswer,
+    OllamaGenerateBody,
+    OllamaMessage,
+    OllamaOptions,
+)
+from hexkey.wire.http.families.single import SingleEncoder, serve
+from hexkey.wire.http.operation import Operation
+from hexkey.wire.http.stream import NDJSON
+
+if TYPE_CHECKING:
+    from hexkey.errors import ServeError
+    from hexkey.service import Service
+    from hexkey.types import Payload, Usage
+    from hexkey.wire.http.exchange import Exchange
+    from hexkey.wire.http.families.ollama_schemas import OllamaFields
+
+Make = Callable[[str, str], OllamaAnswer]
+_DEFAULT = Sampling()
+_NAMES = {"prefix": "prompt", "max_tokens": "options.num_predict"}
+_encode = msgspec.json.encode
+
+
+def _tell(error: ServeError, _status: int) -> OllamaError:
+    return OllamaError(error.message)
+
+
+DIALECT = Dialect("OllamaError", STATUSES, OllamaError, _tell)
+_GENERATE = msgspec.json.Decoder(OllamaGenerateBody)
+_CHAT = msgspec.json.Decoder(OllamaChatBody)
+
+
+async def ollama_generate(exchange: Exchange, service: Service) -> None:
+    """Continue a prompt or fill the gap before a suffix, as Ollama does."""
+    body = codec.decode(_GENERATE, exchange.body)
+    _refuse(body, images=body.images)
+    model = plain_name(body.model)
+    prompt, suffix = body.prompt or "", body.suffix or ""
+    if not prompt and not suffix:
+        # Clients send this to have a model loaded; all of ours always are.
+        answer = _generated(models.find(service, model).name, "")
+        answer.done, answer.done_reason = True, "load"
+        await exchange.json(answer)
+        return
+    if body.raw or suffix or not _chats(service, model):
+        payload: Payload = Autocomplete(prefix=prompt, suffix=suffix, sampling=_sampling(body))
+    else:
+        system = (Message("system", body.system),) if body.system else ()
+        payload = Chat(messages=(*system, Message("user", prompt)), sampling=_sampling(body))
+    await _answer(exchange, service, body, payload, _generated)
+
+
+async def ollama_chat(exchange: Exchange, service: Service) -> None:
+    """Answer the last message of a conversation, as Ollama does."""
+    body = codec.decode(_CHAT, exchange.body)
+    _refuse(body, tools=body.tools, images=any(one.images for one in body.messages))
+    messages = tuple(Message(one.role, one.content) for one in body.messages)
+    await _answer(exchange, service, body, Chat(messages=messages, sampling=_sampling(body)), _said)
+
+
+class OllamaEncoder(SingleEncoder):
+    """Writes the answer or its lines; the last line is an answer without text."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, exchange: Exchange, make: Make) -> None:
+        super().__init__(exchange)
+        self._make = make
+
+    def piece(self, text: str) -> bytes:
+        """Write more text."""
+        return NDJSON.frame(_encode(self._make(self.model, text)))
+
+    def end(self, event: Usage) -> bytes:
+        """Write the last line."""
+        return NDJSON.frame(_encode(self.whole("", event)))
+
+    def whole(self, text: str, usage: Usage) -> OllamaAnswer:
+        """Return the answer."""
+        times = self.times()
+        answer = self._make(self.model, text)
+        answer.done = True
+        answer.done_reason = self.reason.value
+        answer.load_duration = 0
+        answer.prompt_eval_count = usage.input_tokens
+        answer.prompt_eval_duration = int(times.prompt_s * 1e9)
+        answer.eval_count = usage.output_tokens
+        answer.eval_duration = int(times.output_s * 1e9)
+        answer.total_duration = answer.prompt_eval_duration + answer.eval_duration
+        return answer
+
+
+def plain_name(model: str) -> str:
+    """Return a model's name without the tag that Ollama's clients put behind names."""
+    return model.removesuffix(":latest")
+
+
+async def _answer(
+    exchange: Exchange, service: Service, body: OllamaFields, payload: Payload, make: Make
+) -> None:
+    run = service.run(exchange.request(payload, plain_name(body.model)))
+    framing = None if body.stream is False else NDJSON
+    await serve(exchange, run, OllamaEncoder(exchange, make), _NAMES, framing)
+
+
+def _generated(model: str, text: str) -> OllamaAnswer:
+    return OllamaGenerateAnswer(model=model, created_at=_now(), response=text)
+
+
+def _said(model: str, text: str) -> OllamaAnswer:
+    message = OllamaMessage("assistant", text)
+    return OllamaChatAnswer(model=model, created_at=_now(), message=message)
+
+
+def _refuse(body: OllamaFields, **unserved: object) -> None:
+    for name, value in {"format": body.format, "think": body.think, **unserved}.items():
+        if value:
+            raise invalid(f"{name} is not supported", name)
+
+
+def _chats(service: Service, model: str) -> bool:
+    able = {one.name: Task.CHAT in one.tasks for one in service.pool.catalog}
+    return able.get(model, model != Task.AUTOCOMPLETE and any(able.values()))
+
+
+def _sampling(body: OllamaFields) -> Sampling:
+    options = body.options or OllamaOptions()
+    limit = options.num_predict
+    return Sampling(
+        max_tokens=_DEFAULT.max_tokens if limit is None or limit < 0 else limit,
+        temperature=options.temperature or 0.0,
+        top_p=_DEFAULT.top_p if options.top_p is None else options.top_p,
+        top_k=options.top_k or 0,
+        seed=options.seed,
+        stop=codec.stops(options.stop),
+        presence_penalty=options.presence_penalty or 0.0,
+        frequency_penalty=options.frequency_penalty or 0.0,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+OPERATIONS = (
+    Operation(
+        "POST", "/api/generate", ollama_generate,
+        OllamaGenerateAnswer, OllamaGenerateBody, OllamaGenerateAnswer,
+        dialect=DIALECT, framing=NDJSON,
+    ),
+    Operation(
+        "POST", "/api/chat", ollama_chat,
+        OllamaChatAnswer, OllamaChatBody, OllamaChatAnswer, dialect=DIALECT, framing=NDJSON,
+    ),
+)  # fmt: skip

@@ -1,0 +1,75 @@
+"""The table of what this wire answers: the routes and the OpenAPI document are both made of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hexkey.wire.http import models, openai_chat, openai_completions, operations, tasks
+from hexkey.wire.http import openai_schemas as openai
+from hexkey.wire.http import schemas as own
+from hexkey.wire.http.errors import OPENAI
+from hexkey.wire.http.families import (
+    deepl,
+    huggingface,
+    libretranslate,
+    llamacpp,
+    mistral,
+    ollama,
+    ollama_models,
+    tabby,
+)
+from hexkey.wire.http.operation import Operation
+
+if TYPE_CHECKING:
+    from hexkey.wire.http.errors import Dialect
+
+# The busiest come first, since routes are tried in order.
+OPERATIONS = (
+    Operation(
+        "POST", "/v1/autocomplete", tasks.autocomplete,
+        own.AutocompleteAnswer, own.AutocompleteBody, own.TaskEvent,
+    ),
+    Operation(
+        "POST", "/v1/translate", tasks.translate,
+        own.TranslateAnswer, own.TranslateBody, own.TaskEvent,
+    ),
+    Operation(
+        "POST", "/v1/chat/completions", openai_chat.chat_completions,
+        openai.ChatCompletion, openai.ChatBody, openai.ChatChunk,
+    ),
+    Operation(
+        "POST", "/v1/completions", openai_completions.completions,
+        openai.Completion, openai.CompletionBody, openai.Completion,
+    ),
+    *mistral.OPERATIONS,
+    *llamacpp.OPERATIONS,
+    *deepl.OPERATIONS,
+    *libretranslate.OPERATIONS,
+    *ollama.OPERATIONS,
+    *ollama_models.OPERATIONS,
+    *huggingface.OPERATIONS,
+    *tabby.OPERATIONS,
+    Operation("POST", "/v1/route", tasks.route, own.RouteAnswer, own.RouteBody),
+    Operation("GET", "/v1/models", models.list_models, openai.ModelList),
+    Operation("GET", "/v1/models/{id}", models.get_model, openai.Model),
+    Operation("GET", "/health", operations.health, own.HealthAnswer),
+    Operation("GET", "/ready", operations.ready, own.ReadyAnswer, also=(503,)),
+    Operation("GET", "/version", operations.version, own.VersionAnswer),
+    Operation("GET", "/metrics", operations.exposition, None),
+    Operation("GET", "/", operations.home, own.HomeAnswer, dialect=huggingface.DIALECT),
+)  # fmt: skip
+DIALECTS = tuple({one.dialect.name: one.dialect for one in OPERATIONS}.values())
+# By the path as far as it is the same for all: a model's name may stand behind it.
+_BY_START = {
+    operation.path.partition("{")[0]: operation.dialect
+    for operation in OPERATIONS
+    if operation.dialect is not OPENAI
+}
+_OPEN = tuple(start for start in _BY_START if start.endswith("/") and start != "/")
+
+
+def dialect_of(path: str) -> Dialect:
+    """Return how errors are told to whoever asks for ``path``: as OpenAI does by default."""
+    if path.startswith(_OPEN):
+        path = next(start for start in _OPEN if path.startswith(start))
+    return _BY_START.get(path, OPENAI)

@@ -1,0 +1,92 @@
+"""What editors' plug-ins send, whose clients are not libraries: llama.vscode and Tabby's agent.
+
+The bodies are those of the plug-ins' own sources, field by field.
+"""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import Served
+
+LLAMA_VSCODE = {
+    "input_prefix": "def add(a, b):\n",
+    "input_suffix": "\n\nprint(add(1, 2))\n",
+    "input_extra": [{"text": "def sub(a, b):\n    return a - b\n", "filename": "sub.py"}],
+    "prompt": "    return",
+    "n_predict": 8,
+    "top_k": 40,
+    "top_p": 0.99,
+    "stream": False,
+    "n_indent": 4,
+    "samplers": ["top_k", "top_p", "infill"],
+    "cache_prompt": True,
+    "t_max_prompt_ms": 500,
+    "t_max_predict_ms": 2500,
+    "response_fields": ["content", "timings/prompt_n"],
+    "stop": [],
+}
+TABBY = {
+    "language": "python",
+    "segments": {
+        "prefix": "def add(a, b):\n    return",
+        "suffix": "\n",
+        "filepath": "add.py",
+        "git_url": "",
+        "declarations": [{"filepath": "sub.py", "body": "def sub(a, b): ..."}],
+        "clipboard": "",
+    },
+    "temperature": 0.1,
+    "seed": 7,
+    "user": "someone",
+}
+
+
+def test_llama_vscode(quickstart: Served) -> None:
+    with httpx.Client(base_url=quickstart.http, timeout=60) as client:
+        assert client.get("/health").json()["status"] == "ok"
+        # It warms the cache first, with a request that generates nothing.
+        warm = client.post("/infill", json=LLAMA_VSCODE | {"n_predict": 0, "samplers": []})
+        assert (warm.status_code, warm.json()["content"]) == (200, "")
+        answer = client.post("/infill", json=LLAMA_VSCODE).json()
+        assert answer["content"]
+        assert answer["stop"] is True
+        assert (answer["stop_type"], answer["tokens_predicted"]) == ("limit", 8)
+        assert answer["timings"]["predicted_n"] == 8
+        assert answer["timings"]["predicted_per_second"] > 0
+
+
+def test_llama_streams(quickstart: Served) -> None:
+    body = LLAMA_VSCODE | {"stream": True, "temperature": 0}
+    with httpx.Client(base_url=quickstart.http, timeout=60) as client:
+        whole = client.post("/infill", json=LLAMA_VSCODE | {"temperature": 0}).json()
+        with client.stream("POST", "/infill", json=body) as response:
+            events = [json.loads(line[6:]) for line in response.iter_lines() if line]
+    assert "".join(event["content"] for event in events) == whole["content"]
+    assert [event["stop"] for event in events] == [False] * (len(events) - 1) + [True]
+
+
+@pytest.mark.parametrize("missing", ["input_prefix", "input_suffix"])
+def test_llama_tells_what_is_missing(quickstart: Served, missing: str) -> None:
+    body = {name: value for name, value in LLAMA_VSCODE.items() if name != missing}
+    answer = httpx.post(f"{quickstart.http}/infill", json=body)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert (error["code"], error["type"]) == (400, "invalid_request_error")
+    assert missing in error["message"]
+
+
+def test_tabby(quickstart: Served) -> None:
+    with httpx.Client(base_url=quickstart.http, timeout=60) as client:
+        assert client.get("/v1/health").json()["model"] == "smollm2-135m-instruct"
+        assert client.get("/v1beta/server_setting").json() == {
+            "disable_client_side_telemetry": True
+        }
+        answer = client.post("/v1/completions", json=TABBY).json()
+        assert answer["choices"][0]["text"]
+        assert answer["choices"][0]["index"] == 0
+        seen = {"type": "view", "completion_id": answer["id"], "choice_index": 0}
+        assert client.post("/v1/events", json=seen).status_code == 200

@@ -1,0 +1,70 @@
+"""Hugging Face's inference client, at a model's URL and at the front door."""
+
+from __future__ import annotations
+
+import pytest
+from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError, ValidationError
+
+from tests.e2e.conftest import Served
+
+ENGLISH = "The weather is nice today."
+PORTUGUESE = "O tempo é bom hoje."
+PROMPT = "Once upon a time"
+
+
+@pytest.fixture(scope="module")
+def client() -> InferenceClient:
+    return InferenceClient(provider="hf-inference", api_key="no key")
+
+
+def test_translation(client: InferenceClient, quickstart: Served) -> None:
+    one = f"{quickstart.http}/models/firefox-en-pt"
+    assert client.translation(ENGLISH, model=one).translation_text == PORTUGUESE
+    any_model = f"{quickstart.http}/models/translate"
+    answer = client.translation(ENGLISH, model=any_model, src_lang="en_XX", tgt_lang="pt_XX")
+    assert answer.translation_text == PORTUGUESE
+
+
+def test_generation_says_the_same_in_every_form(
+    client: InferenceClient, quickstart: Served
+) -> None:
+    url = quickstart.http
+    text = client.text_generation(PROMPT, model=url, max_new_tokens=8)
+    named = f"{url}/models/smollm2-135m-instruct"
+    whole = client.text_generation(
+        PROMPT, model=named, max_new_tokens=8, details=True, return_full_text=True
+    )
+    assert whole.generated_text == PROMPT + text
+    assert whole.details is not None
+    assert (whole.details.finish_reason, whole.details.generated_tokens) == ("length", 8)
+    tokens = list(
+        client.text_generation(PROMPT, model=url, max_new_tokens=8, details=True, stream=True)
+    )
+    assert "".join(one.token.text for one in tokens if not one.token.special) == text
+    assert tokens[-1].generated_text == text
+    assert tokens[-1].details is not None
+    assert tokens[-1].details.generated_tokens == 8
+
+
+def test_chat(quickstart: Served) -> None:
+    client = InferenceClient(base_url=quickstart.http, api_key="no key")
+    answer = client.chat_completion(
+        [{"role": "user", "content": "What is the capital of France?"}],
+        model="chat",
+        max_tokens=30,
+        temperature=0,
+    )
+    assert "Paris" in (answer.choices[0].message.content or "")
+
+
+def test_errors_are_the_clients_own(client: InferenceClient, quickstart: Served) -> None:
+    with pytest.raises(ValidationError, match="max_new_tokens"):
+        client.text_generation("x", model=quickstart.http, max_new_tokens=1 << 40)
+    with pytest.raises(ValidationError, match="smollm2"):
+        client.text_generation("x", model=f"{quickstart.http}/models/nope")
+    with pytest.raises(HfHubHTTPError, match="en-pt") as missing:
+        client.translation(
+            "x", model=f"{quickstart.http}/models/firefox-en-pt", src_lang="de", tgt_lang="fr"
+        )
+    assert missing.value.response.status_code == 404

@@ -1,0 +1,54 @@
+"""LibreTranslate's client, which sends forms, and the lists that only programs send."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+
+import httpx
+import pytest
+from libretranslatepy import LibreTranslateAPI
+
+from tests.e2e.conftest import Served
+
+ENGLISH = "The weather is nice today."
+PORTUGUESE = "O tempo é bom hoje."
+
+
+@pytest.fixture(scope="module")
+def client(quickstart: Served) -> LibreTranslateAPI:
+    return LibreTranslateAPI(quickstart.http)
+
+
+def test_a_text_is_translated(client: LibreTranslateAPI) -> None:
+    assert client.translate(ENGLISH, "en", "pt") == PORTUGUESE
+    assert client.translate(ENGLISH, "auto", "pt") == PORTUGUESE
+
+
+def test_languages(client: LibreTranslateAPI) -> None:
+    assert client.languages() == [
+        {"code": "en", "name": "English", "targets": ["pt"]},
+        {"code": "pt", "name": "Portuguese", "targets": ["en"]},
+    ]
+
+
+def test_an_error_is_a_text(client: LibreTranslateAPI) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        client.translate(ENGLISH, "en", "ja")
+    assert refused.value.code == 400
+    assert "en-pt, pt-en" in json.load(refused.value)["error"]
+
+
+def test_a_list_gives_lists(quickstart: Served) -> None:
+    body = {"q": [ENGLISH, "Good morning."], "source": "auto", "target": "pt", "alternatives": 2}
+    answer = httpx.post(f"{quickstart.http}/translate", json=body).json()
+    assert answer["translatedText"] == [PORTUGUESE, "Bom dia."]
+    assert [one["language"] for one in answer["detectedLanguage"]] == ["en", "en"]
+    assert answer["alternatives"] == [[], []]
+
+
+def test_markup_is_refused_not_mangled(quickstart: Served) -> None:
+    body = {"q": "<b>Hi</b>", "source": "en", "target": "pt", "format": "html"}
+    answer = httpx.post(f"{quickstart.http}/translate", json=body)
+    assert answer.status_code == 400
+    assert "html" in answer.json()["error"] or "format" in answer.json()["error"]

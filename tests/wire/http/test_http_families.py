@@ -1,0 +1,102 @@
+"""What all families of APIs owe their clients, whichever it is; tests/e2e/clients has their own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from hexkey.errors import Code, ServeError
+from hexkey.wire.http import errors
+from hexkey.wire.http.errors import OPENAI, Dialect
+from hexkey.wire.http.operation import Operation
+from hexkey.wire.http.stream import NDJSON
+from hexkey.wire.http.table import DIALECTS, OPERATIONS, dialect_of
+from tests.wire.http.http_house import open_house
+
+if TYPE_CHECKING:
+    from tests.wire.http.http_house import House
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+WITH_BODY = [one for one in OPERATIONS if one.body is not None]
+BAD = [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"x":' + b"[" * 100_000]
+
+
+def path_of(operation: Operation) -> str:
+    return operation.path.replace("{id}", "acme/slow")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("code", list(Code))
+async def test_every_family_has_a_word_for_every_code(dialect: Dialect, code: Code) -> None:
+    error = ServeError(code, "this is why", param="field")
+    assert 400 <= errors.status_of(error, dialect) < 600
+    body = errors.body_of(error, dialect)
+    assert b"this is why" in body
+    msgspec.json.decode(body, type=dialect.body)
+
+
+async def test_no_value_is_unprocessable() -> None:
+    assert 422 not in {status for dialect in DIALECTS for status in dialect.statuses.values()}
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=lambda one: one.path)
+@pytest.mark.parametrize("body", BAD, ids=range(len(BAD)))
+async def test_malformed_bodies_are_refused_in_the_familys_words(
+    house: House, operation: Operation, body: bytes
+) -> None:
+    async with house.client() as client:
+        response = await client.post(path_of(operation), content=body)
+    assert response.status_code == 400
+    msgspec.json.decode(response.content, type=operation.dialect.body)
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=lambda one: one.path)
+async def test_a_wrong_method_is_told_in_the_familys_words(
+    house: House, operation: Operation
+) -> None:
+    async with house.client() as client:
+        response = await client.put(path_of(operation), json={})
+    assert response.status_code == 405
+    assert operation.method in response.headers["allow"]
+    msgspec.json.decode(response.content, type=operation.dialect.body)
+
+
+async def test_what_nobody_knows_is_told_as_openai_does() -> None:
+    assert dialect_of("/nowhere") is OPENAI
+    assert dialect_of("/models") is OPENAI
+    assert dialect_of("/models/acme/slow").name == "HfError"
+
+
+BROKEN = [
+    ("/api/generate", {"model": "coder", "prompt": "[[exit]]", "raw": True}),
+    ("/infill", {"input_prefix": "[[exit]]", "input_suffix": "", "stream": True}),
+    ("/v1/fim/completions", {"prompt": "[[exit]]", "stream": True}),
+    ("/", {"inputs": "[[exit]]", "stream": True}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), BROKEN)
+async def test_a_stream_that_breaks_ends_with_the_familys_error(
+    path: str, body: dict[str, object]
+) -> None:
+    async with open_house() as house, house.client() as client:
+        response = await client.post(path, json=body)
+    assert response.status_code == 200
+    operation = next(one for one in WITH_BODY if one.path == path)
+    pieces = response.content.split(operation.framing.after)
+    assert pieces.pop() == b""
+    last = pieces[-1].removeprefix(operation.framing.before)
+    msgspec.json.decode(last, type=operation.dialect.body)
+
+
+async def test_a_quiet_stream_of_lines_stays_json(house: House) -> None:
+    assert json.loads(NDJSON.keep_alive * 3 + NDJSON.frame(b"{}")) == {}
+    async with house.client() as client:
+        body = {"model": "coder", "prompt": "x", "raw": True, "options": {"num_predict": 3}}
+        response = await client.post("/api/generate", json=body)
+    assert response.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in response.text.splitlines()]
+    assert "".join(line["response"] for line in lines) == "w0 w1 w2 "
