@@ -19,7 +19,6 @@ from hexkey.engines.supervisor import HostSettings, Observer
 from hexkey.metrics import Metrics
 from hexkey.models.cache import default_cache, fetch
 from hexkey.pool import Pool
-from hexkey.routing import Candidate
 from hexkey.service import Service
 from hexkey.validation import Limits
 from hexkey.wire.grpc.server import GrpcServer
@@ -45,7 +44,7 @@ class App:
         self.metrics = Metrics()
         self.metrics.build.labels(__version__).set(1)
         self.pool = Pool(
-            [(_candidate(model), _settings(model, folders)) for model in config.models],
+            [(model.candidate(), _settings(model, folders)) for model in config.models],
             self.metrics,
             Observer(progress=lambda model, text: say(f"{model}: {text}")),
             Billing(config.cost, [model.name for model in config.models]),
@@ -139,10 +138,6 @@ async def serve(config: Config, say: Say, on_ready: Callable[[App], None]) -> No
 
 def _cache(config: Config) -> Path:
     return Path(config.cache_dir).expanduser() if config.cache_dir else default_cache()
-
-
-def _candidate(model: ModelConfig) -> Candidate:
-    return Candidate(model.name, frozenset(model.tasks), model.parsed_pairs())
 
 
 def _settings(model: ModelConfig, folders: dict[str, str]) -> HostSettings:

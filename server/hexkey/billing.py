@@ -22,7 +22,7 @@ from hexkey.engines.supervisor import State
 from hexkey.types import Cost, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from hexkey.config import CostConfig
     from hexkey.cost.accounts import Account
@@ -46,27 +46,46 @@ class Spent:
 
 
 class Charge:
-    """One request's account; ``settle`` is called once, whatever happened."""
+    """One request's accounts, one for each leg of the attempt under way.
 
-    __slots__ = ("_account", "_billing")
+    ``settle`` is called once, whatever happened. What an attempt cost that was given up is no
+    part of what the request cost: it counts as waste of the model that failed.
+    """
 
-    def __init__(self, billing: Billing, account: Account) -> None:
+    __slots__ = ("_accounts", "_billing", "_group")
+
+    def __init__(self, billing: Billing, group: Group, model: str) -> None:
         self._billing = billing
-        self._account = account
+        self._group = group
+        self._accounts: list[Account] = [billing.account(model, group)]
+
+    def next_leg(self, model: str) -> None:
+        """The request goes on, or begins anew, on this model."""
+        if self._accounts:
+            self._billing.ledger.finish(self._accounts[-1])
+        self._accounts.append(self._billing.account(model, self._group))
+
+    def give_up(self, outcome: str) -> None:
+        """Settle the attempt under way; the next one starts with ``next_leg``."""
+        for account in self._accounts:
+            self._billing.ledger.settle(account, outcome)
+        self._accounts.clear()
 
     def join(self, host_id: int) -> None:
         """The request was sent to its model's host, which calls it so."""
-        ledger = self._billing.ledger
-        ledger.join(self._account, host_id)
-        ledger.open_step(self._account.slot, time.monotonic_ns())
+        ledger, account = self._billing.ledger, self._accounts[-1]
+        ledger.join(account, host_id)
+        ledger.open_step(account.slot, time.monotonic_ns())
 
     def finish(self, usage: Usage) -> Cost | None:
         """Return what an answer says of its cost; None where costs are not exposed."""
-        return self._billing.cost_of(self._billing.ledger.finish(self._account), usage)
+        ledger = self._billing.ledger
+        return self._billing.cost_of(_sum(map(ledger.finish, self._accounts)), usage)
 
     def settle(self, outcome: str, usage: Usage | None) -> Spent:
-        """Fold the account into its line; return what it came to."""
-        amounts = self._billing.ledger.settle(self._account, outcome)
+        """Fold the accounts into their lines; return what they came to."""
+        ledger = self._billing.ledger
+        amounts = _sum(ledger.settle(account, outcome) for account in self._accounts)
         return self._billing.spent(amounts, usage)
 
 
@@ -97,8 +116,11 @@ class Billing:
 
     def open(self, model: str, task: Task, tenant: str) -> Charge:
         """Return the account of an admitted request."""
-        slot = self._slots.get(model, model)
-        return Charge(self, self.ledger.open_request(slot, Group(task.value, tenant)))
+        return Charge(self, Group(task.value, tenant), model)
+
+    def account(self, model: str, group: Group) -> Account:
+        """Return a new account on the version of a model that serves now."""
+        return self.ledger.open_request(self._slots.get(model, model), group)
 
     def add(self, slot: str, model: str) -> None:
         """A version of a model is about to load."""
@@ -159,6 +181,14 @@ class Billing:
             energy_joules=spent.energy / 1e6,
             counterfactual={name: amount / PICO for name, amount in spent.counterfactual.items()},
         )
+
+
+def _sum(legs: Iterable[dict[str, int]]) -> dict[str, int]:
+    total = dict.fromkeys((MONEY, ENERGY, TIME), 0)
+    for amounts in legs:
+        for unit, amount in amounts.items():
+            total[unit] += amount
+    return total
 
 
 def _price(config: CostConfig) -> Rented | Owned:

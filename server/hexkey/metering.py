@@ -83,6 +83,7 @@ class Meter:
         "_first",
         "_gaps",
         "_last",
+        "_legs",
         "_metrics",
         "_model",
         "_queued_s",
@@ -101,6 +102,7 @@ class Meter:
         self._first = 0.0
         self._last = 0.0
         self._gaps: list[float] = []
+        self._legs: list[tuple[str, Usage]] = []
         self._tokens = 0
         self._usage: Usage | None = None
 
@@ -113,8 +115,12 @@ class Meter:
         self._admitted = True
 
     def began(self, event: Began) -> None:
-        """The engine has taken the request up."""
-        self._queued_s = event.queued_s
+        """An engine has taken the request, or the next leg of it, up."""
+        self._queued_s = (self._queued_s or 0.0) + event.queued_s
+
+    def leg(self, model: str, usage: Usage) -> None:
+        """A leg before the last is complete; its tokens count for its own model."""
+        self._legs.append((model, usage))
 
     def note(self, event: Event) -> None:
         """Take in one event."""
@@ -199,8 +205,13 @@ class Meter:
             series.cost.observe(receipt.spent.money / PICO)
             for reference, amount in receipt.spent.counterfactual.items():
                 self._metrics.counterfactual.labels(reference, task).inc(amount / PICO)
-        series.input_tokens.inc(receipt.input_tokens)
-        series.output_tokens.inc(receipt.output_tokens)
+        before = [leg for _, leg in self._legs] if self._usage else []
+        series.input_tokens.inc(receipt.input_tokens - sum(leg.input_tokens for leg in before))
+        series.output_tokens.inc(receipt.output_tokens - sum(leg.output_tokens for leg in before))
+        for name, leg in self._legs:
+            tokens = self._metrics.tokens
+            tokens.labels(task, name, "input").inc(leg.input_tokens)
+            tokens.labels(task, name, "output").inc(leg.output_tokens)
         series.input_characters.inc(receipt.input_characters)
 
 

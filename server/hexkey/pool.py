@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hexkey.engines.supervisor import HostSettings
     from hexkey.metrics import Metrics
     from hexkey.rack import Member
-    from hexkey.routing import Candidate, Plan
+    from hexkey.routing import Candidate, Leg
     from hexkey.types import Began, Event, ModelInfo, Payload, Request
 
 NO_FIM = "the model has no fill-in-the-middle: the suffix only ends the completion, it is not read"
@@ -96,13 +96,12 @@ class Pool:
         return {name: one.supervisor.pid for name, one in self._rack.members.items()}
 
     def run(
-        self, request: Request, plan: Plan, permit: Permit, charge: Charge
+        self, request: Request, leg: Leg, permit: Permit, charge: Charge
     ) -> AsyncGenerator[Event | Began, None]:
-        """Return the events of an admitted request; the permit is the proof that it may run."""
-        if permit.model != plan.model:
-            raise ValueError(f"a permit for {permit.model} cannot run {plan.model}")
-        supervisor = self._member(plan.model).supervisor
-        return supervisor.run(_resolved(request, plan), charge.join)
+        """Return the events of an admitted leg; the permit is the proof that it may run."""
+        if permit.model != leg.model:
+            raise ValueError(f"a permit for {permit.model} cannot run {leg.model}")
+        return self._member(leg.model).supervisor.run(_resolved(request, leg), charge.join)
 
     def ensure_able(self, model: str, payload: Payload) -> None:
         """Return if ``model`` can give what is asked beside the task; ``ServeError`` if not."""
@@ -161,9 +160,9 @@ class Pool:
                 self._metrics.model_state.labels(member.name, one.value).set(one is state)
 
 
-def _resolved(request: Request, plan: Plan) -> Request:
-    """Return the request with the pair that the plan serves in place of what was written."""
-    payload, pair = request.payload, plan.pair
+def _resolved(request: Request, leg: Leg) -> Request:
+    """Return the request with the pair that the leg serves in place of what was written."""
+    payload, pair = request.payload, leg.pair
     if not isinstance(payload, Translate) or pair is None:
         return request
     payload = msgspec.structs.replace(payload, source=pair.source, target=pair.target)

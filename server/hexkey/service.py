@@ -6,17 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING, Self
 
 from hexkey import routing, validation
+from hexkey.attempt import Attempt
 from hexkey.metering import Meter
 from hexkey.types import Began, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from types import TracebackType
 
     from hexkey.admission import Gate, Permit
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
-    from hexkey.routing import Plan
+    from hexkey.routing import Leg, Pair, Plan, Route
     from hexkey.types import Event, Request
     from hexkey.validation import Limits
 
@@ -42,21 +42,21 @@ class Service:
     def explain(self, request: Request) -> Plan:
         """Return how a request would be routed, without running it."""
         validation.validate(request, self._limits)
-        plan = routing.route(request, self.pool.catalog)
-        self.pool.ensure_able(plan.model, request.payload)
-        return plan
+        return routing.route(request, self.pool.catalog)
 
-    def admit(self, request: Request, plan: Plan) -> Permit:
-        """Return the permit to run a planned request."""
-        return self._gate.admit(plan.model, request.deadline, asyncio.get_running_loop().time())
+    async def admit(self, request: Request, leg: Leg) -> Permit:
+        """Return the permit to run one leg of a planned request."""
+        return self._gate.admit(leg.model, request.deadline, asyncio.get_running_loop().time())
 
 
 class Run:
     """One request under way; see ``Service.run``."""
 
-    __slots__ = ("_charge", "_events", "_meter", "_permit", "_request", "_service", "plan")
+    __slots__ = ("_attempt", "_charge", "_meter", "_request", "_service", "plan", "route")
 
     plan: Plan
+    route: Route
+    """The route under way, one of the plan's."""
 
     def __init__(self, service: Service, request: Request) -> None:
         self._service = service
@@ -65,30 +65,43 @@ class Run:
 
     @property
     def model(self) -> str:
-        """Name of the model that serves."""
-        return self.plan.model
+        """Name of the model that answers."""
+        return self.route.model
+
+    @property
+    def pair(self) -> Pair | None:
+        """From which language to which, where it translates."""
+        return self.route.pair
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the caller should know about how the request is served."""
-        return self._service.pool.notes(self.plan.model, self._request.payload)
+        return self._service.pool.notes(self.route.model, self._request.payload)
 
     async def __aenter__(self) -> Self:
         """Validate, route and admit."""
+        service, request, meter = self._service, self._request, self._meter
         try:
-            self.plan = self._service.explain(self._request)
-            self._meter.routed(self.plan.model)
-            self._permit = self._service.admit(self._request, self.plan)
-            self._meter.admitted()
+            self.plan = service.explain(request)
+            self.route = self.plan.routes[0]
+            meter.routed(self.route.model)
+            service.pool.ensure_able(self.route.model, request.payload)
+            permit = await service.admit(request, self.route.legs[0])
+            meter.admitted()
         except BaseException as error:
-            self._meter.settle(error)
+            meter.settle(error)
             raise
-        pool = self._service.pool
-        self._charge = pool.billing.open(self.plan.model, self._request.task, self._request.tenant)
-        self._events: AsyncGenerator[Event | Began, None] = pool.run(
-            self._request, self.plan, self._permit, self._charge
+        first = self.route.legs[0].model
+        self._charge = service.pool.billing.open(first, request.task, request.tenant)
+        self._attempt = Attempt(
+            self.route,
+            request,
+            pool=service.pool,
+            metrics=service.metrics,
+            meter=meter,
+            admit=service.admit,
         )
-        self._service.metrics.of_engine(self.plan.model).in_flight.inc()
+        self._attempt.begin(permit, self._charge)
         return self
 
     async def __aexit__(
@@ -99,10 +112,8 @@ class Run:
     ) -> None:
         """Settle: close the engine's stream, give the permit back, write the receipt."""
         try:
-            with self._permit:
-                await self._events.aclose()
+            await self._attempt.close()
         finally:
-            self._service.metrics.of_engine(self.plan.model).in_flight.dec()
             self._meter.settle(error, self._charge)
 
     def __aiter__(self) -> Self:
@@ -110,7 +121,7 @@ class Run:
 
     async def __anext__(self) -> Event:
         """Return the next event."""
-        while isinstance(event := await self._events.__anext__(), Began):
+        while isinstance(event := await self._attempt.next_event(), Began):
             self._meter.began(event)
         if type(event) is Usage:
             event.cost = self._charge.finish(event)

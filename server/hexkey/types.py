@@ -106,6 +106,21 @@ TASK_OF: dict[type[Payload], Task] = {
 }
 
 
+class Constraints(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller will not have; the router drops models that are expected to break it.
+
+    ``max_cost_pico`` is in 1e-12 of the server's currency. ``labels`` are those a model must have,
+    with these values, such as the region it runs in.
+    """
+
+    max_cost_pico: int | None = None
+    max_latency_s: float | None = None
+    labels: dict[str, str] = {}
+
+
+UNCONSTRAINED = Constraints()
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One call, whichever wire it came by.
 
@@ -118,6 +133,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     tenant: str = ""
     deadline: float | None = None
+    constraints: Constraints = UNCONSTRAINED
 
     @property
     def task(self) -> Task:

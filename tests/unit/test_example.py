@@ -17,6 +17,7 @@ from hexkey.config import (
     ListenConfig,
     LogConfig,
     ModelConfig,
+    RoutingConfig,
     load,
     parse_config,
 )
@@ -77,6 +78,7 @@ def test_every_file_in_configs_loads(path: Path) -> None:
         ("limits", LimitsConfig),
         ("log", LogConfig),
         ("cost", CostConfig),
+        ("routing", RoutingConfig),
     ],
 )
 def test_every_option_is_shown(written: dict[str, Any], section: str, kind: type[Any]) -> None:
@@ -111,7 +113,14 @@ def test_every_option_of_an_engine_is_shown_with_its_default(
 
 def test_every_option_is_explained() -> None:
     lines = EXAMPLE.read_text().partition(OTHER_ENGINES)[0].splitlines()
-    known = [ListenConfig, LimitsConfig, LogConfig, ModelConfig, options_of("marian")]
+    known = [
+        ListenConfig,
+        LimitsConfig,
+        LogConfig,
+        ModelConfig,
+        RoutingConfig,
+        options_of("marian"),
+    ]
     names = set().union(*map(keys, known)) - {"http", "options"}
     for before, line in zip(["", *lines], lines, strict=False):
         name, colon, _ = line.strip().removeprefix("- ").partition(":")

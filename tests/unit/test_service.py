@@ -16,7 +16,7 @@ from hexkey.config import CostConfig
 from hexkey.errors import Code, ServeError
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
-from hexkey.routing import Candidate, Plan
+from hexkey.routing import Candidate, Leg
 from hexkey.service import Service
 from hexkey.types import Delta, Event, Payload, Request, Task, Usage
 from hexkey.validation import Limits
@@ -34,7 +34,7 @@ class ScriptedPool:
         self._script = script
 
     async def run(
-        self, _request: Request, _plan: Plan, _permit: Permit, charge: Charge
+        self, _request: Request, _leg: Leg, _permit: Permit, charge: Charge
     ) -> AsyncGenerator[Event]:
         charge.join(1)
         try:

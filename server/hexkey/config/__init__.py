@@ -15,7 +15,9 @@ from hexkey.config.sections import (
     LogConfig,
     ModelConfig,
     OwnedConfig,
+    PolicyConfig,
     ReferenceConfig,
+    RoutingConfig,
 )
 from hexkey.schema import Reader
 
@@ -31,7 +33,9 @@ __all__ = [
     "LogConfig",
     "ModelConfig",
     "OwnedConfig",
+    "PolicyConfig",
     "ReferenceConfig",
+    "RoutingConfig",
     "load",
     "parse_config",
     "split_address",

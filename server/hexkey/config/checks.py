@@ -13,14 +13,15 @@ from hexkey.cost.price import Owned, decimal
 from hexkey.engines import factory
 from hexkey.models.errors import ModelError
 from hexkey.models.sources import parse
-from hexkey.routing import AUTO, language
+from hexkey.routing import AUTO, PolicyName, parse_pair
+from hexkey.routing.languages import well_formed
 from hexkey.types import Task
 
 if TYPE_CHECKING:
-    from hexkey.config.sections import Config, CostConfig, ModelConfig, OwnedConfig
+    from hexkey.config.sections import Config, CostConfig, ModelConfig, OwnedConfig, PolicyConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
-_PAIR = re.compile(r"([a-z]{2,3})-([a-z]{2,3})")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def check(config: Config) -> list[str]:
@@ -39,6 +40,7 @@ def check(config: Config) -> list[str]:
         if (address or name == "http") and split_address(address) is None:
             errors.append(f"listen.{name}: expected host:port, found {address!r}")
     errors += [f"cost.{line}" for line in _check_cost(config.cost)]
+    errors += [f"routing.policies.{line}" for line in _check_routing(config)]
     if config.log.level not in {"debug", "info", "warning", "error"}:
         errors.append("log.level: expected one of debug, info, warning, error")
     bounds = ("max_characters", "max_body_bytes", "stop_grace_s")
@@ -108,6 +110,11 @@ def _check_model(model: ModelConfig) -> list[str]:
         except ModelError as error:
             errors.append(f"source: {error}")
     errors += _check_pairs(model)
+    errors += [
+        f"labels.{name}: a label and its value are letters, digits and . _ - only, 63 at most"
+        for name, value in model.labels.items()
+        if not _LABEL.fullmatch(name) or not _LABEL.fullmatch(value)
+    ]
     errors += _not_positive(model, ("max_in_flight", "load_timeout_s", "stall_timeout_s"))
     return errors
 
@@ -122,13 +129,51 @@ def _not_positive(section: object, names: tuple[str, ...]) -> list[str]:
 
 
 def _check_pairs(model: ModelConfig) -> list[str]:
-    errors = [
-        f"pairs[{index}]: expected two language codes such as en-pt, found {pair!r}"
-        for index, pair in enumerate(model.pairs)
-        if not _PAIR.fullmatch(pair) or not language(pair)
-    ]
-    if Task.TRANSLATE in model.tasks and not model.pairs:
+    errors = []
+    for index, pair in enumerate(model.pairs):
+        try:
+            parse_pair(pair)
+        except ValueError as error:
+            errors.append(f"pairs[{index}]: {error}")
+    for index, code in enumerate(model.languages):
+        if not well_formed(code):
+            errors.append(
+                f"languages[{index}]: expected a code such as pt or pt-BR, found {code!r}"
+            )
+    given = model.pairs or model.languages
+    if Task.TRANSLATE in model.tasks and not given:
         errors.append("pairs: is missing; a model that translates names its pairs, such as [en-pt]")
-    if model.pairs and Task.TRANSLATE not in model.tasks:
+    if given and Task.TRANSLATE not in model.tasks:
         errors.append("pairs: only a model with the task translate has pairs")
+    return errors
+
+
+def _check_routing(config: Config) -> list[str]:
+    errors = []
+    for name, policy in config.routing.policies.items():
+        if name not in {*Task}:
+            errors.append(f"{name}: is no task; the tasks are: {', '.join(Task)}")
+            continue
+        models = [model.name for model in config.models if name in model.tasks]
+        errors += [f"{name}.{line}" for line in _check_policy(policy, models)]
+    return errors
+
+
+def _check_policy(policy: PolicyConfig, models: list[str]) -> list[str]:
+    errors = []
+    doing = f"the models that do this are: {', '.join(models) or 'none'}"
+    weighted, pinned = policy.policy is PolicyName.WEIGHTED, policy.policy is PolicyName.PINNED
+    for name, weight in policy.weights.items():
+        if name not in models:
+            errors.append(f"weights.{name}: is no model for this task; {doing}")
+        elif weight < 0:
+            errors.append(f"weights.{name}: must be 0 or more")
+    if weighted and not any(weight > 0 for weight in policy.weights.values()):
+        errors.append(f"weights: name at least one model with a weight above 0; {doing}")
+    if policy.weights and not weighted:
+        errors.append("weights: only the policy weighted has weights")
+    if pinned and policy.model not in models:
+        errors.append(f"model: name the model to pin; {doing}")
+    if policy.model and not pinned:
+        errors.append("model: only the policy pinned names a model")
     return errors

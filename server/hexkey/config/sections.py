@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date  # noqa: TC003 - schema reads the annotations at run time
 
-from hexkey.routing import Pair
-from hexkey.types import Task  # noqa: TC001 - schema reads the annotations at run time
+from hexkey.routing import ANY, Candidate, Pair, Policy, PolicyName, Rules, parse_pair
+from hexkey.types import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,51 @@ class ModelConfig:
     source: str = ""
     sha256: dict[str, str] = field(default_factory=dict)
     pairs: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
     options: dict[str, object] = field(default_factory=dict)
     max_in_flight: int = 256
     load_timeout_s: float = 300.0
     stall_timeout_s: float = 8.0
 
     def parsed_pairs(self) -> tuple[Pair, ...]:
-        """Return ``pairs`` as directions."""
-        return tuple(Pair(*one.split("-")) for one in self.pairs)
+        """Return ``pairs`` as directions; languages alone go both ways between all of them."""
+        if self.languages and not self.pairs:
+            return (Pair(ANY, ANY),)
+        return tuple(map(parse_pair, self.pairs))
+
+    def candidate(self) -> Candidate:
+        """Return the model as the router sees it."""
+        return Candidate(
+            self.name, frozenset(self.tasks), self.parsed_pairs(), self.languages, self.labels
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """How a task chooses among models; ``weights`` for weighted, ``model`` for pinned."""
+
+    policy: PolicyName = PolicyName.FIRST
+    weights: dict[str, int] = field(default_factory=dict)
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingConfig:
+    """How models are chosen; ``policies`` by task, ``pivot`` through a third language."""
+
+    pivot: bool = True
+    policies: dict[str, PolicyConfig] = field(default_factory=dict)
+
+    def rules(self) -> Rules:
+        """Return this as the router takes it."""
+        return Rules(
+            {
+                Task(task): Policy(one.policy, one.weights, one.model)
+                for task, one in self.policies.items()
+            },
+            pivot=self.pivot,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +134,5 @@ class Config:
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
     cost: CostConfig = CostConfig()
+    routing: RoutingConfig = RoutingConfig()
     cache_dir: str = ""

@@ -113,4 +113,4 @@ class InferenceServicer:
 
 
 def _served(request: Request, run: Run) -> codec.Served:
-    return codec.Served(request.id, run.model, run.notes, run.plan.pair)
+    return codec.Served(request.id, run.model, run.notes, run.pair)

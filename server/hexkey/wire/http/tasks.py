@@ -65,7 +65,7 @@ async def translate(exchange: Exchange, service: Service) -> None:
         await stream(exchange, run, TaskEvents(exchange.id, run))
         return
     outputs, usage = await collect(exchange, run, len(payload.texts))
-    pair = _pair(run.plan.pair)
+    pair = _pair(run.pair)
     translations = [Translation(output.text, pair.source, pair.target) for output in outputs]
     answer = TranslateAnswer(exchange.id, run.model, translations, codec.usage(usage), run.notes)
     await exchange.json(answer, served_by(exchange, run.model, usage.cost))
@@ -92,7 +92,7 @@ class TaskEvents:
 
     def start(self, model: str, notes: tuple[str, ...]) -> bytes:
         """Write who serves."""
-        pair = self._run.plan.pair
+        pair = self._run.pair
         start = StartEvent(self._id, model, notes)
         if pair is not None:
             start.pair = _pair(pair)

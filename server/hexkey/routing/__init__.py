@@ -1,0 +1,40 @@
+"""Which model serves a request, and why: a pure decision over what is configured and measured.
+
+Nothing here looks at a clock, writes a log or touches a model. What is measured comes in as
+``Live`` values; what comes out is a ``Plan``: routes in the order in which they are to be tried,
+each of one leg or, through a third language, of two, and a verdict on every model.
+"""
+
+from hexkey.routing.candidates import ANY, Candidate, Pair, parse_pair
+from hexkey.routing.coverage import pairs, pivots, sources
+from hexkey.routing.languages import AUTO, language, normal
+from hexkey.routing.live import Live
+from hexkey.routing.plan import Detected, Leg, Plan, Reason, Route, Verdict
+from hexkey.routing.policies import Policy, PolicyName
+from hexkey.routing.router import Rules, decide, route, shorten
+
+__all__ = [
+    "ANY",
+    "AUTO",
+    "Candidate",
+    "Detected",
+    "Leg",
+    "Live",
+    "Pair",
+    "Plan",
+    "Policy",
+    "PolicyName",
+    "Reason",
+    "Route",
+    "Rules",
+    "Verdict",
+    "decide",
+    "language",
+    "normal",
+    "pairs",
+    "parse_pair",
+    "pivots",
+    "route",
+    "shorten",
+    "sources",
+]

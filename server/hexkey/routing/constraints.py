@@ -1,0 +1,38 @@
+"""What a caller will not have: where it may not run, and what it may not take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hexkey.routing.candidates import Candidate
+    from hexkey.routing.plan import Route
+    from hexkey.types import Constraints
+
+PICO = 10**12
+
+
+def unlabelled(model: Candidate, wanted: Constraints) -> str:
+    """Return why a model's labels are not those asked for; empty where they are."""
+    for name, value in wanted.labels.items():
+        has = model.labels.get(name)
+        if has != value:
+            return f"its label {name} is {has!r}" if has else f"it has no label {name}"
+    return ""
+
+
+def too_much(way: Route, wanted: Constraints) -> str:
+    """Return why a way takes more than is allowed; empty where it does not, or nobody knows yet."""
+    expected = way.expected
+    if expected is None:
+        return ""
+    if wanted.max_cost_pico is not None and expected.pico > wanted.max_cost_pico:
+        return (
+            f"expected cost {expected.pico / PICO:.3g} is above {wanted.max_cost_pico / PICO:.3g}"
+        )
+    if wanted.max_latency_s is not None and expected.latency_s > wanted.max_latency_s:
+        return (
+            f"expected latency {expected.latency_s * 1000:.0f} ms is above "
+            f"{wanted.max_latency_s * 1000:.0f} ms"
+        )
+    return ""

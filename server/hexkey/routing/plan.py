@@ -1,0 +1,108 @@
+"""The router's answer: routes in the order in which they are to be tried, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from hexkey.routing.candidates import Pair
+
+if TYPE_CHECKING:
+    from hexkey.errors import ServeError
+    from hexkey.routing.live import Estimate, Live
+
+
+class Reason(StrEnum):
+    """Why the first route of a plan is the first."""
+
+    ONLY = "only"
+    NAMED = "named"
+    CLOSEST = "closest"
+    FIRST = "first"
+    CHEAPEST = "cheapest"
+    FASTEST = "fastest"
+    WEIGHTED = "weighted"
+    PINNED = "pinned"
+    EXPLORED = "explored"
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One model's part of a route, and the direction it translates in, in the model's codes."""
+
+    model: str
+    pair: Pair | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One way to serve a request: its legs, one after the other; the last one's text is the answer.
+
+    ``distance`` is how far the languages are from those asked for; ``expected`` is None while a
+    leg's model is not measured.
+    """
+
+    legs: tuple[Leg, ...]
+    distance: int = 0
+    expected: Estimate | None = None
+
+    @property
+    def model(self) -> str:
+        """Model of the last leg, which is the one that answers."""
+        return self.legs[-1].model
+
+    @property
+    def pair(self) -> Pair | None:
+        """From the first leg's source to the last leg's target, where it translates."""
+        first, last = self.legs[0].pair, self.legs[-1].pair
+        return Pair(first.source, last.target) if first and last else None
+
+    def __str__(self) -> str:
+        """Show the way: ``model``, or ``pt-en by a, en-de by b``."""
+        return ", ".join(
+            f"{leg.pair} by {leg.model}" if leg.pair else leg.model for leg in self.legs
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """The language found where the caller left it open; ``confidence`` is from 0 to 1."""
+
+    language: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a model was kept or dropped, with the numbers that were known of it."""
+
+    model: str
+    kept: bool
+    reason: str
+    live: Live
+    expected: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Routes in the order in which they are to be tried, and a verdict on every model.
+
+    There is no route where nothing can serve the request; ``refusal`` then says why.
+    """
+
+    routes: tuple[Route, ...]
+    reason: Reason
+    verdicts: tuple[Verdict, ...]
+    refusal: ServeError | None = None
+    detected: Detected | None = None
+
+    @property
+    def model(self) -> str:
+        """Model that is to answer."""
+        return self.routes[0].model
+
+    @property
+    def pair(self) -> Pair | None:
+        """The direction it translates in."""
+        return self.routes[0].pair

@@ -1,0 +1,189 @@
+"""Pivots: one request, two legs, each with its own permit and account; nothing is left over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from hexkey.admission import Gate, Permit
+from hexkey.billing import TIME, Billing, Charge
+from hexkey.config import CostConfig
+from hexkey.errors import Code, ServeError
+from hexkey.metrics import Metrics
+from hexkey.pool import Pool
+from hexkey.routing import Candidate, Leg, Pair
+from hexkey.service import Service
+from hexkey.types import (
+    Began,
+    Delta,
+    Event,
+    Finish,
+    FinishReason,
+    Payload,
+    Request,
+    Task,
+    Translate,
+    Usage,
+)
+from hexkey.validation import Limits
+from tests.unit.requests import request
+from tests.unit.test_metering import value
+
+TRANSLATES = frozenset({Task.TRANSLATE})
+CATALOG = (
+    Candidate("en-de", TRANSLATES, (Pair("en", "de"),)),
+    Candidate("pt-en", TRANSLATES, (Pair("pt", "en"),)),
+)
+TEXTS = ("um dois", "três")
+WANTED = request(Translate(texts=TEXTS, source="pt", target="de"))
+Step = Callable[[], None]
+
+
+class Pivoting:
+    """A pool of two translators that write who translated what; ``before`` runs in each leg."""
+
+    def __init__(self, before: dict[str, Step]) -> None:
+        self.catalog = CATALOG
+        self.billing = Billing(CostConfig(), ["en-de", "pt-en"])
+        self.under_way: list[str] = []
+        self.seen: list[Request] = []
+        self._before = before
+
+    async def run(
+        self, wanted: Request, leg: Leg, permit: Permit, charge: Charge
+    ) -> AsyncGenerator[Event | Began]:
+        assert permit.model == leg.model
+        assert isinstance(wanted.payload, Translate)
+        charge.join(1)
+        self.under_way.append(leg.model)
+        self.seen.append(wanted)
+        try:
+            yield Began(0.5)
+            self._before.get(leg.model, lambda: None)()
+            # The last text comes first, as it may where batches are of one length.
+            for index, text in reversed(list(enumerate(wanted.payload.texts))):
+                for word in text.split():
+                    yield Delta(index, f"{word}.{leg.pair} ", 1)
+                yield Finish(index, FinishReason.STOP)
+            yield Usage(10, 3, 1, sum(map(len, wanted.payload.texts)))
+        finally:
+            self.under_way.remove(leg.model)
+
+    def ensure_able(self, _model: str, _payload: Payload) -> None:
+        """They can do anything."""
+
+    def notes(self, _model: str, _payload: Payload) -> tuple[str, ...]:
+        return ()
+
+
+class House:
+    """A service on two translators, with room for one request on each."""
+
+    def __init__(self, **before: Step) -> None:
+        self.pool = Pivoting({name.replace("_", "-"): step for name, step in before.items()})
+        self.gate = Gate({"en-de": 1, "pt-en": 1})
+        self.metrics = Metrics()
+        self.service = Service(cast("Pool", self.pool), self.gate, self.metrics, Limits())
+
+    def settled(self, outcome: str) -> bool:
+        counted = value(self.metrics, "requests_total")
+        lines = self.pool.billing.statement(TIME).settled
+        return (
+            self.gate.out("en-de") == self.gate.out("pt-en") == 0
+            and self.pool.under_way == []
+            and value(self.metrics, "requests_in_flight") == 0
+            and counted == value(self.metrics, "requests_total", outcome=outcome) == 1
+            and {line.outcome for line in lines} - {"late"} == {outcome}
+        )
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with capture_logs():
+        yield
+
+
+def fail() -> None:
+    raise ServeError(Code.UNAVAILABLE, "gone")
+
+
+async def read(house: House, wanted: Request = WANTED) -> list[Event]:
+    async with house.service.run(wanted) as run:
+        return [event async for event in run]
+
+
+async def test_the_last_legs_events_come_out_with_the_usage_of_both() -> None:
+    house = House()
+    async with house.service.run(WANTED) as run:
+        assert run.model == "en-de"
+        assert run.pair == Pair("pt", "de")
+        assert house.gate.out("pt-en") == 1
+        assert house.gate.out("en-de") == 0
+        texts = ["", ""]
+        usage = Usage()
+        async for event in run:
+            assert house.gate.out("pt-en") == 0
+            assert house.gate.out("en-de") == 1
+            if isinstance(event, Delta):
+                texts[event.index] += event.text
+            elif isinstance(event, Usage):
+                usage = event
+    assert texts == ["um.pt-en.en-de dois.pt-en.en-de ", "três.pt-en.en-de "]
+    assert usage == Usage(20, 6, 2, sum(map(len, TEXTS)))
+    assert house.settled("ok")
+    for model in ("pt-en", "en-de"):
+        labels = {"task": "translate", "model": model}
+        assert value(house.metrics, "tokens_total", direction="input", **labels) == 10
+        assert value(house.metrics, "tokens_total", direction="output", **labels) == 3
+    assert value(house.metrics, "queue_seconds_sum") == 1.0
+
+
+async def test_the_deadline_goes_with_every_leg() -> None:
+    house = House()
+    deadline = asyncio.get_running_loop().time() + 60
+    late = request(WANTED.payload, deadline=deadline)
+    await read(house, late)
+    assert [one.deadline for one in house.pool.seen] == [deadline, deadline]
+
+
+@pytest.mark.parametrize("leg", ["pt_en", "en_de"])
+async def test_a_leg_that_fails_ends_the_request(leg: str) -> None:
+    house = House(**{leg: fail})
+    with pytest.raises(ServeError, match="gone"):
+        await read(house)
+    assert house.settled("error")
+
+
+@pytest.mark.parametrize("leg", ["pt_en", "en_de"])
+async def test_one_who_leaves_stops_the_leg_under_way(leg: str) -> None:
+    reached = asyncio.Event()
+
+    def leave() -> None:
+        reached.set()
+        raise asyncio.CancelledError
+
+    house = House(**{leg: leave})
+    with pytest.raises(asyncio.CancelledError):
+        await read(house)
+    assert reached.is_set()
+    assert house.settled("cancelled")
+
+
+async def test_a_second_leg_that_is_not_admitted_gives_the_first_ones_permit_back() -> None:
+    house = House()
+    with house.gate.admit("en-de", None, 0), pytest.raises(ServeError) as caught:
+        await read(house)
+    assert caught.value.reason == "OVERLOADED"
+    assert house.settled("error")
+
+
+async def test_a_run_that_nobody_reads_settles_too() -> None:
+    house = House()
+    async with house.service.run(WANTED):
+        assert house.gate.out("pt-en") == 1
+    assert house.settled("cancelled")
+    assert house.pool.seen == []
