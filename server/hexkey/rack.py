@@ -112,8 +112,7 @@ class Rack:
 
     def wake(self, member: Member) -> None:
         """A request waits for a model that is not in memory: load it, unless that just failed."""
-        lately = monotonic() - member.failed_at < RETRY_S
-        if self.members.get(member.name) is member and not lately and not member.lock.locked():
+        if self.members.get(member.name) is member and not member.lock.locked():
             self._spawn(self._wake(member), f"wake {member.name}")
 
     async def load(self, member: Member) -> None:
@@ -188,6 +187,8 @@ class Rack:
                 await self.unload(self.members[name])
 
     async def _wake(self, member: Member) -> None:
+        if monotonic() - member.failed_at < RETRY_S:
+            return
         try:
             await self.load(member)
         except ServeError as error:

@@ -75,7 +75,14 @@ class HostProcess:
         finally:
             theirs.close()
         loop = asyncio.get_running_loop()
-        _, link = await loop.create_unix_connection(make_link, sock=ours)
+        try:
+            _, link = await loop.create_unix_connection(make_link, sock=ours)
+        except BaseException:
+            # Whoever cancels a start has no host to end yet.
+            ours.close()
+            process.kill()
+            await process.wait()
+            raise
         link.send(launch)
         return cls(process, link)
 
@@ -101,4 +108,5 @@ class HostProcess:
         finally:
             self.kill()
             self.link.abort("the engine was stopped")
-        await self._process.wait()
+            # Where this is cancelled too: what was killed is gone in no time, and must be reaped.
+            await self._process.wait()
