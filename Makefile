@@ -44,7 +44,7 @@ bench: setup-dev ## every benchmark, one after the other
 
 setup: $(VENV)/.serve
 setup-dev: $(VENV)/.dev
-setup-tools: $(VENV)/.tools
+setup-tools: $(VENV)/.tools $(VENV)/.node
 
 $(VENV)/.venv:
 	@echo "Making a Python environment in $(VENV) …"
@@ -73,6 +73,12 @@ $(VENV)/.tools: $(VENV)/.venv
 		dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb || \
 		{ echo "The tests need $(TOOLS) on PATH; this machine has no apt-get to fetch them with."; exit 1; }; \
 	fi
+	@touch $@
+
+# Node itself comes from pip, with what the tests need.
+$(VENV)/.node: $(VENV)/.dev tests/e2e/clients/package.json
+	@mkdir -p $(VENV)/tools && cp tests/e2e/clients/package.json $(VENV)/tools
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/tools --silent --no-package-lock --no-fund --no-audit
 	@touch $@
 
 $(VLLM)/.ready: requirements-vllm.txt pyproject.toml

@@ -75,6 +75,16 @@ BROKEN = [
     ("/infill", {"input_prefix": "[[exit]]", "input_suffix": "", "stream": True}),
     ("/v1/fim/completions", {"prompt": "[[exit]]", "stream": True}),
     ("/", {"inputs": "[[exit]]", "stream": True}),
+    ("/v1/responses", {"input": "[[exit]]", "stream": True}),
+    (
+        "/v1/messages",
+        {
+            "model": "chat",
+            "max_tokens": 9,
+            "messages": [{"role": "user", "content": "[[exit]]"}],
+            "stream": True,
+        },
+    ),
 ]
 
 
@@ -88,7 +98,9 @@ async def test_a_stream_that_breaks_ends_with_the_familys_error(
     operation = next(one for one in WITH_BODY if one.path == path)
     pieces = response.content.split(operation.framing.after)
     assert pieces.pop() == b""
-    last = pieces[-1].removeprefix(operation.framing.before)
+    *named, last = pieces[-1].split(b"\n")
+    assert named == ([b"event: error"] if operation.framing.named else [])
+    last = last.removeprefix(operation.framing.before)
     msgspec.json.decode(last, type=operation.dialect.body)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,21 @@ async def test_the_front_door_leads_everywhere(house: House) -> None:
         answer = (await client.get("/")).json()
         for link in answer["links"].values():
             assert (await client.get(link)).status_code in {200, 405}
+
+
+async def test_a_person_finds_a_page_at_the_front_door(house: House) -> None:
+    accept = "text/html,application/xhtml+xml,*/*;q=0.8"
+    async with house.client() as client:
+        page = await client.get("/", headers={"accept": accept})
+        assert page.headers["content-type"].startswith("text/html")
+        assert page.headers["vary"] == "accept"
+        assert "interpreter" in page.text
+        links = re.findall(r'href="([^"]+)"', page.text)
+        assert {"/openapi.json", "/health"} <= set(links)
+        for link in links:
+            assert (await client.get(link)).status_code == 200
+        evil = await client.get("/", headers={"accept": accept, "host": '"><script>'})
+    assert "<script>" not in evil.text
 
 
 async def test_health_version_ready(house: House) -> None:

@@ -97,7 +97,7 @@ class Exchange:
             headers = (_JSON, *errors.headers_of(error))
             await self.answer(errors.status_of(error, self.dialect), body, headers)
         elif self.framing is not None:
-            await self.write(self.framing.frame(body), more=False)
+            await self.write(self.framing.frame(body, "error"), more=False)
 
     async def answer(self, status: int, body: bytes, headers: Sequence[Header]) -> None:
         """Send a whole response."""

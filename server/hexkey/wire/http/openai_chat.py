@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 512
 _BODY = msgspec.json.Decoder(ChatBody)
-# OpenAI renamed the role; models were trained with the old name.
-_ROLES = {"developer": "system"}
+_TEXT = frozenset({"text"})
 _encode = msgspec.json.encode
 
 
@@ -149,16 +148,8 @@ def _payload(body: ChatBody) -> Chat:
 
 
 def _message(index: int, message: MessageBody) -> Message:
-    content = message.content
-    if isinstance(content, list):
-        for which, part in enumerate(content):
-            if part.type != "text":
-                raise invalid(
-                    "only content parts of type text are supported",
-                    f"messages[{index}].content[{which}].type",
-                )
-        content = "".join(part.text or "" for part in content)
-    return Message(_ROLES.get(message.role, message.role), content or "")
+    text = openai_common.text(message.content, _TEXT, f"messages[{index}].content")
+    return Message(openai_common.role(message.role), text)
 
 
 def _logprobs(tokens: Iterable[TokenLogprob], *, top: bool) -> ChatLogprobs:

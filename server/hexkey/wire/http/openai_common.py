@@ -10,8 +10,10 @@ from hexkey.wire.http import codec
 from hexkey.wire.http.openai_schemas import CompletionUsage, PromptDetails
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from hexkey.types import Usage
-    from hexkey.wire.http.openai_schemas import OpenAIFields
+    from hexkey.wire.http.openai_schemas import ContentPart, OpenAIFields
 
 TEMPERATURE = 1.0
 MAX_LOGPROBS = 1
@@ -43,6 +45,21 @@ def check(body: OpenAIFields, param: str, logprobs: int | None) -> None:
             " is known",
             param,
         )
+
+
+def text(content: str | list[ContentPart] | None, kinds: Container[str], param: str) -> str:
+    """Return the text of a message whose parts are all of ``kinds``; ``ServeError`` if not."""
+    if not isinstance(content, list):
+        return content or ""
+    for index, part in enumerate(content):
+        if part.type not in kinds:
+            raise invalid("only content parts of type text are supported", f"{param}[{index}].type")
+    return "".join(part.text or "" for part in content)
+
+
+def role(name: str) -> str:
+    """Return a role as models were trained with it; OpenAI has renamed one since."""
+    return "system" if name == "developer" else name
 
 
 def now() -> int:

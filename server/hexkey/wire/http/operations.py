@@ -6,29 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from hexkey import __version__, metrics
-from hexkey.wire.http.schemas import HealthAnswer, HomeAnswer, ReadyAnswer, VersionAnswer
+from hexkey.wire.http.schemas import HealthAnswer, ReadyAnswer, VersionAnswer
 
 if TYPE_CHECKING:
     from hexkey.service import Service
     from hexkey.wire.http.exchange import Exchange
 
 _READY, _NOT_READY = 200, 503
-_LINKS = {
-    "autocomplete": "/v1/autocomplete",
-    "translate": "/v1/translate",
-    "route": "/v1/route",
-    "completions": "/v1/completions",
-    "chat": "/v1/chat/completions",
-    "models": "/v1/models",
-    "ready": "/ready",
-    "metrics": "/metrics",
-    "openapi": "/openapi.json",
-}
-
-
-async def home(exchange: Exchange, service: Service) -> None:  # noqa: ARG001 - a handler's signature
-    """Show where to go from the front door."""
-    await exchange.json(HomeAnswer("hexkey", __version__, _LINKS))
 
 
 async def health(exchange: Exchange, service: Service) -> None:  # noqa: ARG001 - a handler's signature

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,19 +12,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """What stands around each JSON value of a stream, and what is sent when nothing is said."""
+    """What stands around each JSON value of a stream, and what is sent when nothing is said.
+
+    ``named`` says that each value comes with the name of what it is.
+    """
 
     content_type: bytes
     keep_alive: bytes
     before: bytes
     after: bytes
+    named: bool = False
 
-    def frame(self, value: bytes) -> bytes:
+    def frame(self, value: bytes, name: str = "") -> bytes:
         """Return one JSON value as this stream carries it."""
-        return self.before + value + self.after
+        event = b"event: %b\n" % name.encode() if self.named else b""
+        return event + self.before + value + self.after
 
 
 SSE = Framing(b"text/event-stream; charset=utf-8", b": keep-alive\n\n", b"data: ", b"\n\n")
+NAMED = replace(SSE, named=True)
 # A line may begin with a space, while clients take an empty line for broken JSON.
 NDJSON = Framing(b"application/x-ndjson", b" ", b"", b"\n")
 DONE = SSE.frame(b"[DONE]")

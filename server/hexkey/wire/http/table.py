@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hexkey.wire.http import models, openai_chat, openai_completions, operations, tasks
+from hexkey.wire.http import home, models, openai_chat, openai_completions, operations, tasks
 from hexkey.wire.http import openai_schemas as openai
 from hexkey.wire.http import schemas as own
 from hexkey.wire.http.errors import OPENAI
 from hexkey.wire.http.families import (
+    anthropic,
     deepl,
     huggingface,
     libretranslate,
@@ -16,6 +17,7 @@ from hexkey.wire.http.families import (
     mistral,
     ollama,
     ollama_models,
+    responses,
     tabby,
 )
 from hexkey.wire.http.operation import Operation
@@ -41,6 +43,8 @@ OPERATIONS = (
         "POST", "/v1/completions", openai_completions.completions,
         openai.Completion, openai.CompletionBody, openai.Completion,
     ),
+    *responses.OPERATIONS,
+    *anthropic.OPERATIONS,
     *mistral.OPERATIONS,
     *llamacpp.OPERATIONS,
     *deepl.OPERATIONS,
@@ -56,7 +60,7 @@ OPERATIONS = (
     Operation("GET", "/ready", operations.ready, own.ReadyAnswer, also=(503,)),
     Operation("GET", "/version", operations.version, own.VersionAnswer),
     Operation("GET", "/metrics", operations.exposition, None),
-    Operation("GET", "/", operations.home, own.HomeAnswer, dialect=huggingface.DIALECT),
+    Operation("GET", "/", home.home, own.HomeAnswer, dialect=huggingface.DIALECT),
 )  # fmt: skip
 DIALECTS = tuple({one.dialect.name: one.dialect for one in OPERATIONS}.values())
 # By the path as far as it is the same for all: a model's name may stand behind it.
