@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 _BODY: dict[Task, dict[str, object]] = {
     Task.AUTOCOMPLETE: {"prefix": "The capital of France is", "stop_rule": "sentence"},
     Task.CHAT: {"messages": [{"role": "user", "content": "Name three colours."}]},
+    Task.EMBED: {"text": ["The weather is nice today."]},
+    Task.RERANK: {
+        "query": "Will it rain?",
+        "documents": ["The sky is clear.", "Bread is baked in an oven."],
+    },
+    Task.CLASSIFY: {"text": "The match ended in a draw.", "labels": ["sport", "politics"]},
+    Task.SUMMARIZE: {
+        "text": "It rained all week, so the match was moved to Sunday.",
+        "length": "short",
+    },
 }
-_PATH = {
-    Task.AUTOCOMPLETE: "/v1/autocomplete",
-    Task.CHAT: "/v1/chat/completions",
-    Task.TRANSLATE: "/v1/translate",
-}
+_PATH = {task: f"/v1/{task}" for task in Task} | {Task.CHAT: "/v1/chat/completions"}
 
 
 def text(app: App, took_s: float) -> str:
@@ -37,7 +43,13 @@ def text(app: App, took_s: float) -> str:
         lines.append(f"  gRPC  {grpc_host}:{app.grpc_port}   (reflection and health are on)")
     lines += ["", coverage(app.config), "", "Try:"]
     tasks = [task for task in Task if any(task in model.tasks for model in app.config.models)]
+    if Task.TRANSCRIBE in tasks:
+        lines.append(
+            f"  curl http://{host}:{app.http_port}/v1/audio/transcriptions -F file=@speech.wav"
+        )
     for task in tasks:
+        if task is Task.TRANSCRIBE:
+            continue
         lines.append(
             f"  curl http://{host}:{app.http_port}{_PATH[task]} "
             f"-H 'content-type: application/json' -d '{json.dumps(_body(app.config, task))}'"

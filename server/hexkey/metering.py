@@ -11,7 +11,7 @@ import structlog
 
 from hexkey.errors import Code, ServeError
 from hexkey.metrics import NONE, PICO, Metrics
-from hexkey.types import Delta, Event, Request, Usage
+from hexkey.types import Delta, Event, Finish, Request, Usage
 
 if TYPE_CHECKING:
     from hexkey.billing import Charge, Spent
@@ -56,7 +56,7 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The settled request: times in seconds, counts in tokens and characters, no payload."""
+    """The settled request: times in seconds, counts in the units named, no payload."""
 
     request_id: str
     protocol: str
@@ -71,6 +71,7 @@ class Receipt:
     input_tokens: int
     output_tokens: int
     input_characters: int
+    audio_seconds: float
     spent: Spent | None
 
 
@@ -134,6 +135,8 @@ class Meter:
             self._tokens += event.tokens
         elif type(event) is Usage:
             self._usage = event
+        elif type(event) is not Finish and not self._first:
+            self._first = perf_counter()
 
     def settle(self, error: BaseException | None, charge: Charge | None = None) -> Receipt:
         """Write the request's metrics and its one log line; called once.
@@ -157,6 +160,7 @@ class Meter:
             input_tokens=usage.input_tokens if usage else 0,
             output_tokens=usage.output_tokens if usage else self._tokens,
             input_characters=usage.input_characters if usage else 0,
+            audio_seconds=usage.audio_seconds if usage else 0.0,
             spent=spent,
         )
         self._count(receipt)
@@ -213,6 +217,8 @@ class Meter:
             tokens.labels(task, name, "input").inc(leg.input_tokens)
             tokens.labels(task, name, "output").inc(leg.output_tokens)
         series.input_characters.inc(receipt.input_characters)
+        if receipt.audio_seconds:
+            series.audio_seconds.inc(receipt.audio_seconds)
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -83,6 +83,9 @@ class Metrics:
         self.characters = self._counter(
             "input_characters_total", "Characters of text sent in.", ("task", "model")
         )
+        self.audio = self._counter(
+            "input_audio_seconds_total", "Seconds of audio sent in.", ("task", "model")
+        )
         self.rejected = self._counter(
             "rejected_total", "Requests refused before a model ran.", ("task", "reason")
         )
@@ -200,6 +203,11 @@ class RequestSeries:
     def input_characters(self) -> Counter:
         """Characters in."""
         return self._metrics.characters.labels(*self._labels[:2])
+
+    @cached_property
+    def audio_seconds(self) -> Counter:
+        """Seconds of audio in."""
+        return self._metrics.audio.labels(*self._labels[:2])
 
 
 class EngineSeries:

@@ -9,10 +9,11 @@ import msgspec
 from hexkey.billing import Billing
 from hexkey.config import CostConfig
 from hexkey.engines.supervisor import Observer, State
-from hexkey.errors import Code, ServeError, invalid
+from hexkey.errors import Code, ServeError
 from hexkey.rack import Rack
 from hexkey.residency import Spec
-from hexkey.types import Autocomplete, Translate
+from hexkey.tasks import entry_of
+from hexkey.types import Translate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from hexkey.rack import Member
     from hexkey.routing import Candidate, Leg
     from hexkey.types import Began, Event, ModelInfo, Payload, Request
-
-NO_FIM = "the model has no fill-in-the-middle: the suffix only ends the completion, it is not read"
 
 
 class Pool:
@@ -106,16 +105,13 @@ class Pool:
     def ensure_able(self, model: str, payload: Payload) -> None:
         """Return if ``model`` can give what is asked beside the task; ``ServeError`` if not."""
         info = self.info(model)
-        asked = not isinstance(payload, Translate) and payload.sampling.logprobs
-        if asked and info is not None and not info.logprobs:
-            raise invalid(f"model {model!r} does not tell log probabilities", "logprobs")
+        if info is not None:
+            entry_of(payload).able(payload, model, info)
 
     def notes(self, model: str, payload: Payload) -> tuple[str, ...]:
         """Return what the caller should know about how ``model`` serves this payload."""
         info = self.info(model)
-        if isinstance(payload, Autocomplete) and payload.suffix and info and not info.fim:
-            return (NO_FIM,)
-        return ()
+        return entry_of(payload).notes(payload, info) if info is not None else ()
 
     def _member(self, name: str) -> Member:
         member = self._rack.members.get(name)
@@ -161,9 +157,8 @@ class Pool:
 
 
 def _resolved(request: Request, leg: Leg) -> Request:
-    """Return the request with the pair that the leg serves in place of what was written."""
-    payload, pair = request.payload, leg.pair
-    if not isinstance(payload, Translate) or pair is None:
-        return request
-    payload = msgspec.structs.replace(payload, source=pair.source, target=pair.target)
+    """Return the request as an engine gets it, with the pair that the leg serves."""
+    payload, pair = entry_of(request.payload).work(request.payload), leg.pair
+    if isinstance(payload, Translate) and pair is not None:
+        payload = msgspec.structs.replace(payload, source=pair.source, target=pair.target)
     return msgspec.structs.replace(request, payload=payload)

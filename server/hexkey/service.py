@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
-from hexkey import routing, validation
+from hexkey import routing, tasks
 from hexkey.attempt import Attempt
 from hexkey.metering import Meter
 from hexkey.types import Began, Usage
@@ -41,7 +41,7 @@ class Service:
 
     def explain(self, request: Request) -> Plan:
         """Return how a request would be routed, without running it."""
-        validation.validate(request, self._limits)
+        tasks.validate(request, self._limits)
         return routing.route(request, self.pool.catalog)
 
     async def admit(self, request: Request, leg: Leg) -> Permit:

@@ -6,28 +6,66 @@ without a second vocabulary.
 
 from __future__ import annotations
 
+import struct
 from enum import StrEnum
 
 import msgspec
 
 from hexkey.errors import Code
+from hexkey.payloads import (
+    Autocomplete,
+    Chat,
+    Classify,
+    ContextFile,
+    Embed,
+    Length,
+    Message,
+    Payload,
+    Rerank,
+    Sampling,
+    StopRule,
+    Summarize,
+    Task,
+    Transcribe,
+    Translate,
+    task_of,
+)
 
-
-class Task(StrEnum):
-    """What a caller wants done."""
-
-    AUTOCOMPLETE = "autocomplete"
-    CHAT = "chat"
-    TRANSLATE = "translate"
-
-
-class StopRule(StrEnum):
-    """Where an autocompletion ends by itself, beside ``stop`` strings and ``max_tokens``."""
-
-    NONE = "none"
-    LINE = "line"
-    SENTENCE = "sentence"
-    BLOCK = "block"
+__all__ = [
+    "UNCONSTRAINED",
+    "Autocomplete",
+    "Began",
+    "Chat",
+    "Classify",
+    "Constraints",
+    "ContextFile",
+    "Cost",
+    "Delta",
+    "Embed",
+    "Event",
+    "Failure",
+    "Finish",
+    "FinishReason",
+    "HostEvent",
+    "Length",
+    "Message",
+    "ModelInfo",
+    "Payload",
+    "Request",
+    "Rerank",
+    "Sampling",
+    "Scores",
+    "Segment",
+    "StopRule",
+    "Summarize",
+    "Task",
+    "TokenLogprob",
+    "Transcribe",
+    "Translate",
+    "Usage",
+    "Vector",
+    "task_of",
+]
 
 
 class FinishReason(StrEnum):
@@ -35,75 +73,6 @@ class FinishReason(StrEnum):
 
     STOP = "stop"
     LENGTH = "length"
-
-
-class Sampling(msgspec.Struct, frozen=True, kw_only=True):
-    """How tokens are chosen. ``temperature`` 0 is greedy; ``top_k`` 0 keeps all tokens."""
-
-    max_tokens: int = 256
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-    n: int = 1
-    presence_penalty: float = 0.0
-    frequency_penalty: float = 0.0
-    logprobs: bool = False
-
-
-class ContextFile(msgspec.Struct, frozen=True):
-    """Another file that the author has open; it helps a completion model."""
-
-    path: str
-    text: str
-
-
-class Autocomplete(msgspec.Struct, frozen=True, kw_only=True, tag="autocomplete"):
-    """Continue ``prefix``; what comes back stands between ``prefix`` and ``suffix``.
-
-    ``tokens``, where given, replaces ``prefix`` by ids of the model's own vocabulary.
-    """
-
-    prefix: str
-    suffix: str = ""
-    tokens: tuple[int, ...] = ()
-    language: str = ""
-    context: tuple[ContextFile, ...] = ()
-    stop_rule: StopRule = StopRule.NONE
-    session: str = ""
-    sampling: Sampling = Sampling()
-
-
-class Message(msgspec.Struct, frozen=True):
-    """One turn of a conversation; ``role`` is system, user or assistant."""
-
-    role: str
-    content: str
-
-
-class Chat(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
-    """Answer the last message of a conversation."""
-
-    messages: tuple[Message, ...]
-    sampling: Sampling = Sampling()
-
-
-class Translate(msgspec.Struct, frozen=True, kw_only=True, tag="translate"):
-    """Translate each of ``texts``; an empty ``source`` lets the server decide it."""
-
-    texts: tuple[str, ...]
-    target: str
-    source: str = ""
-
-
-Payload = Autocomplete | Chat | Translate
-
-TASK_OF: dict[type[Payload], Task] = {
-    Autocomplete: Task.AUTOCOMPLETE,
-    Chat: Task.CHAT,
-    Translate: Task.TRANSLATE,
-}
 
 
 class Constraints(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +107,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def task(self) -> Task:
         """The task this request asks for."""
-        return TASK_OF[type(self.payload)]
+        return task_of(self.payload)
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
@@ -166,6 +135,45 @@ class Finish(msgspec.Struct, array_like=True, tag="f"):
 
     index: int
     reason: FinishReason
+
+
+class Vector(msgspec.Struct, array_like=True, tag="v"):
+    """Where text ``index`` lies: ``data`` is its vector as little-endian float32."""
+
+    index: int
+    data: bytes
+
+    def __len__(self) -> int:
+        return len(self.data) // 4
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The vector's numbers."""
+        return struct.unpack(f"<{len(self)}f", self.data)
+
+
+class Scores(msgspec.Struct, array_like=True, tag="s"):
+    """What was found of one output: document ``index`` of a rerank has one value.
+
+    Text ``index`` of a classify has one for each label, in the order of the request's labels;
+    ``labels`` names them where they are the model's own.
+    """
+
+    index: int
+    values: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+
+
+class Segment(msgspec.Struct, array_like=True, tag="g"):
+    """What was said from ``start_s`` to ``end_s``, in seconds from the beginning of the audio.
+
+    Its text is told by deltas as well; ``language`` is what the model took it for.
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+    language: str = ""
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -210,6 +218,7 @@ class Usage(msgspec.Struct, array_like=True, tag="u"):
     output_tokens: int = 0
     cached_tokens: int = 0
     input_characters: int = 0
+    audio_seconds: float = 0.0
     cost: Cost | None = None
 
 
@@ -230,15 +239,20 @@ class Began(msgspec.Struct, frozen=True):
     queued_s: float
 
 
-Event = Delta | Finish | Usage
-HostEvent = Delta | Finish | Usage | Failure
+Event = Delta | Finish | Vector | Scores | Segment | Usage
+HostEvent = Delta | Finish | Vector | Scores | Segment | Usage | Failure
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a loaded model can do, as its engine reports it."""
+    """What a loaded model can do, as its engine reports it.
+
+    ``dimensions`` is the length of its vectors, ``labels`` what it tells apart by itself.
+    """
 
     context_tokens: int
     fim: bool = False
     chat: bool = False
     logprobs: bool = False
+    dimensions: int = 0
+    labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -1,14 +1,30 @@
 """What may come in: bounds on every field, checked before anything is routed or queued.
 
-Pure: a request is returned as it is or refused with the field's name and what would be taken.
+Pure: a payload passes as it is or is refused with the field's name and what would be taken. There
+is a function for each task; ``hexkey.tasks`` says which.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hexkey.errors import Code, ServeError, invalid
-from hexkey.types import Autocomplete, Chat, Request, Sampling, Translate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hexkey.types import (
+        Autocomplete,
+        Chat,
+        Classify,
+        Embed,
+        Rerank,
+        Sampling,
+        Summarize,
+        Transcribe,
+        Translate,
+    )
 
 ROLES = ("system", "user", "assistant")
 MAX_STOPS = 16
@@ -19,9 +35,13 @@ MAX_TEMPERATURE = 2
 MAX_PENALTY = 2
 MAX_SEED = (1 << 63) - 1
 MAX_TEXTS = 1000
+MAX_INPUTS = 2048
 MAX_MESSAGES = 1000
 MAX_CONTEXT_FILES = 100
 MAX_CODE_CHARACTERS = 35
+MAX_DIMENSIONS = 1 << 16
+MAX_LABELS = 100
+MAX_LABEL_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +51,8 @@ class Limits:
     max_characters: int = 400_000
 
 
-def validate(request: Request, limits: Limits) -> None:
-    """Return if a request is within bounds; raises ``ServeError`` naming the field if not."""
-    payload = request.payload
-    if isinstance(payload, Autocomplete):
-        _autocomplete(payload, limits)
-    elif isinstance(payload, Chat):
-        _chat(payload, limits)
-    else:
-        _translate(payload, limits)
-
-
-def _autocomplete(payload: Autocomplete, limits: Limits) -> None:
+def autocomplete(payload: Autocomplete, limits: Limits) -> None:
+    """Bounds of an autocompletion."""
     if not payload.prefix and not payload.tokens and not payload.suffix:
         raise invalid("prefix is empty; send the text before the cursor", "prefix")
     if len(payload.context) > MAX_CONTEXT_FILES:
@@ -55,7 +65,8 @@ def _autocomplete(payload: Autocomplete, limits: Limits) -> None:
     _sampling(payload.sampling)
 
 
-def _chat(payload: Chat, limits: Limits) -> None:
+def chat(payload: Chat, limits: Limits) -> None:
+    """Bounds of a conversation."""
     if not payload.messages:
         raise invalid("messages is empty; send at least one message", "messages")
     if len(payload.messages) > MAX_MESSAGES:
@@ -69,7 +80,8 @@ def _chat(payload: Chat, limits: Limits) -> None:
     _sampling(payload.sampling)
 
 
-def _translate(payload: Translate, limits: Limits) -> None:
+def translate(payload: Translate, limits: Limits) -> None:
+    """Bounds of a translation."""
     if not payload.texts or not any(text.strip() for text in payload.texts):
         raise invalid("there is no text to translate", "text")
     if len(payload.texts) > MAX_TEXTS:
@@ -77,9 +89,75 @@ def _translate(payload: Translate, limits: Limits) -> None:
     if not payload.target:
         raise invalid("target is missing; send a language code such as 'pt'", "target")
     for name, code in (("source", payload.source), ("target", payload.target)):
-        if len(code) > MAX_CODE_CHARACTERS:
-            raise invalid("a language code is short, such as 'en' or 'pt-BR'", name)
+        _code(name, code)
     _size(sum(map(len, payload.texts)), limits, "text")
+
+
+def embed(payload: Embed, limits: Limits) -> None:
+    """Bounds of texts, or of token ids, to embed."""
+    if payload.tokens:
+        _many(payload.tokens, "input")
+        if not all(payload.tokens) or min(map(min, payload.tokens)) < 0:
+            raise invalid("each input holds ids of the model's vocabulary, 0 or more", "input")
+        _size(sum(map(len, payload.tokens)), limits, "input")
+    else:
+        _texts(payload.texts, limits, "text")
+    _between("dimensions", payload.dimensions, 0, MAX_DIMENSIONS)
+
+
+def rerank(payload: Rerank, limits: Limits) -> None:
+    """Bounds of a query and its documents."""
+    if not payload.query.strip():
+        raise invalid("query is empty; send what the documents are to answer", "query")
+    _many(payload.documents, "documents")
+    _size(len(payload.query) + sum(map(len, payload.documents)), limits, "documents")
+    _between("top_n", payload.top_n, 0, MAX_INPUTS)
+
+
+def classify(payload: Classify, limits: Limits) -> None:
+    """Bounds of texts and of the labels to choose from."""
+    _texts(payload.texts, limits, "text")
+    if len(payload.labels) > MAX_LABELS:
+        raise invalid(f"at most {MAX_LABELS} labels are taken", "labels")
+    if len(set(payload.labels)) != len(payload.labels):
+        raise invalid("a label is given twice; give each once", "labels")
+    if not all(0 < len(label.strip()) <= MAX_LABEL_CHARACTERS for label in payload.labels):
+        raise invalid(f"a label has 1 to {MAX_LABEL_CHARACTERS} characters", "labels")
+
+
+def transcribe(payload: Transcribe, limits: Limits) -> None:
+    """Bounds of audio as it comes; what it holds decoded, the engine bounds as it decodes."""
+    if not payload.audio:
+        raise invalid("the audio is empty; send a WAV, FLAC, MP3 or OGG file", "file")
+    _code("language", payload.language)
+    _size(len(payload.prompt), limits, "prompt")
+
+
+def summarize(payload: Summarize, limits: Limits) -> None:
+    """Bounds of a text to summarize."""
+    if not payload.text.strip():
+        raise invalid("there is no text to summarize", "text")
+    _size(len(payload.text), limits, "text")
+    _sampling(payload.sampling)
+
+
+def _texts(texts: Sequence[str], limits: Limits, param: str) -> None:
+    _many(texts, param)
+    if not all(text.strip() for text in texts):
+        raise invalid(f"{param} holds an empty text; send none that is empty", param)
+    _size(sum(map(len, texts)), limits, param)
+
+
+def _many(values: Sequence[object], param: str) -> None:
+    if not values:
+        raise invalid(f"{param} is empty; send at least one", param)
+    if len(values) > MAX_INPUTS:
+        raise invalid(f"{param} holds at most {MAX_INPUTS} entries", param)
+
+
+def _code(name: str, code: str) -> None:
+    if len(code) > MAX_CODE_CHARACTERS:
+        raise invalid("a language code is short, such as 'en' or 'pt-BR'", name)
 
 
 def _size(characters: int, limits: Limits, param: str) -> None:

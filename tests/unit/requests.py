@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from hexkey.types import Autocomplete, Chat, Message, Payload, Request, Translate
+from hexkey.types import (
+    Autocomplete,
+    Chat,
+    Classify,
+    Embed,
+    Message,
+    Payload,
+    Request,
+    Rerank,
+    Summarize,
+    Transcribe,
+    Translate,
+)
 
 CHAT = Chat(messages=(Message("user", "Hello"),))
 AUTOCOMPLETE = Autocomplete(prefix="Once upon a")
@@ -14,3 +26,15 @@ def translate(text: str = "Hello.", target: str = "pt", source: str = "en") -> T
 
 def request(payload: Payload = CHAT, model: str = "", deadline: float | None = None) -> Request:
     return Request(id="r1", payload=payload, protocol="http", model=model, deadline=deadline)
+
+
+ONE_OF_EACH: tuple[Payload, ...] = (
+    AUTOCOMPLETE,
+    CHAT,
+    translate(),
+    Embed(texts=("a", "b")),
+    Rerank(query="red", documents=("a red door", "a blue door", "nothing")),
+    Classify(texts=("a",), labels=("good", "bad")),
+    Transcribe(audio=b"RIFF"),
+    Summarize(text="A long story."),
+)

@@ -10,6 +10,7 @@ from hexkey import __version__, app, cli, config
 from hexkey.cli import BAD_CONFIG, FAILED, main
 from hexkey.errors import Code, ServeError
 from hexkey.models.errors import ModelError
+from hexkey.types import Task
 
 GOOD = """
 models:
@@ -52,7 +53,7 @@ def test_check_of_a_bad_file_says_everything_that_is_wrong(
     assert out == ""
     assert err.splitlines() == [
         f"{path} cannot be used:",
-        "  models[0].tasks[0]: expected one of autocomplete, chat, translate, found 'sing'",
+        f"  models[0].tasks[0]: expected one of {', '.join(Task)}, found 'sing'",
         "  listen.htpp: unknown key; did you mean 'http'?",
     ]
 

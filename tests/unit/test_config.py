@@ -97,7 +97,7 @@ def test_pairs_are_read_as_directions() -> None:
         ),
         (
             "models: [{name: m, engine: fake, tasks: [sing]}]",
-            "models[0].tasks[0]: expected one of autocomplete, chat, translate, found 'sing'",
+            f"models[0].tasks[0]: expected one of {', '.join(Task)}, found 'sing'",
         ),
         (
             "models: [{name: m, engine: fake, tasks: []}]",

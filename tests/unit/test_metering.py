@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from hexkey.errors import Code, ServeError
 from hexkey.metering import Meter, Outcome, outcome_of
 from hexkey.metrics import NONE, Metrics
-from hexkey.types import Delta, Finish, FinishReason, Usage
+from hexkey.types import Delta, Finish, FinishReason, Scores, Usage, Vector
 from tests.unit.requests import request
 
 OUTCOMES = {
@@ -101,6 +101,19 @@ def test_a_receipt_of_a_request_that_succeeded() -> None:
     assert value(metrics, "rejected_total") == 0
     (line,) = lines
     assert (line["event"], line["request_id"], line["outcome"]) == ("request", "r1", "ok")
+
+
+def test_audio_and_vectors_are_counted_in_units_of_their_own() -> None:
+    metrics = Metrics()
+    meter = admitted(metrics)
+    for event in (Vector(0, b""), Scores(1, (0.5,)), Usage(7, audio_seconds=2.5)):
+        meter.note(event)
+    receipt = meter.settle(None)
+    assert receipt.audio_seconds == 2.5
+    assert receipt.first_s is not None
+    assert value(metrics, "input_audio_seconds_total", model="m") == 2.5
+    assert value(metrics, "time_to_first_token_seconds_count") == 1
+    assert value(metrics, "inter_token_latency_seconds_count") == 0
 
 
 def test_a_request_cut_short_counts_what_was_generated() -> None:

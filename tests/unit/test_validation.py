@@ -12,8 +12,22 @@ from hypothesis import strategies as st
 
 from hexkey import validation as v
 from hexkey.errors import Code, ServeError
-from hexkey.types import Autocomplete, Chat, ContextFile, Message, Payload, Sampling, Translate
-from hexkey.validation import Limits, validate
+from hexkey.tasks import validate
+from hexkey.types import (
+    Autocomplete,
+    Chat,
+    Classify,
+    ContextFile,
+    Embed,
+    Message,
+    Payload,
+    Rerank,
+    Sampling,
+    Summarize,
+    Transcribe,
+    Translate,
+)
+from hexkey.validation import Limits
 from tests.unit.requests import CHAT, request
 
 LIMITS = Limits(max_characters=1000)
@@ -174,3 +188,44 @@ def test_language_codes_are_short() -> None:
     assert refusal(translation("a", target="")).param == "target"
     assert refusal(translation("a", target=longest + "x")).param == "target"
     assert refusal(translation("a", source=longest + "x")).param == "source"
+
+
+def test_what_is_embedded() -> None:
+    taken(Embed(texts=("a",) * v.MAX_INPUTS, dimensions=v.MAX_DIMENSIONS))
+    taken(Embed(tokens=((0, 5), (7,))))
+    assert refusal(Embed()).param == "text"
+    assert refusal(Embed(texts=("a", " "))).param == "text"
+    assert refusal(Embed(texts=("a",) * (v.MAX_INPUTS + 1))).param == "text"
+    assert refusal(Embed(texts=("a",), dimensions=-1)).param == "dimensions"
+    assert refusal(Embed(texts=("a",), dimensions=v.MAX_DIMENSIONS + 1)).param == "dimensions"
+    assert refusal(Embed(tokens=((1,), ()))).param == "input"
+    assert refusal(Embed(tokens=((1, -1),))).param == "input"
+    assert refusal(Embed(tokens=((1,) * (LIMITS.max_characters + 1),))).code is Code.TOO_LARGE
+
+
+def test_what_is_reranked() -> None:
+    taken(Rerank(query="a", documents=("b", ""), top_n=v.MAX_INPUTS))
+    assert refusal(Rerank(query=" ", documents=("b",))).param == "query"
+    assert refusal(Rerank(query="a", documents=())).param == "documents"
+    assert refusal(Rerank(query="a", documents=("b",), top_n=-1)).param == "top_n"
+    assert refusal(Rerank(query="a" * 501, documents=("b" * 500,))).code is Code.TOO_LARGE
+
+
+def test_what_is_classified() -> None:
+    longest = "x" * v.MAX_LABEL_CHARACTERS
+    taken(Classify(texts=("a",)))
+    taken(Classify(texts=("a",), labels=(longest, *map(str, range(v.MAX_LABELS - 1)))))
+    assert refusal(Classify(texts=())).param == "text"
+    for labels in (("a", "a"), (" ",), (longest + "x",), tuple(map(str, range(v.MAX_LABELS + 1)))):
+        assert refusal(Classify(texts=("a",), labels=labels)).param == "labels"
+
+
+def test_what_is_transcribed_and_summarized() -> None:
+    taken(Transcribe(audio=b"RIFF", language="en", prompt="p" * LIMITS.max_characters))
+    assert refusal(Transcribe(audio=b"")).param == "file"
+    assert refusal(Transcribe(audio=b"a", language="x" * 36)).param == "language"
+    assert refusal(Transcribe(audio=b"a", prompt="p" * 1001)).code is Code.TOO_LARGE
+    taken(Summarize(text="a" * LIMITS.max_characters))
+    assert refusal(Summarize(text=" ")).param == "text"
+    assert refusal(Summarize(text="a", sampling=Sampling(n=0))).param == "n"
+    assert refusal(Summarize(text="a" * 1001)).code is Code.TOO_LARGE

@@ -21,7 +21,7 @@ _MODULES = {
 
 NAMES = tuple(_MODULES)
 
-_TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT})
+_TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT, Task.SUMMARIZE})
 _TRANSLATION = frozenset({Task.TRANSLATE})
 TASKS = {
     "fake": frozenset(Task),

@@ -1,9 +1,10 @@
 """The fake engine: chosen timing, chosen faults, any volume, no model.
 
-It answers text tasks with ``w0 w1 w2 …`` and translations with the text in capitals, one sequence
-of ``max_tokens`` tokens per output. A request whose text holds one of the words below
-meets that fate at its third step (``FATE_STEP``), its batch-mates with it where it takes the host
-down:
+It answers text tasks and audio with ``w0 w1 w2 …`` and translations with the text in capitals, one
+sequence of ``max_tokens`` tokens per output. A text's vector and scores depend on nothing but it; a
+document scores by the words of the query that it holds. A request whose text holds one of the words
+below meets that fate at its third step (``FATE_STEP``), its batch-mates with it where it takes the
+host down:
 
 ``[[refuse]]`` refused in ``add``; ``[[bug]]`` an unforeseen exception in ``add``; ``[[raise]]``
 the step raises; ``[[exit]]`` the process ends; ``[[hang]]`` the step never returns; ``[[oom]]``
@@ -12,8 +13,11 @@ memory until the kernel or a limit says no.
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 import re
+import struct
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,13 +29,21 @@ from hexkey.models.errors import ModelError
 from hexkey.types import (
     Autocomplete,
     Chat,
+    Classify,
     Delta,
+    Embed,
     Finish,
     FinishReason,
     HostEvent,
     ModelInfo,
     Payload,
+    Rerank,
+    Scores,
+    Summarize,
+    Transcribe,
+    Translate,
     Usage,
+    Vector,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +51,9 @@ if TYPE_CHECKING:
 
 FATE_STEP = 3
 CONTEXT_TOKENS = 8192
+DIMENSIONS = 8
+LABELS = ("short", "long")
+AUDIO_WORDS = 8
 _FATE = re.compile(r"\[\[(refuse|bug|raise|exit|hang|oom)]]")
 
 
@@ -56,9 +71,10 @@ class FakeOptions:
 @dataclass(slots=True)
 class _Work:
     outputs: list[list[str]]
-    reasons: list[FinishReason]
+    ends: list[HostEvent]
     input_tokens: int
     input_characters: int
+    audio_seconds: float
     fate: str
     at: int = 0
     steps: int = 0
@@ -78,7 +94,9 @@ class FakeEngine:
     """Deterministic work on a chosen clock."""
 
     def __init__(self, options: FakeOptions) -> None:
-        self.info = ModelInfo(context_tokens=CONTEXT_TOKENS, fim=True, chat=True)
+        self.info = ModelInfo(
+            context_tokens=CONTEXT_TOKENS, fim=True, chat=True, dimensions=DIMENSIONS, labels=LABELS
+        )
         self._step_s = options.step_ms / 1000
         self._add_s = options.add_ms / 1000
         self._stride = options.tokens_per_step
@@ -103,9 +121,10 @@ class FakeEngine:
         outputs = _outputs(payload)
         self._works[request_id] = _Work(
             outputs=outputs,
-            reasons=_reasons(payload, len(outputs)),
+            ends=_ends(payload, len(outputs)),
             input_tokens=len(text.split()),
             input_characters=len(text),
+            audio_seconds=len(payload.audio) / 32_000 if isinstance(payload, Transcribe) else 0.0,
             fate=fate,
             done=[False] * len(outputs),
         )
@@ -145,31 +164,91 @@ class FakeEngine:
                 events.append(Delta(index, "".join(piece), len(piece)))
             if work.at >= len(words):
                 work.done[index] = True
-                events.append(Finish(index, work.reasons[index]))
+                events.append(work.ends[index])
         if all(work.done):
-            produced = sum(len(words) for words in work.outputs)
-            events.append(Usage(work.input_tokens, produced, 0, work.input_characters))
+            events.append(
+                Usage(
+                    input_tokens=work.input_tokens,
+                    output_tokens=sum(len(words) for words in work.outputs),
+                    input_characters=work.input_characters,
+                    audio_seconds=work.audio_seconds,
+                )
+            )
         return events
 
 
 def _text(payload: Payload) -> str:
-    if isinstance(payload, Autocomplete):
-        return payload.prefix or " ".join("t" for _ in payload.tokens)
-    if isinstance(payload, Chat):
-        return " ".join(message.content for message in payload.messages)
-    return " ".join(payload.texts)
+    match payload:
+        case Autocomplete():
+            texts = [payload.prefix or "t " * len(payload.tokens)]
+        case Chat():
+            texts = [message.content for message in payload.messages]
+        case Translate() | Classify():
+            texts = [*payload.texts]
+        case Embed():
+            texts = [*payload.texts, *("t " * len(row) for row in payload.tokens)]
+        case Rerank():
+            texts = [payload.query, *payload.documents]
+        case Transcribe():
+            texts = [payload.prompt]
+        case Summarize():
+            texts = [payload.text]
+    return " ".join(texts)
 
 
 def _outputs(payload: Payload) -> list[list[str]]:
-    if isinstance(payload, Autocomplete | Chat):
-        sampling = payload.sampling
-        return [[f"w{i} " for i in range(sampling.max_tokens)] for _ in range(sampling.n)]
-    return [re.findall(r"\S+\s*|\s+", text.upper()) for text in payload.texts]
+    match payload:
+        case Autocomplete() | Chat() | Summarize():
+            sampling = payload.sampling
+            return [[f"w{i} " for i in range(sampling.max_tokens)] for _ in range(sampling.n)]
+        case Translate():
+            return [re.findall(r"\S+\s*|\s+", text.upper()) for text in payload.texts]
+        case Transcribe():
+            return [[f"w{i} " for i in range(AUDIO_WORDS)]]
+        case Embed():
+            return [[] for _ in payload.tokens or payload.texts]
+        case Rerank():
+            return [[] for _ in payload.documents]
+        case Classify():
+            return [[] for _ in payload.texts]
 
 
-def _reasons(payload: Payload, count: int) -> list[FinishReason]:
-    text = isinstance(payload, Autocomplete | Chat)
-    return [FinishReason.LENGTH if text else FinishReason.STOP] * count
+def _ends(payload: Payload, count: int) -> list[HostEvent]:
+    """What is told of each output when it is complete."""
+    match payload:
+        case Embed():
+            size = payload.dimensions or DIMENSIONS
+            return [
+                Vector(index, _vector(repr(one), size))
+                for index, one in enumerate(payload.tokens or payload.texts)
+            ]
+        case Rerank():
+            words = set(payload.query.lower().split())
+            return [
+                Scores(index, (len(words & set(one.lower().split())) / len(words),))
+                for index, one in enumerate(payload.documents)
+            ]
+        case Classify():
+            labels = payload.labels or LABELS
+            own = () if payload.labels else LABELS
+            return [
+                Scores(index, _shares([text + label for label in labels]), own)
+                for index, text in enumerate(payload.texts)
+            ]
+    text = not isinstance(payload, Translate | Transcribe)
+    reason = FinishReason.LENGTH if text else FinishReason.STOP
+    return [Finish(index, reason) for index in range(count)]
+
+
+def _vector(text: str, size: int) -> bytes:
+    numbers = [byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()[:size]]
+    length = math.hypot(*numbers)
+    return struct.pack(f"<{size}f", *(number / length for number in numbers))
+
+
+def _shares(texts: list[str]) -> tuple[float, ...]:
+    weights = [1 + hashlib.sha256(text.encode()).digest()[0] for text in texts]
+    return tuple(weight / sum(weights) for weight in weights)
 
 
 def _meet(fate: str) -> None:

@@ -13,6 +13,11 @@ class Task(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_AUTOCOMPLETE: _ClassVar[Task]
     TASK_CHAT: _ClassVar[Task]
     TASK_TRANSLATE: _ClassVar[Task]
+    TASK_EMBED: _ClassVar[Task]
+    TASK_RERANK: _ClassVar[Task]
+    TASK_CLASSIFY: _ClassVar[Task]
+    TASK_TRANSCRIBE: _ClassVar[Task]
+    TASK_SUMMARIZE: _ClassVar[Task]
 
 class StopRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -41,6 +46,11 @@ TASK_UNSPECIFIED: Task
 TASK_AUTOCOMPLETE: Task
 TASK_CHAT: Task
 TASK_TRANSLATE: Task
+TASK_EMBED: Task
+TASK_RERANK: Task
+TASK_CLASSIFY: Task
+TASK_TRANSCRIBE: Task
+TASK_SUMMARIZE: Task
 STOP_RULE_UNSPECIFIED: StopRule
 STOP_RULE_NONE: StopRule
 STOP_RULE_LINE: StopRule

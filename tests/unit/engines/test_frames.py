@@ -29,21 +29,31 @@ from hexkey.errors import Code
 from hexkey.types import (
     Autocomplete,
     Chat,
+    Classify,
     ContextFile,
     Delta,
+    Embed,
     Failure,
     Finish,
     FinishReason,
+    Length,
     Message,
     ModelInfo,
+    Rerank,
     Sampling,
+    Scores,
+    Segment,
     StopRule,
+    Summarize,
     TokenLogprob,
+    Transcribe,
     Translate,
     Usage,
+    Vector,
 )
 
 TEXT = st.text(max_size=20)
+TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 COUNT = st.integers(0, 1 << 40)
 SAMPLING = st.builds(
     Sampling,
@@ -69,13 +79,33 @@ PAYLOADS = st.one_of(
         messages=st.lists(st.builds(Message, TEXT, TEXT), max_size=3).map(tuple),
         sampling=SAMPLING,
     ),
-    st.builds(Translate, texts=st.lists(TEXT, max_size=3).map(tuple), target=TEXT, source=TEXT),
+    st.builds(Translate, texts=TEXTS, target=TEXT, source=TEXT),
+    st.builds(
+        Embed,
+        texts=TEXTS,
+        tokens=st.lists(st.lists(COUNT, max_size=3).map(tuple), max_size=3).map(tuple),
+        dimensions=COUNT,
+        truncate=st.booleans(),
+    ),
+    st.builds(Rerank, query=TEXT, documents=TEXTS, top_n=COUNT, truncate=st.booleans()),
+    st.builds(Classify, texts=TEXTS, labels=TEXTS),
+    st.builds(
+        Transcribe,
+        audio=st.binary(max_size=99),
+        language=TEXT,
+        prompt=TEXT,
+        timestamps=st.booleans(),
+    ),
+    st.builds(Summarize, text=TEXT, length=st.sampled_from(Length), sampling=SAMPLING),
 )
 LOGPROBS = st.lists(st.builds(TokenLogprob, st.binary(max_size=4), st.floats(-99, 0)), max_size=2)
 EVENTS = st.one_of(
     st.builds(Delta, COUNT, TEXT, COUNT, LOGPROBS.map(tuple)),
     st.builds(Finish, COUNT, st.sampled_from(FinishReason)),
-    st.builds(Usage, COUNT, COUNT, COUNT, COUNT),
+    st.builds(Vector, COUNT, st.binary(max_size=99)),
+    st.builds(Scores, COUNT, st.lists(st.floats(0, 1), max_size=3).map(tuple), TEXTS),
+    st.builds(Segment, st.floats(0, 9e9), st.floats(0, 9e9), TEXT, TEXT),
+    st.builds(Usage, COUNT, COUNT, COUNT, COUNT, st.floats(0, 9e9)),
     st.builds(Failure, st.sampled_from(Code), TEXT, st.none() | TEXT),
 )
 OPTIONS = st.dictionaries(TEXT, st.booleans() | st.integers(-9, 9) | TEXT, max_size=3)

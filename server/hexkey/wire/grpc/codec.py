@@ -38,11 +38,7 @@ FINISH_REASON = {
     FinishReason.STOP: pb.FINISH_REASON_STOP,
     FinishReason.LENGTH: pb.FINISH_REASON_LENGTH,
 }
-TASK = {
-    Task.AUTOCOMPLETE: pb.TASK_AUTOCOMPLETE,
-    Task.CHAT: pb.TASK_CHAT,
-    Task.TRANSLATE: pb.TASK_TRANSLATE,
-}
+TASK = {task: getattr(pb, f"TASK_{task.name}") for task in Task}
 MODEL_STATE = {
     State.STOPPED: pb.MODEL_STATE_STOPPED,
     State.LOADING: pb.MODEL_STATE_LOADING,

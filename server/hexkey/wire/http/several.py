@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from hexkey.types import Autocomplete, Chat, Delta, Event, Finish, Request, Usage
+from hexkey.tasks import entry_of
+from hexkey.types import Delta, Event, Finish, Request, Scores, Usage, Vector
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -80,18 +81,19 @@ class Several:
             total.output_tokens += event.output_tokens
             total.cached_tokens += event.cached_tokens
             total.input_characters += event.input_characters
+            total.audio_seconds += event.audio_seconds
             self._left -= 1
             if not self._left:
                 return total
 
     async def _pump(self, which: int) -> None:
         request = self._requests[which]
-        shift = which * _outputs(request)
+        shift = which * entry_of(request.payload).outputs(request.payload)
         try:
             async with self._service.run(request) as run:
                 self._entered.put_nowait(run)
                 async for event in run:
-                    if type(event) is Delta or type(event) is Finish:
+                    if isinstance(event, Delta | Finish | Vector | Scores):
                         event.index += shift
                     await self._events.put(event)
         except Exception as error:  # noqa: BLE001 - it is raised where the events are read
@@ -102,10 +104,3 @@ class Several:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _outputs(request: Request) -> int:
-    payload = request.payload
-    if isinstance(payload, Autocomplete | Chat):
-        return payload.sampling.n
-    return len(payload.texts)

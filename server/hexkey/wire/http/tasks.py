@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hexkey.errors import invalid
 from hexkey.types import Delta, Finish, Task, Usage
 from hexkey.wire.http import codec, openai_chat
 from hexkey.wire.http.runs import collect, served_by, stream
@@ -74,6 +75,8 @@ async def translate(exchange: Exchange, service: Service) -> None:
 async def route(exchange: Exchange, service: Service) -> None:
     """Tell which model would serve a request, and why, without running it."""
     task = codec.decode(_ROUTE, exchange.body).task
+    if task not in _PAYLOADS:
+        raise invalid(f"routes of {task} are not explained here", "task")
     payload, model = _PAYLOADS[task](exchange.body)
     plan = service.explain(exchange.request(payload, model))
     verdicts = [VerdictAnswer(one.model, one.kept, one.reason) for one in plan.verdicts]
