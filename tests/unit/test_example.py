@@ -33,6 +33,7 @@ OPTIONS = {
     "vllm": "hexkey.engines.vllm.options:Options",
     "marian": "hexkey.engines.marian.engine:MarianOptions",
     "ctranslate2": "hexkey.engines.ctranslate2:CTranslate2Options",
+    "encoder": "hexkey.engines.encoder.loading:EncoderOptions",
 }
 # What of a model has no default, or one that this model must differ from.
 PER_MODEL = {"name", "engine", "tasks", "source", "pairs", "options"}

@@ -17,6 +17,7 @@ _MODULES = {
     "vllm": "hexkey.engines.vllm",
     "marian": "hexkey.engines.marian.engine",
     "ctranslate2": "hexkey.engines.ctranslate2",
+    "encoder": "hexkey.engines.encoder",
 }
 
 NAMES = tuple(_MODULES)
@@ -28,6 +29,7 @@ TASKS = {
     "openvino": _TEXT,
     "marian": _TRANSLATION,
     "ctranslate2": _TRANSLATION,
+    "encoder": frozenset({Task.EMBED, Task.RERANK, Task.CLASSIFY}),
 }
 """What each engine can be configured for."""
 

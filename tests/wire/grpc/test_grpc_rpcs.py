@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from hexkey.v1 import inference_pb2 as pb
+from hexkey.wire.grpc import codec
 from tests.wire.grpc.grpc_house import House, metadata_of
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ async def test_list_models_tells_what_each_does(house: House) -> None:
     assert [one.name for one in answer.models] == ["fast", "slow", "bulk"]
     first = answer.models[0]
     assert first.state == pb.MODEL_STATE_READY
-    assert list(first.tasks) == [pb.TASK_AUTOCOMPLETE, pb.TASK_CHAT, pb.TASK_TRANSLATE]
+    assert list(first.tasks) == sorted(codec.TASK.values())
     assert first.pairs[0] == pb.LanguagePair(source="en", target="pt")
     assert first.context_tokens == 8192
     assert first.fim

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto
 
-from hexkey.engines.marian.graph import Graph, tensor
 from hexkey.engines.marian.layers import EPSILON, Layers
 from hexkey.engines.marian.vocabulary import EOS
+from hexkey.engines.onnxgraph import Graph, tensor
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ValueInfoProto

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from hexkey.engines.marian.architecture import Architecture
     from hexkey.engines.marian.binary import MarianBinary
-    from hexkey.engines.marian.graph import Graph
+    from hexkey.engines.onnxgraph import Graph
 
 EPSILON = 1e-6  # of every layer normalisation
 SIGNED = 128  # the zero point of activations of either sign

