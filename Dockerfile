@@ -38,6 +38,7 @@ RUN groupadd --gid 10001 hexkey \
     && install -d -o 10001 -g 10001 /models
 # Models, and what libraries compile for them, outlive the container here.
 ENV HEXKEY_CACHE=/models \
+    HEXKEY_STATE=/models/.state \
     XDG_CACHE_HOME=/models/.cache
 VOLUME /models
 EXPOSE 8080 8081

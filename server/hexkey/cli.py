@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexkey import __version__, banner, config, logs
+from hexkey.commands import keys, remote
+from hexkey.commands.remote import RemoteError
 from hexkey.errors import ServeError
+from hexkey.identity.keyfile import KeyFileError
 from hexkey.models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except config.ConfigError as error:
         _complain(str(error))
         return BAD_CONFIG
-    except (ModelError, ServeError, OSError) as error:
+    except (ModelError, ServeError, KeyFileError, RemoteError, OSError) as error:
         _complain(f"hexkey: {error}")
         return FAILED
     except KeyboardInterrupt:
@@ -51,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--grpc", metavar="HOST:PORT", help="listen here instead of listen.grpc; '' turns it off"
     )
+    serve.add_argument(
+        "--keys",
+        choices=("auto", "on", "off"),
+        default=os.environ.get("HEXKEY_KEYS") or None,
+        help="whether callers need an API key, instead of access.keys (default: $HEXKEY_KEYS)",
+    )
     serve.set_defaults(run=_serve)
     check = commands.add_parser("check", help="say everything that is wrong with a configuration")
     _config_argument(check)
@@ -58,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     pull = commands.add_parser("pull", help="fetch and verify the models of a configuration")
     _config_argument(pull)
     pull.set_defaults(run=_pull)
+    keys.add(commands)
+    remote.add(commands)
     return parser
 
 
@@ -72,7 +84,10 @@ def _serve(options: argparse.Namespace) -> int:
 
     from hexkey import app
 
-    settings = _with_addresses(config.load(options.config), options)
+    def read() -> Config:
+        return _with_arguments(config.load(options.config), options)
+
+    settings = read()
     writer = logs.configure(settings.log.level, json=settings.log.json)
     begun = time.monotonic()
 
@@ -81,13 +96,13 @@ def _serve(options: argparse.Namespace) -> int:
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(app.serve(settings, _say, on_ready))
+            runner.run(app.serve(settings, _say, on_ready, read))
     finally:
         writer.close()
     return 0
 
 
-def _with_addresses(settings: Config, options: argparse.Namespace) -> Config:
+def _with_arguments(settings: Config, options: argparse.Namespace) -> Config:
     changes = {
         name: value for name in ("http", "grpc") if (value := getattr(options, name)) is not None
     }
@@ -99,7 +114,8 @@ def _with_addresses(settings: Config, options: argparse.Namespace) -> Config:
     ]
     if wrong:
         raise config.ConfigError("the command line", wrong)
-    return dataclasses.replace(settings, listen=listen)
+    access = dataclasses.replace(settings.access, keys=options.keys or settings.access.keys)
+    return dataclasses.replace(settings, listen=listen, access=access)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -109,9 +125,10 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _pull(options: argparse.Namespace) -> int:
-    from hexkey import app
+    from hexkey import provisioning
 
-    for name, folder in asyncio.run(app.fetch_models(config.load(options.config), _say)).items():
+    folders = asyncio.run(provisioning.fetch_models(config.load(options.config), _say))
+    for name, folder in folders.items():
         _say(f"{name}: {folder}")
     return 0
 

@@ -168,6 +168,7 @@ class Meter:
             "request",
             request_id=receipt.request_id,
             protocol=receipt.protocol,
+            tenant=receipt.tenant,
             task=receipt.task.value,
             model=receipt.model,
             outcome=outcome.value,

@@ -110,6 +110,12 @@ class Metrics:
             "What a reference would have taken for the same tokens, in the currency.",
             ("reference", "task"),
         )
+        self.config_reloads = self._counter(
+            "config_reloads_total", "Changed configurations taken in, or refused.", ("result",)
+        )
+        self.config_generation = self._gauge(
+            "config_generation", "How many configurations were served since the start.", ()
+        )
         self._of_request: dict[tuple[str, str, str, str], RequestSeries] = {}
         self._of_engine: dict[str, EngineSeries] = {}
         self.build = self._gauge("build_info", "Always 1.", ("version",))

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Self
 
 from hexkey import routing, tasks
 from hexkey.attempt import Attempt
+from hexkey.identity.access import Access
+from hexkey.identity.keyring import ensure_model, ensure_task, may_use
 from hexkey.metering import Meter
 from hexkey.types import Began, Usage
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from hexkey.administration import Administration
     from hexkey.admission import Gate, Permit
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
@@ -24,11 +27,20 @@ if TYPE_CHECKING:
 class Service:
     """Says the task, finds the model, keeps the promise that every request settles once."""
 
-    def __init__(self, pool: Pool, gate: Gate, metrics: Metrics, limits: Limits) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        gate: Gate,
+        metrics: Metrics,
+        limits: Limits,
+        access: Access | None = None,
+    ) -> None:
         self.pool = pool
+        self.access = access or Access()
         self.metrics = metrics
         self._gate = gate
-        self._limits = limits
+        self.limits = limits
+        self.administration: Administration | None = None
 
     def run(self, request: Request) -> Run:
         """Return the run of a request, to be entered with ``async with``.
@@ -41,8 +53,13 @@ class Service:
 
     def explain(self, request: Request) -> Plan:
         """Return how a request would be routed, without running it."""
-        tasks.validate(request, self._limits)
-        return routing.route(request, self.pool.catalog)
+        tasks.validate(request, self.limits)
+        caller = request.caller
+        ensure_task(caller, request.task)
+        if request.model in {one.name for one in self.pool.catalog}:
+            ensure_model(caller, request.model)
+        catalog = [one for one in self.pool.catalog if may_use(caller, one.name)]
+        return routing.route(request, catalog)
 
     async def admit(self, request: Request, leg: Leg) -> Permit:
         """Return the permit to run one leg of a planned request."""
@@ -52,7 +69,7 @@ class Service:
 class Run:
     """One request under way; see ``Service.run``."""
 
-    __slots__ = ("_attempt", "_charge", "_meter", "_request", "_service", "plan", "route")
+    __slots__ = ("_attempt", "_charge", "_hold", "_meter", "_request", "_service", "plan", "route")
 
     plan: Plan
     route: Route
@@ -86,7 +103,12 @@ class Run:
             self.route = self.plan.routes[0]
             meter.routed(self.route.model)
             service.pool.ensure_able(self.route.model, request.payload)
-            permit = await service.admit(request, self.route.legs[0])
+            self._hold = service.access.reserve(request)
+            try:
+                permit = await service.admit(request, self.route.legs[0])
+            except BaseException:
+                service.access.settle(self._hold, 0, 0)
+                raise
             meter.admitted()
         except BaseException as error:
             meter.settle(error)
@@ -114,7 +136,10 @@ class Run:
         try:
             await self._attempt.close()
         finally:
-            self._meter.settle(error, self._charge)
+            receipt = self._meter.settle(error, self._charge)
+            tokens = receipt.input_tokens + receipt.output_tokens
+            spent = receipt.spent.money if receipt.spent else 0
+            self._service.access.settle(self._hold, tokens, spent)
 
     def __aiter__(self) -> Self:
         return self

@@ -88,6 +88,24 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True):
 
 
 UNCONSTRAINED = Constraints()
+ALL = "*"
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks: a tenant, the id of its key, and what the key is for; ``ALL`` stands for any name.
+
+    The default is somebody without a key, where keys are not needed.
+    """
+
+    tenant: str = ""
+    key: str = ""
+    tasks: frozenset[str] = frozenset({ALL})
+    models: frozenset[str] = frozenset({ALL})
+    metrics: bool = False
+    admin: bool = False
+
+
+ANYBODY = Caller()
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +118,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     payload: Payload
     protocol: str
     model: str = ""
-    tenant: str = ""
+    caller: Caller = ANYBODY
     deadline: float | None = None
     constraints: Constraints = UNCONSTRAINED
 
@@ -108,6 +126,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     def task(self) -> Task:
         """The task this request asks for."""
         return task_of(self.payload)
+
+    @property
+    def tenant(self) -> str:
+        """Whose request it is; empty where there are no keys."""
+        return self.caller.tenant
 
 
 class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):

@@ -55,7 +55,8 @@ def test_pairs_are_read_as_directions() -> None:
         (f"modles: 1\n{GOOD}", "modles: unknown key; did you mean 'models'?"),
         (
             f"xyz: 1\n{GOOD}",
-            "xyz: unknown key; the keys are: models, listen, limits, log, cost, routing, cache_dir",
+            "xyz: unknown key; the keys are: models, listen, limits, log, cost, routing, access, "
+            "cache_dir",
         ),
         (f"{GOOD}listen: {{htpp: 'a:1'}}", "listen.htpp: unknown key; did you mean 'http'?"),
         (f"{GOOD}listen: 8080", "listen: expected a mapping, found 8080"),

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from hexkey.config import (
+    AccessConfig,
     Config,
     CostConfig,
     LimitsConfig,
@@ -80,6 +81,7 @@ def test_every_file_in_configs_loads(path: Path) -> None:
         ("log", LogConfig),
         ("cost", CostConfig),
         ("routing", RoutingConfig),
+        ("access", AccessConfig),
     ],
 )
 def test_every_option_is_shown(written: dict[str, Any], section: str, kind: type[Any]) -> None:

@@ -8,6 +8,7 @@ from hexkey.config import strictyaml
 from hexkey.config.address import split_address
 from hexkey.config.checks import check
 from hexkey.config.sections import (
+    AccessConfig,
     Config,
     CostConfig,
     LimitsConfig,
@@ -18,6 +19,7 @@ from hexkey.config.sections import (
     PolicyConfig,
     ReferenceConfig,
     RoutingConfig,
+    TenantConfig,
 )
 from hexkey.schema import Reader
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "AccessConfig",
     "Config",
     "ConfigError",
     "CostConfig",
@@ -36,6 +39,7 @@ __all__ = [
     "PolicyConfig",
     "ReferenceConfig",
     "RoutingConfig",
+    "TenantConfig",
     "load",
     "parse_config",
     "split_address",

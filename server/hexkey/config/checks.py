@@ -18,7 +18,14 @@ from hexkey.routing.languages import well_formed
 from hexkey.types import Task
 
 if TYPE_CHECKING:
-    from hexkey.config.sections import Config, CostConfig, ModelConfig, OwnedConfig, PolicyConfig
+    from hexkey.config.sections import (
+        AccessConfig,
+        Config,
+        CostConfig,
+        ModelConfig,
+        OwnedConfig,
+        PolicyConfig,
+    )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -41,10 +48,12 @@ def check(config: Config) -> list[str]:
             errors.append(f"listen.{name}: expected host:port, found {address!r}")
     errors += [f"cost.{line}" for line in _check_cost(config.cost)]
     errors += [f"routing.policies.{line}" for line in _check_routing(config)]
+    errors += [f"access.{line}" for line in _check_access(config.access)]
     if config.log.level not in {"debug", "info", "warning", "error"}:
         errors.append("log.level: expected one of debug, info, warning, error")
-    bounds = ("max_characters", "max_body_bytes", "stop_grace_s")
+    bounds = ("max_characters", "max_body_bytes", "stop_grace_s", "cold_start_s")
     errors += [f"limits.{line}" for line in _not_positive(config.limits, bounds)]
+    errors += [f"limits.{line}" for line in _negative(config.limits, ("memory_gib",))]
     return errors
 
 
@@ -65,6 +74,21 @@ def _check_cost(cost: CostConfig) -> list[str]:
     for index, one in enumerate(cost.references):
         names = ("input_per_million", "output_per_million")
         errors += [f"references[{index}].{line}" for line in _check_decimals(one, names)]
+    return errors
+
+
+def _check_access(access: AccessConfig) -> list[str]:
+    errors = []
+    if access.keys not in {"auto", "on", "off"}:
+        errors.append(f"keys: expected auto, on or off, found {access.keys!r}")
+    names = [tenant.name for tenant in access.tenants]
+    for index, tenant in enumerate(access.tenants):
+        path = f"tenants[{index}]"
+        if names.index(tenant.name) < index:
+            errors.append(f"{path}.name: {tenant.name!r} is taken by an earlier tenant")
+        wrong = _negative(tenant, ("requests_per_minute", "tokens_per_minute", "concurrent"))
+        wrong += _check_decimals(tenant, ("budget_per_day", "budget_per_month"))
+        errors += [f"{path}.{line}" for line in wrong]
     return errors
 
 
@@ -109,6 +133,9 @@ def _check_model(model: ModelConfig) -> list[str]:
             parse(model.source)
         except ModelError as error:
             errors.append(f"source: {error}")
+    if model.load not in {"start", "on_request"}:
+        errors.append(f"load: expected start or on_request, found {model.load!r}")
+    errors += _negative(model, ("idle_unload_s", "memory_gib"))
     errors += _check_pairs(model)
     errors += [
         f"labels.{name}: a label and its value are letters, digits and . _ - only, 63 at most"
@@ -125,6 +152,14 @@ def _not_positive(section: object, names: tuple[str, ...]) -> list[str]:
         f"{name}: must be a number greater than 0"
         for name in names
         if not 0 < getattr(section, name) < math.inf
+    ]
+
+
+def _negative(section: object, names: tuple[str, ...]) -> list[str]:
+    return [
+        f"{name}: must be a number, 0 or more"
+        for name in names
+        if not 0 <= getattr(section, name) < math.inf
     ]
 
 

@@ -24,6 +24,8 @@ class LimitsConfig:
     max_characters: int = 400_000
     max_body_bytes: int = 8 << 20
     stop_grace_s: float = 30.0
+    memory_gib: float = 0.0
+    cold_start_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class ModelConfig:
     max_in_flight: int = 256
     load_timeout_s: float = 300.0
     stall_timeout_s: float = 8.0
+    load: str = "start"
+    pinned: bool = False
+    idle_unload_s: float = 0.0
+    memory_gib: float = 0.0
 
     def parsed_pairs(self) -> tuple[Pair, ...]:
         """Return ``pairs`` as directions; languages alone go both ways between all of them."""
@@ -126,6 +132,27 @@ class CostConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantConfig:
+    """What one tenant may use; 0 is no bound. Budgets are quoted decimals of the currency."""
+
+    name: str
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrent: int = 0
+    budget_per_day: str = "0"
+    budget_per_month: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessConfig:
+    """Who may call. ``keys`` is on, off or auto: on once there are keys; ``file`` holds them."""
+
+    keys: str = "auto"
+    file: str = ""
+    tenants: tuple[TenantConfig, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an operator decides."""
 
@@ -135,4 +162,5 @@ class Config:
     log: LogConfig = LogConfig()
     cost: CostConfig = CostConfig()
     routing: RoutingConfig = RoutingConfig()
+    access: AccessConfig = AccessConfig()
     cache_dir: str = ""

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from hexkey.errors import invalid
-from hexkey.types import Request
+from hexkey.types import ANYBODY, Request
 from hexkey.wire.grpc.errors import foreseen, status_of
 
 if TYPE_CHECKING:
@@ -40,11 +40,22 @@ R = TypeVar("R", bound="Message")
 class Call:
     """One RPC. ``id`` is the caller's request id where it sent a valid one, else a new one."""
 
-    __slots__ = ("_context", "id")
+    __slots__ = ("_context", "caller", "id")
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.id = _request_id(context)
+        self.caller = ANYBODY
+
+    def credential(self) -> str:
+        """Return the API key that the metadata hold; empty where there is none."""
+        for key, value in self._context.invocation_metadata() or ():
+            if key == "x-api-key" and isinstance(value, str):
+                return value
+            if key == "authorization" and isinstance(value, str):
+                scheme, _, credential = value.partition(" ")
+                return credential.strip() if scheme.lower() == "bearer" else value
+        return ""
 
     def request(self, payload: Payload, model: str) -> Request:
         """Return what is asked, with the RPC's deadline."""
@@ -54,6 +65,7 @@ class Call:
             payload=payload,
             protocol=PROTOCOL,
             model=model,
+            caller=self.caller,
             deadline=None if remaining_s is None else time.monotonic() + remaining_s,
         )
 
@@ -82,12 +94,24 @@ class Call:
         await self._context.abort(status.code, status.details, trailers)
 
 
-def unary(parse: Callable[[bytes], M], behave: Callable[[M, Call], Awaitable[R]]) -> Method:
-    """Return the handler of a method that answers with one message."""
+def nobody_asked(_call: Call) -> None:
+    """Let everybody in, unseen."""
+
+
+def unary(
+    parse: Callable[[bytes], M],
+    behave: Callable[[M, Call], Awaitable[R]],
+    identify: Callable[[Call], None] = nobody_asked,
+) -> Method:
+    """Return the handler of a method that answers with one message.
+
+    ``identify`` says who calls, or raises; it runs before anything of the request is read.
+    """
 
     async def handle(data: bytes, context: Context) -> R:
         call = Call(context)
         try:
+            identify(call)
             return await behave(parsed(parse, data), call)
         except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
             refused = foreseen(error, call.id)
@@ -96,12 +120,17 @@ def unary(parse: Callable[[bytes], M], behave: Callable[[M, Call], Awaitable[R]]
     return grpc.unary_unary_rpc_method_handler(handle, None, methodcaller("SerializeToString"))
 
 
-def stream(parse: Callable[[bytes], M], behave: Callable[[M, Call], Awaitable[None]]) -> Method:
+def stream(
+    parse: Callable[[bytes], M],
+    behave: Callable[[M, Call], Awaitable[None]],
+    identify: Callable[[Call], None] = nobody_asked,
+) -> Method:
     """Return the handler of a method that answers with messages; ``behave`` writes them."""
 
     async def handle(data: bytes, context: Context) -> None:
         call = Call(context)
         try:
+            identify(call)
             await behave(parsed(parse, data), call)
         except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
             refused = foreseen(error, call.id)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
 
 from hexkey.types import Usage
 from hexkey.v1 import inference_pb2 as pb
-from hexkey.wire.grpc import codec
+from hexkey.wire.grpc import call, codec
 from hexkey.wire.grpc.answer import gather
-from hexkey.wire.grpc.call import stream, unary
 
 if TYPE_CHECKING:
     from hexkey.service import Run, Service
@@ -28,7 +28,9 @@ class InferenceServicer:
         self._service = service
 
     def handler(self) -> Methods:
-        """Return the service as grpc registers it."""
+        """Return the service as grpc registers it; every method needs to know who calls."""
+        unary = partial(call.unary, identify=self._identify)
+        stream = partial(call.stream, identify=self._identify)
         return grpc.method_handlers_generic_handler(
             NAME,
             {
@@ -90,6 +92,9 @@ class InferenceServicer:
         payload, model = codec.explain(message)
         plan = self._service.explain(call.request(payload, model))
         return codec.explanation(plan)
+
+    def _identify(self, call: Call) -> None:
+        call.caller = self._service.access.identify(call.credential())
 
     async def _whole(self, payload: Payload, model: str, call: Call) -> tuple[codec.Served, Answer]:
         request = call.request(payload, model)

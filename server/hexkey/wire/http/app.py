@@ -14,6 +14,7 @@ from starlette.routing import Route, Router
 from hexkey.errors import Code, ServeError
 from hexkey.routing import shorten
 from hexkey.wire.http import openapi
+from hexkey.wire.http.access import admitted
 from hexkey.wire.http.errors import ClientGone, HttpError
 from hexkey.wire.http.exchange import KEY, Exchange
 from hexkey.wire.http.guard import Guard
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from hexkey.service import Service
-    from hexkey.wire.http.operation import Handler
+    from hexkey.wire.http.operation import Operation
 
 log = structlog.get_logger("hexkey.http")
 
@@ -32,11 +33,10 @@ log = structlog.get_logger("hexkey.http")
 def build_app(service: Service, limits: HttpLimits | None = None) -> ASGIApp:
     """Return the application that serves ``service`` over HTTP."""
     limits = limits or HttpLimits()
-    handlers: dict[str, dict[str, Handler]] = {}
-    for operation in OPERATIONS:
-        handlers.setdefault(operation.path, {})[operation.method] = operation.handler
-    handlers[openapi.PATH] = {"GET": openapi.openapi}
-    routes = [_route(path, methods, service) for path, methods in handlers.items()]
+    operations: dict[str, dict[str, Operation]] = {}
+    for operation in (*OPERATIONS, openapi.OPERATION):
+        operations.setdefault(operation.path, {})[operation.method] = operation
+    routes = [_route(path, methods, service) for path, methods in operations.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)
     return Application(Guard(router, limits), limits)
 
@@ -80,21 +80,23 @@ class Application:
 class _Endpoint:
     """A path's handlers as ASGI; a class, since Starlette wraps plain functions in a Request."""
 
-    __slots__ = ("_handlers", "_service")
+    __slots__ = ("_operations", "_service")
 
-    def __init__(self, handlers: dict[str, Handler], service: Service) -> None:
-        self._handlers = handlers
+    def __init__(self, operations: dict[str, Operation], service: Service) -> None:
+        self._operations = operations
         self._service = service
 
     async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        await self._handlers[method](scope[KEY], self._service)
+        operation, exchange = self._operations[method], scope[KEY]
+        exchange.caller = admitted(exchange, operation.access, self._service)
+        await operation.handler(exchange, self._service)
 
 
-def _route(path: str, handlers: dict[str, Handler], service: Service) -> Route:
+def _route(path: str, operations: dict[str, Operation], service: Service) -> Route:
     # A model's name may hold slashes.
-    endpoint = _Endpoint(handlers, service)
-    return Route(path.replace("{id}", "{id:path}"), endpoint, methods=list(handlers), name=path)
+    endpoint = _Endpoint(operations, service)
+    return Route(path.replace("{id}", "{id:path}"), endpoint, methods=list(operations), name=path)
 
 
 async def _not_found(scope: Scope, _receive: Receive, _send: Send) -> None:

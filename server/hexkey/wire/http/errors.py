@@ -119,6 +119,8 @@ def headers_of(error: ServeError) -> list[Header]:
     """Return what tells a client whether and when to try again."""
     row = TABLE[error.code]
     headers = list(error.headers) if isinstance(error, HttpError) else []
+    if error.code is Code.UNAUTHENTICATED:
+        headers.append((b"www-authenticate", b"Bearer"))
     if row.retry or error.retry_after_s is not None:
         wait_s = DEFAULT_RETRY_S if error.retry_after_s is None else error.retry_after_s
         headers.append((b"retry-after", b"%d" % math.ceil(wait_s)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hexkey.errors import invalid
-from hexkey.types import Payload, Request
+from hexkey.types import ANYBODY, Payload, Request
 from hexkey.wire.http import errors
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ class Exchange:
     ``body`` is whole once the guard let the request pass. ``started`` says that a status was sent,
     ``framing`` that the response is a stream: from then on an error can only be told as one of its
     values. A stream that has nothing to say for ``quiet_s`` seconds sends a sign of life.
-    ``dialect`` is how errors are told to whoever asks for this path.
+    ``dialect`` is how errors are told to whoever asks for this path, ``caller`` who that is.
     """
 
     __slots__ = (
-        "_began", "_began_loop", "_send", "body", "dialect", "framing", "headers", "id", "quiet_s",
-        "receive", "scope", "started",
+        "_began", "_began_loop", "_send", "body", "caller", "dialect", "framing", "headers", "id",
+        "quiet_s", "receive", "scope", "started",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +59,7 @@ class Exchange:
         self.started = False
         self.framing: Framing | None = None
         self.dialect: Dialect = errors.OPENAI
+        self.caller = ANYBODY
         sent = self.headers.get(b"x-request-id", b"")
         self.id = sent.decode() if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
 
@@ -83,6 +84,7 @@ class Exchange:
             payload=payload,
             protocol=PROTOCOL,
             model=model or "",
+            caller=self.caller,
             deadline=self.deadline(),
         )
 

@@ -10,13 +10,15 @@ import msgspec
 from hexkey import __version__
 from hexkey.errors import Code
 from hexkey.wire.http import codec
+from hexkey.wire.http.access import Access
+from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.stream import NDJSON
 from hexkey.wire.http.table import DIALECTS, OPERATIONS
 
 if TYPE_CHECKING:
     from hexkey.service import Service
     from hexkey.wire.http.exchange import Exchange
-    from hexkey.wire.http.operation import Operation, Schema
+    from hexkey.wire.http.operation import Schema
 
 PATH = "/openapi.json"
 _JSON = "application/json"
@@ -150,4 +152,8 @@ def _statuses(operation: Operation) -> list[int]:
         table = operation.dialect.statuses
         own = {status for code, status in table.items() if code is not Code.CANCELLED}
         return sorted({*own, *_OF_BODIES, *_OF_ALL})
-    return sorted({400, 404, *_OF_ALL})
+    of_keys = () if operation.access is Access.OPEN else (401, 403)
+    return sorted({400, 404, *of_keys, *_OF_ALL})
+
+
+OPERATION = Operation("GET", PATH, openapi, None, access=Access.OPEN)

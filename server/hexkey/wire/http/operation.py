@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hexkey.wire.http.access import Access
 from hexkey.wire.http.errors import OPENAI, Dialect
 from hexkey.wire.http.stream import SSE, Framing
 
@@ -25,7 +26,8 @@ class Operation:
     what each value of a stream is, where there is a stream, and ``framing`` what stands around it.
     ``also`` are the statuses, beside those any request can meet, at which it answers in its own
     shape. ``dialect`` is how it tells errors; ``form`` says that its body may be a form, too,
-    ``timed`` that a deadline may be given where there is a body, as a model works for it.
+    ``timed`` that a deadline may be given where there is a body, as a model works for it;
+    ``access`` whom it is for.
     """
 
     method: str
@@ -39,3 +41,4 @@ class Operation:
     framing: Framing = SSE
     form: bool = False
     timed: bool = True
+    access: Access = Access.CALLER

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hexkey.wire.http import home, models, openai_chat, openai_completions, operations, tasks
+from hexkey.wire.http import admin, home, models, openai_chat, openai_completions, operations, tasks
 from hexkey.wire.http import openai_schemas as openai
 from hexkey.wire.http import schemas as own
+from hexkey.wire.http.access import Access
 from hexkey.wire.http.errors import OPENAI
 from hexkey.wire.http.families import (
     anthropic,
@@ -56,11 +57,14 @@ OPERATIONS = (
     Operation("POST", "/v1/route", tasks.route, own.RouteAnswer, own.RouteBody),
     Operation("GET", "/v1/models", models.list_models, openai.ModelList),
     Operation("GET", "/v1/models/{id}", models.get_model, openai.Model),
-    Operation("GET", "/health", operations.health, own.HealthAnswer),
-    Operation("GET", "/ready", operations.ready, own.ReadyAnswer, also=(503,)),
-    Operation("GET", "/version", operations.version, own.VersionAnswer),
-    Operation("GET", "/metrics", operations.exposition, None),
-    Operation("GET", "/", home.home, own.HomeAnswer, dialect=huggingface.DIALECT),
+    Operation("GET", "/health", operations.health, own.HealthAnswer, access=Access.OPEN),
+    Operation("GET", "/ready", operations.ready, own.ReadyAnswer, also=(503,), access=Access.OPEN),
+    Operation("GET", "/version", operations.version, own.VersionAnswer, access=Access.OPEN),
+    Operation("GET", "/metrics", operations.exposition, None, access=Access.METRICS),
+    *admin.OPERATIONS,
+    Operation(
+        "GET", "/", home.home, own.HomeAnswer, dialect=huggingface.DIALECT, access=Access.OPEN
+    ),
 )  # fmt: skip
 DIALECTS = tuple({one.dialect.name: one.dialect for one in OPERATIONS}.values())
 # By the path as far as it is the same for all: a model's name may stand behind it.

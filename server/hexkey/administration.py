@@ -1,0 +1,100 @@
+"""What an operator does to a running server: load, unload, and take in a changed configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+
+from hexkey.config import ConfigError
+from hexkey.errors import ServeError, invalid
+from hexkey.models.errors import ModelError
+from hexkey.provisioning import fetch_models, specs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hexkey.config import Config
+    from hexkey.metrics import Metrics
+    from hexkey.pool import Pool
+
+_LIVE = {"models", "limits", "access"}
+"""Sections that a reload takes in whole; a change of another one waits for a restart."""
+
+log = structlog.get_logger("hexkey.administration")
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What a reload did; ``restart_needed`` names sections whose change it could not take in."""
+
+    generation: int
+    models: list[str]
+    restart_needed: list[str]
+
+
+class Administration:
+    """Changes the models of a ``pool``; ``read`` returns the configuration as it is written now.
+
+    ``apply`` takes in what is no model: bounds, quotas. It must not fail or wait.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        pool: Pool,
+        metrics: Metrics,
+        apply: Callable[[Config], None],
+        read: Callable[[], Config] | None = None,
+    ) -> None:
+        self._config = config
+        self._pool = pool
+        self._metrics = metrics
+        self._apply = apply
+        self._read = read
+        self._lock = asyncio.Lock()
+        self.generation = 1
+        metrics.config_generation.set(1)
+
+    async def load(self, model: str) -> None:
+        """Return once a model serves; ``ServeError`` where there is none or it cannot."""
+        await self._pool.load(model)
+
+    async def unload(self, model: str) -> None:
+        """Take a model out of memory once it has finished what it has."""
+        await self._pool.unload(model)
+
+    async def reload(self) -> Reloaded:
+        """Serve the configuration as it is written now; ``ServeError`` leaves all as it was."""
+        async with self._lock:
+            try:
+                reloaded = await self._reload()
+            except ServeError as error:
+                self._metrics.config_reloads.labels("refused").inc()
+                log.error("the configuration is not taken in", why=error.message)
+                raise
+            self._metrics.config_reloads.labels("ok").inc()
+            self._metrics.config_generation.set(self.generation)
+            log.info("configuration", **msgspec.structs.asdict(reloaded))
+            return reloaded
+
+    async def _reload(self) -> Reloaded:
+        if self._read is None:
+            raise invalid("this server was started without a configuration file")
+        try:
+            config = await asyncio.to_thread(self._read)
+            folders = await fetch_models(config, lambda _text: None)
+        except (ConfigError, ModelError, OSError) as error:
+            raise invalid(str(error)) from None
+        await self._pool.replace(specs(config, folders))
+        self._apply(config)
+        changed = [
+            one.name
+            for one in fields(config)
+            if one.name not in _LIVE
+            and getattr(config, one.name) != getattr(self._config, one.name)
+        ]
+        self.generation += 1
+        return Reloaded(self.generation, [model.name for model in config.models], changed)

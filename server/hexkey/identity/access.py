@@ -1,0 +1,131 @@
+"""Who may call this server: the keys in force, kept up to date, and what each tenant has left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from hexkey.identity import state
+from hexkey.identity.keyfile import KeyFile, KeyFileError, write_private
+from hexkey.identity.keyring import Keyring
+from hexkey.identity.quota import Allowance, Quotas, most_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hexkey.identity.keys import KeyRecord
+    from hexkey.identity.quota import Reservation
+    from hexkey.types import Caller, Request
+
+AUTO, ON, OFF = "auto", "on", "off"
+WATCH_S = 2.0
+
+log = structlog.get_logger("hexkey.access")
+
+
+class Access:
+    """Keys from a file, in a mode: ``on``, ``off``, or ``auto``, which is on once there are keys.
+
+    Without a file nobody needs a key. ``start`` and ``stop`` it once each.
+    """
+
+    def __init__(self, mode: str = OFF, file: KeyFile | None = None) -> None:
+        self._mode = mode
+        self._file = file
+        self._task: asyncio.Task[None] | None = None
+        self._admin_path: Path | None = None
+        self._read_at = 0.0
+        self.quotas = Quotas()
+        if file is None or mode == OFF:
+            self.keyring = Keyring()
+            return
+        self._read_at = file.changed_at()
+        records = file.read()
+        # A pepper is made where keys are; looking for keys leaves nothing behind.
+        pepper = file.pepper() if records else b""
+        self.keyring = Keyring(records, pepper, required=self._requires(records))
+
+    def ensure_safe(self, hosts: Sequence[str]) -> None:
+        """Return if the server may listen at ``hosts``; ``KeyFileError`` says what to do if not."""
+        public = [host for host in hosts if not _is_loopback(host)]
+        if public and self._mode != OFF and not self.keyring.required:
+            raise KeyFileError(
+                f"other machines can reach {public[0]}, and there are no API keys; make one with "
+                "`hexkey keys create TENANT`, or let anybody in with access.keys: off (--keys off)"
+            )
+
+    def identify(self, credential: str) -> Caller:
+        """Return who presents an API key, which may be empty; ``ServeError`` UNAUTHENTICATED."""
+        return self.keyring.identify(credential)
+
+    def allow(self, allowances: dict[str, Allowance]) -> None:
+        """Put these bounds on tenants in force."""
+        self.quotas.allow(allowances, time.monotonic(), datetime.now(UTC))
+
+    def reserve(self, request: Request) -> Reservation:
+        """Reserve what a request may take; ``ServeError`` RESOURCE_EXHAUSTED says when to come."""
+        now, utc = time.monotonic(), datetime.now(UTC)
+        return self.quotas.reserve(request.tenant, most_tokens(request.payload), now, utc)
+
+    def settle(self, reservation: Reservation, tokens: int, pico: int) -> None:
+        """Settle what was reserved for what was used; once."""
+        self.quotas.settle(reservation, tokens, pico, time.monotonic())
+
+    async def start(self, port: int) -> None:
+        """Write the operator's key of this run and take changes of the key file in from now on."""
+        path = state.admin_key_path(port)
+        try:
+            await asyncio.to_thread(write_private, path, self.keyring.admin_key.encode())
+            self._admin_path = path
+        except OSError as error:
+            log.warning("no operator's key is written", path=str(path), why=error.strerror)
+        if self._file is not None and self._mode != OFF:
+            self._task = asyncio.create_task(self._watch(self._file), name="keys")
+
+    async def stop(self) -> None:
+        """End the watch and take the operator's key away."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        path, self._admin_path = self._admin_path, None
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+    async def _watch(self, file: KeyFile) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            changed_at = await asyncio.to_thread(file.changed_at)
+            if changed_at == self._read_at:
+                continue
+            try:
+                records = await asyncio.to_thread(file.read)
+                pepper = await asyncio.to_thread(file.pepper)
+            except KeyFileError as error:
+                # The keys of before stay: a slip of an editor must not lock everybody out or in.
+                log.error("the keys are not taken in", why=str(error))
+                self._read_at = changed_at
+                continue
+            self._read_at = changed_at
+            self.keyring.replace(records, pepper, required=self._requires(records))
+            log.info("keys", count=len(records))
+
+    def _requires(self, records: Sequence[KeyRecord]) -> bool:
+        return self._mode == ON or (self._mode == AUTO and bool(records))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,88 @@
+"""From a configuration to what the rack takes: files fetched and verified, then a spec a model."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hexkey.billing import PICO
+from hexkey.engines.supervisor import HostSettings
+from hexkey.identity.quota import Allowance
+from hexkey.models.cache import default_cache, fetch
+from hexkey.residency import GIB, Keep, Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hexkey.config import Config, ModelConfig
+
+    Say = Callable[[str], None]
+
+
+async def fetch_models(config: Config, say: Say) -> dict[str, str]:
+    """Return each model's folder, or file where its source is one; ``ModelError`` if it fails."""
+    cache = _cache(config)
+
+    async def one(model: ModelConfig) -> tuple[str, str]:
+        if not model.source:
+            return model.name, ""
+        files = await asyncio.to_thread(
+            fetch,
+            model.source,
+            cache=cache,
+            sha256=model.sha256 or None,
+            progress=lambda text: say(f"{model.name}: {text}"),
+        )
+        return model.name, str(files.paths[0] if len(files.paths) == 1 else files.folder)
+
+    return dict(await asyncio.gather(*(one(model) for model in config.models)))
+
+
+def specs(config: Config, folders: dict[str, str]) -> list[Spec]:
+    """Return the models of a configuration whose files are in ``folders``."""
+    return [
+        Spec(
+            model.candidate(),
+            HostSettings(
+                model=model.name,
+                engine=model.engine,
+                folder=folders[model.name],
+                options=model.options,
+                load_timeout_s=model.load_timeout_s,
+                stall_timeout_s=model.stall_timeout_s,
+                cold_start_s=config.limits.cold_start_s,
+            ),
+            Keep(
+                on_request=model.load == "on_request",
+                pinned=model.pinned,
+                idle_unload_s=model.idle_unload_s,
+                memory=int(model.memory_gib * GIB),
+            ),
+        )
+        for model in config.models
+    ]
+
+
+def allowances(config: Config) -> dict[str, Allowance]:
+    """Return what each named tenant may use."""
+    return {
+        one.name: Allowance(
+            one.requests_per_minute,
+            one.tokens_per_minute,
+            one.concurrent,
+            int(Decimal(one.budget_per_day) * PICO),
+            int(Decimal(one.budget_per_month) * PICO),
+        )
+        for one in config.access.tenants
+    }
+
+
+def _cache(config: Config) -> Path:
+    return Path(config.cache_dir).expanduser() if config.cache_dir else default_cache()
+
+
+def memory(config: Config) -> int:
+    """Return the bytes that all models may take together; 0 is any amount."""
+    return int(config.limits.memory_gib * GIB)

@@ -1,0 +1,128 @@
+"""Quotas: never more than the bound, and what was not used comes back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hexkey.errors import Code, ServeError
+from hexkey.identity.quota import Allowance, Quotas
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+def quotas(allowance: Allowance) -> Quotas:
+    made = Quotas()
+    made.allow({"acme": allowance}, 0.0, NOON)
+    return made
+
+
+def refusal(made: Quotas, tokens: int, now: float, utc: datetime = NOON) -> ServeError:
+    with pytest.raises(ServeError) as caught:
+        made.reserve("acme", tokens, now, utc)
+    assert caught.value.code is Code.RESOURCE_EXHAUSTED
+    return caught.value
+
+
+def test_a_tenant_without_an_allowance_is_unbounded() -> None:
+    made = quotas(Allowance(requests_per_minute=1))
+    for _ in range(100):
+        made.settle(made.reserve("other", 10**9, 0.0, NOON), 1, 10**15, 0.0)
+
+
+def test_requests_come_back_with_time_and_the_hint_says_when() -> None:
+    made = quotas(Allowance(requests_per_minute=2))
+    made.reserve("acme", 1, 0.0, NOON)
+    made.reserve("acme", 1, 0.0, NOON)
+    refused = refusal(made, 1, 0.0)
+    assert refused.reason == "REQUESTS_EXHAUSTED"
+    assert refused.retry_after_s == pytest.approx(30.0)
+    refusal(made, 1, 29.9)
+    made.reserve("acme", 1, 30.0, NOON)
+
+
+def test_what_was_reserved_and_not_used_is_given_back() -> None:
+    made = quotas(Allowance(tokens_per_minute=1000))
+    held = made.reserve("acme", 900, 0.0, NOON)
+    assert refusal(made, 200, 0.0).reason == "TOKENS_EXHAUSTED"
+    made.settle(held, 100, 0, 0.0)
+    made.reserve("acme", 900, 0.0, NOON)
+
+
+def test_a_request_larger_than_the_bucket_takes_it_whole() -> None:
+    made = quotas(Allowance(tokens_per_minute=1000))
+    made.settle(made.reserve("acme", 10**6, 0.0, NOON), 3000, 0, 0.0)
+    assert refusal(made, 1, 0.0).retry_after_s == pytest.approx(60.0 * 2001 / 1000)
+
+
+def test_a_number_at_once() -> None:
+    made = quotas(Allowance(concurrent=1))
+    held = made.reserve("acme", 1, 0.0, NOON)
+    assert refusal(made, 1, 0.0).reason == "CONCURRENCY_EXHAUSTED"
+    made.settle(held, 1, 0, 0.0)
+    made.reserve("acme", 1, 0.0, NOON)
+
+
+def test_budgets_are_renewed_with_the_day_and_the_month() -> None:
+    made = quotas(Allowance(budget_per_day=100, budget_per_month=150))
+    made.settle(made.reserve("acme", 1, 0.0, NOON), 1, 120, 0.0)
+    refused = refusal(made, 1, 0.0)
+    assert refused.reason == "BUDGET_EXHAUSTED"
+    assert refused.retry_after_s == 12 * 3600
+    tomorrow = NOON + timedelta(days=1)  # the first of December
+    made.settle(made.reserve("acme", 1, 0.0, tomorrow), 1, 90, 0.0)
+    second = NOON + timedelta(days=2)
+    made.settle(made.reserve("acme", 1, 0.0, second), 1, 90, 0.0)
+    refused = refusal(made, 1, 0.0, second)
+    assert "month" in refused.message
+    assert refused.retry_after_s == 29 * 86400 + 12 * 3600
+
+
+def test_a_clock_set_back_renews_nothing() -> None:
+    made = quotas(Allowance(budget_per_day=100))
+    made.settle(made.reserve("acme", 1, 0.0, NOON), 1, 100, 0.0)
+    refusal(made, 1, 0.0, NOON - timedelta(days=2))
+
+
+def test_new_allowances_keep_what_was_used() -> None:
+    made = quotas(Allowance(budget_per_day=100, requests_per_minute=1))
+    made.settle(made.reserve("acme", 1, 0.0, NOON), 1, 60, 0.0)
+    made.allow({"acme": Allowance(budget_per_day=50, requests_per_minute=1)}, 0.0, NOON)
+    assert refusal(made, 1, 0.0).reason == "BUDGET_EXHAUSTED"
+    made.allow({"acme": Allowance(budget_per_day=100, requests_per_minute=1)}, 0.0, NOON)
+    assert refusal(made, 1, 0.0).reason == "REQUESTS_EXHAUSTED"
+
+
+def test_what_was_spent_before_a_restart_counts() -> None:
+    made = quotas(Allowance(budget_per_month=100))
+    made.spent("acme", 0, 100)
+    assert refusal(made, 1, 0.0).reason == "BUDGET_EXHAUSTED"
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 400), st.integers(0, 400), st.floats(0, 20)),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_a_window_never_gives_more_than_a_bucket_and_its_refill(
+    calls: list[tuple[int, int, float]],
+) -> None:
+    made = quotas(Allowance(tokens_per_minute=600))
+    now, used, waits = 0.0, 0, []
+    for reserved, taken, gap in calls:
+        now += gap
+        try:
+            held = made.reserve("acme", reserved, now, NOON)
+        except ServeError as error:
+            waits.append(error.retry_after_s or 0.0)
+            continue
+        really = min(taken, reserved)
+        used += really
+        made.settle(held, really, 0, now)
+        assert used <= 600 + now * 10 + 1e-6
+    assert all(0 < wait <= 60 for wait in waits)
