@@ -322,15 +322,17 @@ class Supervisor:
         return await self._host.wait()
 
     async def _end_host(self) -> None:
-        host, self._host = self._host, None
+        host = self._host
         if host is None:
             return
+        # It stays ours until it is gone, so that who cancels this can end it again.
         if host.link.closed or host.returncode is not None:
             host.kill()
             host.link.abort("the engine's process ended while it served this request")
             await host.wait()
         else:
             await host.stop()
+        self._host = None
 
     def _set(self, state: State) -> None:
         self.state = state
