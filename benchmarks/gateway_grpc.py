@@ -25,6 +25,7 @@ import grpc
 import structlog
 
 from hexkey.admission import Gate
+from hexkey.config import QueueConfig
 from hexkey.engines.supervisor import HostSettings, Observer
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
@@ -88,7 +89,9 @@ async def serve() -> None:
         metrics,
         Observer(),
     )
-    service = Service(pool, Gate(dict.fromkeys(models, 256)), metrics, Limits())
+    service = Service(
+        pool, Gate(dict.fromkeys(models, QueueConfig(concurrency=256))), metrics, Limits()
+    )
     server = GrpcServer(service)
     port = await server.start("127.0.0.1:0")
     # grpc takes handlers after the start too; on one port the client's side is the same for both.

@@ -27,6 +27,7 @@ import uvloop
 
 from hexkey import logs
 from hexkey.admission import Gate
+from hexkey.config import QueueConfig
 from hexkey.engines.supervisor import HostSettings, Observer
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
@@ -97,7 +98,9 @@ async def gateway() -> None:
         for name, options in MODELS.items()
     ]
     pool = Pool(models, metrics, Observer())
-    service = Service(pool, Gate(dict.fromkeys(MODELS, 1024)), metrics, Limits())
+    service = Service(
+        pool, Gate(dict.fromkeys(MODELS, QueueConfig(concurrency=1024))), metrics, Limits()
+    )
     await pool.start()
     server = HttpServer(service)
     port = await server.start("127.0.0.1", 0)

@@ -109,8 +109,9 @@ MODELS = Dashboard("hexkey: Models", "model", "hexkey_model_state", (
     Panel("Tokens out", "How many tokens does each model make per second?", "short",
           {"{{model}}": "sum by (model) "
            '(task_model:hexkey_tokens:rate5m{model=~"$model",direction="output"})'}),
-    Panel("Under way", "How many requests has each model, and how many are in its engine?", "short",
-          {"{{model}} admitted": 'sum by (model) (hexkey_requests_in_flight{model=~"$model"})',
+    Panel("Under way", "How many requests wait for each model, and how many has it?", "short",
+          {"{{model}} wait": 'sum by (model) (hexkey_queue_requests{model=~"$model"})',
+           "{{model}} admitted": 'sum by (model) (hexkey_requests_in_flight{model=~"$model"})',
            "{{model}} in the engine": 'sum by (model) (hexkey_engine_running{model=~"$model"})'}),
     Panel("Wait", "In which time does the engine take up 95 % of requests?", "s",
           {"{{model}}": 'model:hexkey_queue_seconds:p95_5m{model=~"$model"}'}),

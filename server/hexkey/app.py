@@ -63,7 +63,12 @@ class App:
             memory=memory(config),
         )
         self.metrics.watch(self.pool.billing)
-        gate = Gate({model.name: model.max_in_flight for model in config.models})
+        gate = Gate(
+            {model.name: model.queue for model in config.models},
+            {tenant.name: tenant.weight for tenant in config.access.tenants},
+            self.pool.places,
+        )
+        self.metrics.watch_queues(gate)
         limits = config.limits
         self.access = Access(config.access.keys, state.key_file(config.access.file))
         service = Service(

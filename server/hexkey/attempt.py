@@ -97,7 +97,9 @@ class Attempt:
         self._at += 1
         payload = msgspec.structs.replace(self._request.payload, texts=texts)
         self._request = msgspec.structs.replace(self._request, payload=payload)
+        self._meter.queued()
         permit = await self._admit(self._request, self._route.legs[self._at])
+        self._meter.admitted()
         self._charge.next_leg(self._route.legs[self._at].model)
         self._start(permit)
         return None

@@ -87,6 +87,7 @@ class Meter:
         "_legs",
         "_metrics",
         "_model",
+        "_queued",
         "_queued_s",
         "_request",
         "_tokens",
@@ -97,6 +98,7 @@ class Meter:
         self._metrics = metrics
         self._request = request
         self._model = NONE
+        self._queued = 0.0
         self._queued_s: float | None = None
         self._admitted = False
         self._begun = perf_counter()
@@ -111,9 +113,15 @@ class Meter:
         """The request has its model."""
         self._model = model
 
+    def queued(self) -> None:
+        """The request waits for its turn."""
+        self._queued = perf_counter()
+
     def admitted(self) -> None:
         """The request may run; one that settles without this was refused."""
         self._admitted = True
+        if self._queued:
+            self._waited()
 
     def began(self, event: Began) -> None:
         """An engine has taken the request, or the next leg of it, up."""
@@ -122,6 +130,10 @@ class Meter:
     def leg(self, model: str, usage: Usage) -> None:
         """A leg before the last is complete; its tokens count for its own model."""
         self._legs.append((model, usage))
+
+    def _waited(self) -> None:
+        self._queued_s = (self._queued_s or 0.0) + perf_counter() - self._queued
+        self._queued = 0.0
 
     def note(self, event: Event) -> None:
         """Take in one event."""
@@ -144,6 +156,8 @@ class Meter:
         ``charge`` is the account of a request that was admitted.
         """
         request, usage = self._request, self._usage
+        if self._queued:
+            self._waited()
         outcome = self._outcome(error)
         spent = charge.settle(outcome.value, usage) if charge else None
         receipt = Receipt(
@@ -164,6 +178,8 @@ class Meter:
             spent=spent,
         )
         self._count(receipt)
+        if isinstance(error, ServeError) and not self._admitted:
+            self._metrics.rejected.labels(receipt.task.value, error.reason.lower()).inc()
         log.info(
             "request",
             request_id=receipt.request_id,
@@ -197,11 +213,10 @@ class Meter:
         series = self._metrics.of_request(task, model, receipt.outcome.value, receipt.protocol)
         series.requests.inc()
         series.duration.observe(receipt.duration_s)
-        if not self._admitted:
-            self._metrics.rejected.labels(task, receipt.code).inc()
-            return
         if receipt.queued_s is not None:
             series.queue.observe(receipt.queued_s)
+        if not self._admitted:
+            return
         if receipt.first_s is not None:
             series.time_to_first_token.observe(receipt.first_s)
         for gap in self._gaps:

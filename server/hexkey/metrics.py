@@ -71,7 +71,7 @@ class Metrics:
             "inter_token_latency_seconds", "Between two outputs, per token.", BY_REQUEST, ITL_S
         )
         self.queue = self._histogram(
-            "queue_seconds", "From submitted to the first step.", BY_REQUEST, DURATION_S
+            "queue_seconds", "Waiting for a turn and for the first step.", BY_REQUEST, DURATION_S
         )
         self.requests = self._counter("requests_total", "Requests settled.", BY_REQUEST)
         self.in_flight = self._gauge(
@@ -87,7 +87,7 @@ class Metrics:
             "input_audio_seconds_total", "Seconds of audio sent in.", ("task", "model")
         )
         self.rejected = self._counter(
-            "rejected_total", "Requests refused before a model ran.", ("task", "reason")
+            "rejected_total", "Requests refused before a model ran them.", ("task", "reason")
         )
         self.engine_running = self._gauge("engine_running", "Requests in the engine.", ("model",))
         self.engine_steps = self._histogram(
@@ -138,6 +138,10 @@ class Metrics:
     def watch(self, books: Books) -> None:
         """Export what a device's ledger says, read anew at each scrape."""
         self.registry.register(_LedgerCollector(books))
+
+    def watch_queues(self, queues: Queues) -> None:
+        """Export what waits, read anew at each scrape."""
+        self.registry.register(_QueueCollector(queues))
 
     def render(self) -> bytes:
         """Return the exposition in Prometheus text format."""
@@ -237,6 +241,32 @@ class Books(Protocol):
 
     def terms(self) -> Iterator[tuple[str, str, float]]:
         """Yield (model, term, seconds) of how steps are shared."""
+
+
+class Queues(Protocol):
+    """What waits for each model; see ``hexkey.admission.Gate``."""
+
+    def lanes(self) -> Iterator[tuple[str, str, int, int]]:
+        """Yield (model, priority, requests, input tokens)."""
+
+
+class _QueueCollector(Collector):
+    """Reads how deep the queues are."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+
+    def collect(self) -> Iterator[Metric]:
+        by = ("model", "priority")
+        depth = GaugeMetricFamily("hexkey_queue_requests", "Requests that wait.", labels=by)
+        tokens = GaugeMetricFamily(
+            "hexkey_queue_input_tokens", "Tokens of input that wait, estimated.", labels=by
+        )
+        for model, priority, requests, input_tokens in self._queues.lanes():
+            depth.add_metric([model, priority], requests)
+            tokens.add_metric([model, priority], input_tokens)
+        yield depth
+        yield tokens
 
 
 KINDS = ("active", "idle", "load", "overhead")

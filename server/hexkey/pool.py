@@ -90,6 +90,11 @@ class Pool:
         """Return what a model said of itself when it was last loaded."""
         return self._member(model).supervisor.info
 
+    def places(self, model: str) -> int:
+        """Return how many requests a model makes use of at once; 0 where it has no say in this."""
+        info = self.info(model)
+        return info.concurrency if info else 0
+
     def pids(self) -> dict[str, int | None]:
         """Return each model's host process."""
         return {name: one.supervisor.pid for name, one in self._rack.members.items()}
@@ -100,7 +105,13 @@ class Pool:
         """Return the events of an admitted leg; the permit is the proof that it may run."""
         if permit.model != leg.model:
             raise ValueError(f"a permit for {permit.model} cannot run {leg.model}")
-        return self._member(leg.model).supervisor.run(_resolved(request, leg), charge.join)
+
+        def submitted(host_id: int) -> None:
+            charge.join(host_id)
+            permit.submit()
+
+        supervisor = self._member(leg.model).supervisor
+        return supervisor.run(_resolved(request, leg), submitted, permit.settle)
 
     def ensure_able(self, model: str, payload: Payload) -> None:
         """Return if ``model`` can give what is asked beside the task; ``ServeError`` if not."""

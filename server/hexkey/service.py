@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Self
 
 from hexkey import routing, tasks
@@ -62,8 +61,8 @@ class Service:
         return routing.route(request, catalog)
 
     async def admit(self, request: Request, leg: Leg) -> Permit:
-        """Return the permit to run one leg of a planned request."""
-        return self._gate.admit(leg.model, request.deadline, asyncio.get_running_loop().time())
+        """Return the permit to run one leg of a planned request, once it is its turn."""
+        return await self._gate.admit(request, leg.model)
 
 
 class Run:
@@ -104,6 +103,7 @@ class Run:
             meter.routed(self.route.model)
             service.pool.ensure_able(self.route.model, request.payload)
             self._hold = service.access.reserve(request)
+            meter.queued()
             try:
                 permit = await service.admit(request, self.route.legs[0])
             except BaseException:

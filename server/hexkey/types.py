@@ -51,6 +51,7 @@ __all__ = [
     "Message",
     "ModelInfo",
     "Payload",
+    "Priority",
     "Request",
     "Rerank",
     "Sampling",
@@ -66,6 +67,14 @@ __all__ = [
     "Vector",
     "task_of",
 ]
+
+
+class Priority(StrEnum):
+    """How urgent a request is, the most urgent class first."""
+
+    INTERACTIVE = "interactive"
+    NORMAL = "normal"
+    BATCH = "batch"
 
 
 class FinishReason(StrEnum):
@@ -119,6 +128,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     protocol: str
     model: str = ""
     caller: Caller = ANYBODY
+    priority: Priority = Priority.NORMAL
     deadline: float | None = None
     constraints: Constraints = UNCONSTRAINED
 
@@ -270,9 +280,12 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a loaded model can do, as its engine reports it.
 
     ``dimensions`` is the length of its vectors, ``labels`` what it tells apart by itself.
+    ``concurrency`` is how many requests it makes use of at once: those of a full batch and those
+    that must be at hand when a place in it falls free; 0 where it has no say in this.
     """
 
     context_tokens: int
+    concurrency: int = 0
     fim: bool = False
     chat: bool = False
     logprobs: bool = False

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from hexkey.admission import Gate
 from hexkey.metrics import Metrics
 from tests.deploy.conftest import DEPLOY
 
@@ -23,7 +24,9 @@ def rules(name: str) -> list[dict[str, Any]]:
 
 def exported() -> set[str]:
     """The names of all samples that a server can have."""
-    families = Metrics().registry.collect()
+    metrics = Metrics()
+    metrics.watch_queues(Gate({}))
+    families = metrics.registry.collect()
     return {one.name + suffix for one in families for suffix in SUFFIXES[one.type]}
 
 

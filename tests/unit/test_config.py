@@ -130,7 +130,15 @@ def test_pairs_are_read_as_directions() -> None:
             "models[0].pairs: only a model with the task translate has pairs",
         ),
         (f"models: [{MODEL}, {MODEL}]", "models[1].name: 'm' is taken by an earlier model"),
-        (model("max_in_flight: -1"), "models[0].max_in_flight: must be a number greater than 0"),
+        (model("queue: {concurrency: -1}"), "models[0].queue.concurrency: must be 0 or more"),
+        (
+            model("queue: {headroom: 1}"),
+            "models[0].queue.headroom: must be a share from 0 to less than 1",
+        ),
+        (
+            f"{GOOD}access: {{tenants: [{{name: acme, weight: 0}}]}}",
+            "access.tenants[0].weight: must be a number greater than 0",
+        ),
         (model("load_timeout_s: 0"), "models[0].load_timeout_s: must be a number greater than 0"),
         (model("options: 1"), "models[0].options: expected a mapping, found 1"),
         (model("sha256: {a: 1}"), "models[0].sha256.a: expected text, found 1"),

@@ -18,6 +18,7 @@ from hexkey.config import (
     ListenConfig,
     LogConfig,
     ModelConfig,
+    QueueConfig,
     RoutingConfig,
     load,
     parse_config,
@@ -90,6 +91,7 @@ def test_every_option_is_shown(written: dict[str, Any], section: str, kind: type
 
 def test_every_option_of_a_model_is_shown(written: dict[str, Any]) -> None:
     assert set(written["models"][0]) == keys(ModelConfig)
+    assert set(written["models"][0]["queue"]) == keys(QueueConfig)
 
 
 def test_what_is_shown_is_the_default() -> None:

@@ -142,7 +142,7 @@ def test_a_refusal_at_the_gate_is_a_refusal_of_that_model() -> None:
     meter = Meter(metrics, request())
     meter.routed("m")
     meter.settle(ServeError(Code.UNAVAILABLE, "full", reason="OVERLOADED"))
-    assert value(metrics, "rejected_total", reason="unavailable") == 1
+    assert value(metrics, "rejected_total", reason="overloaded") == 1
     assert value(metrics, "requests_total", model="m") == 1
 
 

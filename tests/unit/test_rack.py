@@ -10,6 +10,7 @@ import pytest
 
 from hexkey import rack as module
 from hexkey.admission import Gate
+from hexkey.config import QueueConfig
 from hexkey.engines.supervisor import HostSettings, Observer, State
 from hexkey.errors import Code, ServeError
 from hexkey.metrics import Metrics
@@ -34,7 +35,7 @@ def spec(name: str, keep: Keep | None = None, **options: object) -> Spec:
 async def house(specs: Iterable[Spec], memory: int = 0) -> AsyncIterator[Service]:
     metrics = Metrics()
     pool = Pool(list(specs), metrics, Observer(), memory=memory)
-    service = Service(pool, Gate(dict.fromkeys("abc", 1000)), metrics, Limits())
+    service = Service(pool, Gate(dict.fromkeys("abc", QueueConfig())), metrics, Limits())
     await pool.start()
     try:
         yield service

@@ -12,7 +12,7 @@ from structlog.typing import EventDict
 
 from hexkey.admission import Gate, Permit
 from hexkey.billing import Billing, Charge
-from hexkey.config import CostConfig
+from hexkey.config import CostConfig, QueueConfig
 from hexkey.errors import Code, ServeError
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
@@ -57,7 +57,7 @@ class House:
 
     def __init__(self, *script: Event | BaseException) -> None:
         self.pool = ScriptedPool(list(script))
-        self.gate = Gate({"m": 1})
+        self.gate = Gate({"m": QueueConfig(concurrency=1, max_requests=0)})
         self.metrics = Metrics()
         self.service = Service(cast("Pool", self.pool), self.gate, self.metrics, Limits())
 
@@ -65,7 +65,7 @@ class House:
         """Whether all was given back and one request was counted, with this outcome."""
         counted = value(self.metrics, "requests_total")
         return (
-            self.gate.out("m") == 0
+            self.gate.running("m") == 0
             and value(self.metrics, "requests_in_flight") == 0
             and counted == value(self.metrics, "requests_total", outcome=outcome) == 1
         )
@@ -89,7 +89,7 @@ async def test_a_request_runs_to_its_usage(lines: list[EventDict]) -> None:
     house = House(Delta(0, "a", 1), Usage(1, 1))
     async with house.service.run(request()) as run:
         assert (run.model, run.notes) == ("m", ("a note",))
-        assert house.gate.out("m") == 1
+        assert house.gate.running("m") == 1
         assert value(house.metrics, "requests_in_flight", model="m") == 1
         assert [event async for event in run] == [Delta(0, "a", 1), Usage(1, 1)]
     assert house.settled("ok")
@@ -125,20 +125,20 @@ async def test_a_run_that_nobody_reads_settles_too() -> None:
     house = House(Usage())
     async with house.service.run(request()):
         pass
-    assert house.gate.out("m") == 0
+    assert house.gate.running("m") == 0
 
 
 @pytest.mark.parametrize(
-    ("wanted", "code", "outcome"),
+    ("wanted", "code", "reason", "outcome"),
     [
-        (request(translate(target="")), Code.INVALID_ARGUMENT, "invalid"),
-        (request(translate()), Code.NOT_FOUND, "invalid"),
-        (request(CHAT, "unknown"), Code.NOT_FOUND, "invalid"),
-        (request(CHAT, deadline=0.5), Code.DEADLINE_EXCEEDED, "deadline"),
+        (request(translate(target="")), Code.INVALID_ARGUMENT, "invalid_argument", "invalid"),
+        (request(translate()), Code.NOT_FOUND, "task_not_found", "invalid"),
+        (request(CHAT, "unknown"), Code.NOT_FOUND, "model_not_found", "invalid"),
+        (request(CHAT, deadline=0.5), Code.DEADLINE_EXCEEDED, "deadline_exceeded", "deadline"),
     ],
 )
 async def test_what_is_refused_settles_and_holds_nothing(
-    wanted: Request, code: Code, outcome: str
+    wanted: Request, code: Code, reason: str, outcome: str
 ) -> None:
     house = House()
     with pytest.raises(ServeError) as caught:
@@ -146,7 +146,7 @@ async def test_what_is_refused_settles_and_holds_nothing(
             pytest.fail("it was refused")
     assert caught.value.code is code
     assert house.settled(outcome)
-    assert value(house.metrics, "rejected_total", reason=code.value) == 1
+    assert value(house.metrics, "rejected_total", reason=reason) == 1
 
 
 async def test_beyond_the_bound_one_is_refused_and_the_other_is_not_disturbed() -> None:
@@ -156,14 +156,14 @@ async def test_beyond_the_bound_one_is_refused_and_the_other_is_not_disturbed() 
             async with house.service.run(request()):
                 pytest.fail("it was refused")
         assert caught.value.reason == "OVERLOADED"
-        assert house.gate.out("m") == 1
+        assert house.gate.running("m") == 1
         assert [event async for event in run] == [Usage()]
     async with house.service.run(request()):
-        assert house.gate.out("m") == 1
+        assert house.gate.running("m") == 1
 
 
 async def test_explain_runs_nothing() -> None:
     house = House()
     assert house.service.explain(request()).model == "m"
-    assert house.gate.out("m") == 0
+    assert house.gate.running("m") == 0
     assert value(house.metrics, "requests_total") == 0

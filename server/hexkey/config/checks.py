@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ModelConfig,
         OwnedConfig,
         PolicyConfig,
+        QueueConfig,
     )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
@@ -88,6 +89,7 @@ def _check_access(access: AccessConfig) -> list[str]:
             errors.append(f"{path}.name: {tenant.name!r} is taken by an earlier tenant")
         wrong = _negative(tenant, ("requests_per_minute", "tokens_per_minute", "concurrent"))
         wrong += _check_decimals(tenant, ("budget_per_day", "budget_per_month"))
+        wrong += _not_positive(tenant, ("weight",))
         errors += [f"{path}.{line}" for line in wrong]
     return errors
 
@@ -142,7 +144,16 @@ def _check_model(model: ModelConfig) -> list[str]:
         for name, value in model.labels.items()
         if not _LABEL.fullmatch(name) or not _LABEL.fullmatch(value)
     ]
-    errors += _not_positive(model, ("max_in_flight", "load_timeout_s", "stall_timeout_s"))
+    errors += _not_positive(model, ("load_timeout_s", "stall_timeout_s"))
+    errors += [f"queue.{line}" for line in _check_queue(model.queue)]
+    return errors
+
+
+def _check_queue(queue: QueueConfig) -> list[str]:
+    names = ("concurrency", "max_requests", "max_tokens")
+    errors = [f"{name}: must be 0 or more" for name in names if getattr(queue, name) < 0]
+    if not 0 <= queue.headroom < 1:
+        errors.append("headroom: must be a share from 0 to less than 1")
     return errors
 
 

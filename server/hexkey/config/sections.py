@@ -37,6 +37,20 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """What one model's engine gets at once, and what may wait for it.
+
+    ``concurrency`` 0 leaves it to the engine. ``headroom`` is the share of it that is kept for
+    interactive requests.
+    """
+
+    concurrency: int = 0
+    headroom: float = 0.125
+    max_requests: int = 256
+    max_tokens: int = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """One model: where its files come from, which engine runs it, what it is for."""
 
@@ -49,7 +63,7 @@ class ModelConfig:
     languages: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     options: dict[str, object] = field(default_factory=dict)
-    max_in_flight: int = 256
+    queue: QueueConfig = QueueConfig()
     load_timeout_s: float = 300.0
     stall_timeout_s: float = 8.0
     load: str = "start"
@@ -133,7 +147,10 @@ class CostConfig:
 
 @dataclass(frozen=True, slots=True)
 class TenantConfig:
-    """What one tenant may use; 0 is no bound. Budgets are quoted decimals of the currency."""
+    """What one tenant may use; 0 is no bound. Budgets are quoted decimals of the currency.
+
+    ``weight`` is how many turns it has to one of another's while both have requests waiting.
+    """
 
     name: str
     requests_per_minute: int = 0
@@ -141,6 +158,7 @@ class TenantConfig:
     concurrent: int = 0
     budget_per_day: str = "0"
     budget_per_month: str = "0"
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from hexkey.types import HostEvent, ModelInfo, Payload
 
+SPARE = 8
+"""One in so many more than a batch holds, so that a place that falls free is taken in the next
+step: what the front end sends in answer to a step's report is a step late."""
+
 Computed = tuple[int, int, int]
 """(request id, tokens computed in this step with cache hits left out, tokens of context)."""
 

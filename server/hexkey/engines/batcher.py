@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+BATCHES_AT_HAND = 2
+"""The one that is computed and the next: with these an engine never waits for the front end."""
+
 WINDOW = 64
 """Waiting rows looked at for one batch: enough for similar lengths, few enough to be free."""
 

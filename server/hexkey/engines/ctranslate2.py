@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hexkey.engines.batcher import BATCHES_AT_HAND
 from hexkey.engines.options import read_options
 from hexkey.engines.translation import BatchLimits, Outcome, TranslationEngine
 from hexkey.models.errors import ModelError
@@ -145,7 +146,9 @@ def load(context: LoadContext) -> TranslationEngine[str]:
         )
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"{context.folder} is not a model CTranslate2 can run: {error}") from error
-    info = ModelInfo(context_tokens=options.max_source_tokens)
+    info = ModelInfo(
+        context_tokens=options.max_source_tokens, concurrency=BATCHES_AT_HAND * options.max_batch
+    )
     limits = BatchLimits(options.max_batch, options.max_padded_tokens)
     return TranslationEngine(_CTranslate2(model, tokenizer, options), info, limits)
 

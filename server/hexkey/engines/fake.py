@@ -59,12 +59,16 @@ _FATE = re.compile(r"\[\[(refuse|bug|raise|exit|hang|oom)]]")
 
 @dataclass(frozen=True, slots=True)
 class FakeOptions:
-    """How long a step, an ``add`` and the load take; ``load_error`` is what the load fails with."""
+    """How long a step, an ``add`` and the load take; ``load_error`` is what the load fails with.
+
+    ``concurrency`` is what it says it makes use of; it computes all that it is given.
+    """
 
     step_ms: float = 0.0
     add_ms: float = 0.0
     load_ms: float = 0.0
     tokens_per_step: int = 1
+    concurrency: int = 0
     load_error: str = ""
 
 
@@ -95,7 +99,12 @@ class FakeEngine:
 
     def __init__(self, options: FakeOptions) -> None:
         self.info = ModelInfo(
-            context_tokens=CONTEXT_TOKENS, fim=True, chat=True, dimensions=DIMENSIONS, labels=LABELS
+            context_tokens=CONTEXT_TOKENS,
+            concurrency=options.concurrency,
+            fim=True,
+            chat=True,
+            dimensions=DIMENSIONS,
+            labels=LABELS,
         )
         self._step_s = options.step_ms / 1000
         self._add_s = options.add_ms / 1000

@@ -38,9 +38,10 @@ class Mailbox:
     by the length of the answer, never by the number of steps; no event grows without bound.
     """
 
-    __slots__ = ("_events", "_submitted_ns", "_waiter", "began", "settled")
+    __slots__ = ("_complete", "_events", "_submitted_ns", "_waiter", "began", "settled")
 
-    def __init__(self) -> None:
+    def __init__(self, complete: Callable[[Usage], None] = lambda _usage: None) -> None:
+        self._complete = complete
         self._events: deque[HostEvent | Began] = deque()
         self._submitted_ns = time.monotonic_ns()
         self._waiter: asyncio.Future[None] | None = None
@@ -55,6 +56,8 @@ class Mailbox:
             kind = type(event)
             if kind is Usage or kind is Failure:
                 self.settled = True
+                if kind is Usage:
+                    self._complete(event)  # type: ignore[arg-type]  # it is one, see above
             elif kind is Delta and self._events and _merge(self._events[-1], event):
                 continue
             self._events.append(event)
@@ -130,10 +133,15 @@ class Link(asyncio.Protocol):
         if self._transport is not None and not self.closed:
             self._transport.write(encode(message))
 
-    def submit(self, payload: Payload) -> tuple[int, Mailbox]:
-        """Send a request to the host; its events arrive in the mailbox."""
+    def submit(
+        self, payload: Payload, complete: Callable[[Usage], None] = lambda _usage: None
+    ) -> tuple[int, Mailbox]:
+        """Send a request to the host; its events arrive in the mailbox.
+
+        ``complete`` is told of its usage as soon as that is here, however slowly it is read.
+        """
         self._next_id += 1
-        mailbox = Mailbox()
+        mailbox = Mailbox(complete)
         if self.closed:
             mailbox.fail(Failure(Code.UNAVAILABLE, "the engine's process has ended"))
             return self._next_id, mailbox

@@ -150,21 +150,24 @@ class Supervisor:
         self._set(State.FAILED)
 
     async def run(
-        self, request: Request, submitted: Callable[[int], None] = lambda _host_id: None
+        self,
+        request: Request,
+        submitted: Callable[[int], None] = lambda _host_id: None,
+        complete: Callable[[Usage], None] = lambda _usage: None,
     ) -> AsyncGenerator[Event | Began, None]:
         """Yield a request's events until its ``Usage``; raises ``ServeError`` where it fails.
 
         A request whose host ended before any event came is submitted once more to the next host:
         nobody has seen anything of it, so nothing can be seen twice. ``submitted`` is told, each
-        time, what the host calls the request.
+        time, what the host calls the request; ``complete``, that the engine is through with it.
         """
         self.users += 1
         try:
             for last_try in (False, True):
                 link = await self._ready_link(request.deadline)
-                request_id, mailbox = link.submit(request.payload)
+                request_id, mailbox = link.submit(request.payload, complete)
                 submitted(request_id)
-                timer = _deadline_timer(request.deadline, mailbox)
+                timer = _deadline_timer(request.deadline, link, request_id, mailbox)
                 seen = False
                 try:
                     while True:
@@ -353,8 +356,17 @@ def _ending(returncode: int | None) -> str:
     return f"signal {-returncode}" if returncode < 0 else f"exit {returncode}"
 
 
-def _deadline_timer(deadline: float | None, mailbox: Mailbox) -> asyncio.TimerHandle | None:
+def _deadline_timer(
+    deadline: float | None, link: Link, request_id: int, mailbox: Mailbox
+) -> asyncio.TimerHandle | None:
     if deadline is None:
         return None
-    failure = Failure(Code.DEADLINE_EXCEEDED, "the deadline passed before the answer was complete")
-    return asyncio.get_running_loop().call_at(deadline, mailbox.fail, failure)
+
+    def stop() -> None:
+        mailbox.fail(
+            Failure(Code.DEADLINE_EXCEEDED, "the deadline passed before the answer was complete")
+        )
+        # Now, and not once a caller who may read slowly has found the failure.
+        link.forget(request_id)
+
+    return asyncio.get_running_loop().call_at(deadline, stop)

@@ -11,6 +11,7 @@ import grpc
 from google.rpc import error_details_pb2
 
 from hexkey.admission import Gate
+from hexkey.config import QueueConfig
 from hexkey.engines.supervisor import HostSettings, Observer
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
@@ -34,7 +35,6 @@ OPTIONS: dict[str, dict[str, object]] = {
     "late": {"load_ms": 700},
 }
 SERVED = ("fast", "slow", "bulk")
-MAX_IN_FLIGHT = 64
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # grpc's stubs do not know of it
 
 
@@ -76,7 +76,7 @@ async def open_house(models: tuple[str, ...] = SERVED) -> AsyncIterator[House]:
         metrics,
         Observer(),
     )
-    gate = Gate(dict.fromkeys(models, MAX_IN_FLIGHT))
+    gate = Gate(dict.fromkeys(models, QueueConfig()))
     service = Service(pool, gate, metrics, Limits())
     server = GrpcServer(service)
     address = f"127.0.0.1:{await server.start('127.0.0.1:0')}"

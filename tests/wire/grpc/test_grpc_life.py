@@ -83,7 +83,7 @@ async def test_a_cancel_reaches_the_engine(house: House, streams: bool) -> None:
     assert await house.until_running("slow", 1) < 0.1 + SLACK_S
     other.cancel()
     await house.until_running("slow", 0)
-    assert house.service._gate.out("slow") == 0
+    assert house.service._gate.running("slow") == 0
 
 
 async def test_many_clients_that_vanish_leave_nothing_behind(
@@ -102,7 +102,7 @@ async def test_many_clients_that_vanish_leave_nothing_behind(
     outcomes = [entry["outcome"] for entry in logs if entry["event"] == "request"]
     assert outcomes == ["cancelled"] * 50
     assert not [entry for entry in logs if entry["log_level"] == "error"]
-    assert house.service._gate.out("slow") == 0
+    assert house.service._gate.running("slow") == 0
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 

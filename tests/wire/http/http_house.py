@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from hexkey.admission import Gate
+from hexkey.config import QueueConfig
 from hexkey.engines.supervisor import HostSettings, Observer
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
@@ -69,7 +70,10 @@ class House:
 
 @contextlib.asynccontextmanager
 async def open_house(
-    limits: HttpLimits | None = None, *, max_in_flight: int = 256, tokens_per_step: int = 1
+    limits: HttpLimits | None = None,
+    *,
+    queue: QueueConfig | None = None,
+    tokens_per_step: int = 1,
 ) -> AsyncIterator[House]:
     models = {
         "coder": (Candidate("coder", TEXT), STEP_MS),
@@ -90,7 +94,7 @@ async def open_house(
         metrics,
         Observer(),
     )
-    gate = Gate(dict.fromkeys(models, max_in_flight))
+    gate = Gate(dict.fromkeys(models, queue or QueueConfig()))
     service = Service(pool, gate, metrics, Limits())
     server = HttpServer(service, limits=limits)
     port = await server.start("127.0.0.1", 0)

@@ -12,6 +12,7 @@ import anthropic
 import openai
 import pytest
 
+from hexkey.config import QueueConfig
 from tests.wire.http.http_house import House, open_house
 
 BODY = {"model": "acme/slow", "prompt": "x", "max_tokens": 60}
@@ -30,7 +31,7 @@ async def busy(house: House) -> asyncio.Task[object]:
 
 
 async def test_an_overload_is_tried_again_after_as_long_as_it_says() -> None:
-    async with open_house(max_in_flight=1) as house:
+    async with open_house(queue=QueueConfig(concurrency=1, max_requests=0)) as house:
         first = await busy(house)
         client = openai.AsyncOpenAI(base_url=f"{house.url}/v1", api_key="none", max_retries=5)
         begun = time.monotonic()

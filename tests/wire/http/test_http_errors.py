@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from hexkey.config import QueueConfig
 from hexkey.errors import Code, ServeError
 from hexkey.wire.http import errors
 from hexkey.wire.http.app import Application
@@ -131,7 +132,10 @@ async def test_an_unforeseen_exception_shows_an_id_only() -> None:
 
 
 async def test_overload_is_503_with_retry_after() -> None:
-    async with open_house(max_in_flight=1) as house, house.client() as client:
+    async with (
+        open_house(queue=QueueConfig(concurrency=1, max_requests=0)) as house,
+        house.client() as client,
+    ):
         body = {"model": "acme/slow", "prefix": "x", "max_tokens": 30}
         first = asyncio.create_task(client.post("/v1/autocomplete", json=body))
         await house.busy("acme/slow")

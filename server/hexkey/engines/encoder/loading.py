@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hexkey.engines.batcher import BATCHES_AT_HAND
 from hexkey.engines.encoder.architecture import read_architecture, read_pooling, read_window
 from hexkey.engines.encoder.engine import EncoderEngine
 from hexkey.engines.encoder.model import Encoder
@@ -38,7 +39,12 @@ def load(context: LoadContext) -> EncoderEngine:
     """Load a model folder; ``ModelError`` where its files cannot be used."""
     options = read_options(EncoderOptions, context.options, context.model)
     encoder, dimensions = _encoder(context.folder, options, context)
-    info = ModelInfo(context_tokens=encoder.window, dimensions=dimensions, notes=(NOTE,))
+    info = ModelInfo(
+        context_tokens=encoder.window,
+        concurrency=BATCHES_AT_HAND * options.max_batch,
+        dimensions=dimensions,
+        notes=(NOTE,),
+    )
     return EncoderEngine(encoder, info, options.max_batch, options.max_padded_tokens)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hexkey.engines.batcher import BATCHES_AT_HAND
 from hexkey.engines.marian.translator import MAX_SOURCE_TOKENS, MarianTranslator
 from hexkey.engines.options import read_options
 from hexkey.engines.translation import BatchLimits, Outcome, TranslationEngine
@@ -58,6 +59,8 @@ def load(context: LoadContext) -> TranslationEngine[int]:
     except ValueError as error:
         raise ModelError(str(error)) from error
     model.translate([model.encode(WARM_UP)])
-    info = ModelInfo(context_tokens=MAX_SOURCE_TOKENS)
+    info = ModelInfo(
+        context_tokens=MAX_SOURCE_TOKENS, concurrency=BATCHES_AT_HAND * options.max_batch
+    )
     limits = BatchLimits(options.max_batch, options.max_padded_tokens)
     return TranslationEngine(_Marian(model), info, limits)

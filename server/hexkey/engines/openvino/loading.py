@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from openvino import Tensor
 from openvino_genai import ContinuousBatchingPipeline, GenerationConfig, SchedulerConfig
 
 from hexkey.engines import fim
+from hexkey.engines.base import SPARE
 from hexkey.engines.openvino.engine import MAX_BATCHED_TOKENS, OpenvinoEngine
 from hexkey.engines.openvino.files import inspect_files
 from hexkey.engines.openvino.prefixes import BLOCK_TOKENS, PrefixMirror
@@ -77,6 +79,7 @@ def load(context: LoadContext) -> OpenvinoEngine:
         raise ModelError(f"{context.model} has no tokens to fill in the middle; remove 'fim: true'")
     info = ModelInfo(
         context_tokens=window,
+        concurrency=options.max_sequences + ceil(options.max_sequences / SPARE),
         fim=family is not None,
         chat=bool(tokenizer.chat_template),
         logprobs=True,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from hexkey.engines import fim, sharedmemory
+from hexkey.engines.base import SPARE
 from hexkey.engines.options import read_options
 from hexkey.engines.prompts import PromptMaker
 from hexkey.engines.vllm.options import Options, prepare_environment
@@ -61,6 +63,7 @@ def load(context: LoadContext) -> VllmEngine:
     notes.append(f"KV cache for {(cache.num_gpu_blocks or 0) * cache.block_size} tokens")
     info = ModelInfo(
         context_tokens=window,
+        concurrency=options.max_num_seqs + ceil(options.max_num_seqs / SPARE),
         fim=family is not None,
         chat=vocabulary.chats,
         logprobs=True,

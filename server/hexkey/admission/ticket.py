@@ -1,0 +1,72 @@
+"""What admission knows of a request: who asks, how urgent it is and how much work it may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hexkey.tasks import entry_of
+from hexkey.types import Priority
+
+if TYPE_CHECKING:
+    from hexkey.types import Payload
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One request at one model. Times are in seconds on the loop's clock.
+
+    ``width`` is how many of the engine's places it takes; ``tokens`` the work it may be, input and
+    output; ``service_s`` how long the engine is expected to take, 0 where nothing is known yet;
+    ``submitted`` when it was sent there, which a model that must be loaded first delays.
+    """
+
+    tenant: str
+    priority: Priority = Priority.NORMAL
+    deadline: float | None = None
+    width: int = 1
+    input_tokens: int = 0
+    tokens: int = 1
+    service_s: float = 0.0
+    submitted: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a payload is before a model has seen it.
+
+    ``tokens`` are input given as tokens; ``outputs`` can be in one batch together;
+    ``output_tokens`` is the most that may be generated, 0 where the input decides it.
+    """
+
+    characters: int
+    tokens: int
+    outputs: int
+    output_tokens: int
+
+
+def measure(payload: Payload) -> Size:
+    """Return the size of any task's payload."""
+    characters, tokens = _count(payload)
+    outputs = entry_of(payload).outputs(payload)
+    sampling = getattr(payload, "sampling", None)
+    return Size(characters, tokens, outputs, outputs * sampling.max_tokens if sampling else 0)
+
+
+def _count(value: object) -> tuple[int, int]:
+    """Return the characters of all texts in a value, and how many token ids it lists."""
+    if isinstance(value, str):
+        return len(value), 0
+    if isinstance(value, tuple) and value and type(value[0]) is int:
+        return 0, len(value)
+    parts: tuple[object, ...] = value if isinstance(value, tuple) else ()
+    if isinstance(value, msgspec.Struct):
+        parts = tuple(getattr(value, name) for name in value.__struct_fields__)
+    characters = tokens = 0
+    for one in parts:
+        more = _count(one)
+        characters += more[0]
+        tokens += more[1]
+    return characters, tokens
