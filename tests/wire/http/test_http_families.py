@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from hexkey.errors import Code, ServeError
+from hexkey.routing import Candidate, Pair
+from hexkey.types import Task
 from hexkey.wire.http import errors
 from hexkey.wire.http.errors import OPENAI, Dialect
+from hexkey.wire.http.families import languages
 from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.stream import NDJSON
 from hexkey.wire.http.table import DIALECTS, OPERATIONS, dialect_of
@@ -68,6 +72,19 @@ async def test_what_nobody_knows_is_told_as_openai_does() -> None:
     assert dialect_of("/nowhere") is OPENAI
     assert dialect_of("/models") is OPENAI
     assert dialect_of("/models/acme/slow").name == "HfError"
+
+
+async def test_languages_hold_what_a_third_leads_to_and_only_what_has_a_name() -> None:
+    translate = frozenset({Task.TRANSLATE})
+    catalog = (
+        Candidate("one", translate, (Pair("pt-BR", "en"), Pair("*", "en"))),
+        Candidate("two", translate, (Pair("en", "de"),)),
+    )
+    service: Any = SimpleNamespace(pool=SimpleNamespace(catalog=catalog))
+    found = languages.directions(service)
+    assert found == [Pair("en", "de"), Pair("pt-BR", "de"), Pair("pt-BR", "en")]
+    assert languages.name("pt-BR") == "Portuguese (BR)"
+    assert languages.name("xx") == "xx"
 
 
 BROKEN = [

@@ -19,9 +19,6 @@ def bounded(low: float, high: float, text: str) -> Meta:
     return Meta(description=text, extra_json_schema={"minimum": low, "maximum": high})
 
 
-_PENALTY = bounded(
-    -validation.MAX_PENALTY, validation.MAX_PENALTY, "Above 0, what occurred becomes less likely."
-)
 MODEL = Meta(
     description="Name of a model, or of a task, or auto; the task decides by default.",
     examples=["auto"],
@@ -30,33 +27,46 @@ _STREAM = Meta(description="Answer with server-sent events as the output is gene
 _SESSION = Meta(description="Names the typing session; one cursor has one session.")
 
 
+MaxTokens = Annotated[
+    int | None, bounded(1, validation.MAX_TOKENS, "Most tokens to generate per choice.")
+]
+Temperature = Annotated[
+    float | None, bounded(0, validation.MAX_TEMPERATURE, "0 takes the most likely token.")
+]
+TopP = Annotated[
+    float | None, bounded(0, 1, "Keep the likeliest tokens that together have this probability.")
+]
+TopK = Annotated[
+    int | None, bounded(0, validation.MAX_TOKENS, "Keep this many tokens; 0 keeps all.")
+]
+Seed = Annotated[
+    int | None, bounded(-validation.MAX_SEED, validation.MAX_SEED, "Makes sampling repeatable.")
+]
+Stop = Annotated[
+    str | list[str] | None, Meta(description="Strings that end a choice, which leaves them out.")
+]
+Penalty = Annotated[
+    float | None,
+    bounded(
+        -validation.MAX_PENALTY,
+        validation.MAX_PENALTY,
+        "Above 0, what occurred becomes less likely.",
+    ),
+]
+
+
 class SamplingFields(Struct):
     """How tokens are chosen; shared by every API that generates text."""
 
-    max_tokens: Annotated[
-        int | None, bounded(1, validation.MAX_TOKENS, "Most tokens to generate per choice.")
-    ] = None
-    temperature: Annotated[
-        float | None, bounded(0, validation.MAX_TEMPERATURE, "0 takes the most likely token.")
-    ] = None
-    top_p: Annotated[
-        float | None,
-        bounded(0, 1, "Keep the likeliest tokens that together have this probability."),
-    ] = None
-    top_k: Annotated[
-        int | None, bounded(0, validation.MAX_TOKENS, "Keep this many tokens; 0 keeps all.")
-    ] = None
-    seed: Annotated[
-        int | None,
-        bounded(-validation.MAX_SEED, validation.MAX_SEED, "Makes sampling repeatable."),
-    ] = None
-    stop: Annotated[
-        str | list[str] | None,
-        Meta(description="Strings that end a choice, which leaves them out."),
-    ] = None
+    max_tokens: MaxTokens = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    top_k: TopK = None
+    seed: Seed = None
+    stop: Stop = None
     n: Annotated[int | None, bounded(1, validation.MAX_N, "Number of choices.")] = None
-    presence_penalty: Annotated[float | None, _PENALTY] = None
-    frequency_penalty: Annotated[float | None, _PENALTY] = None
+    presence_penalty: Penalty = None
+    frequency_penalty: Penalty = None
 
 
 class ContextFileBody(Struct):

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from hexkey.validation import MAX_TOKENS
 from hexkey.wire.http.openai_schemas import ContentPart
-from hexkey.wire.http.schemas import MODEL
+from hexkey.wire.http.schemas import MODEL, Temperature, TopK, TopP, bounded
 
 _NOT_SERVED = Meta(description="Not served.")
 
@@ -38,10 +39,10 @@ class CountBody(Struct, kw_only=True):
 class MessagesBody(CountBody, kw_only=True):
     """Asks for an answer to the last message."""
 
-    max_tokens: int
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
+    max_tokens: Annotated[int, bounded(1, MAX_TOKENS, "Most tokens to generate.")]
+    temperature: Temperature = None
+    top_p: TopP = None
+    top_k: TopK = None
     stop_sequences: list[str] | None = None
     stream: bool | None = None
 

@@ -1,8 +1,7 @@
 """DeepL's API: ``POST /v2/translate``, ``GET /v2/languages``, ``GET /v2/usage``.
 
-Source: DeepL's API reference and the ``deepl`` client. Codes are in upper case there; a region
-(``PT-BR``) chooses nothing here, as models are known by their language only. A source that is not
-given is that of the pair which the router picks: texts are not looked at.
+Source: DeepL's API reference and the ``deepl`` client. Codes are in upper case there; sources have
+no region. A region is served by the model of its language where no model has it.
 """
 
 from __future__ import annotations
@@ -111,7 +110,7 @@ async def deepl_translate(exchange: Exchange, service: Service) -> None:
     payload = Translate(texts=texts, target=body.target_lang, source=body.source_lang or "")
     run = service.run(exchange.request(payload, None))
     outputs, usage = await collect(exchange, run, len(texts))
-    source = run.plan.pair.source.upper() if run.plan.pair else ""
+    source = routing.language(run.pair.source).upper() if run.pair else ""
     translations = [
         DeepLTranslation(source, output.text, len(text) if body.show_billed_characters else UNSET)
         for text, output in zip(texts, outputs, strict=True)
@@ -126,9 +125,9 @@ async def deepl_languages(exchange: Exchange, service: Service) -> None:
     kind = codec.decode_form(_LanguagesQuery, asked).type
     if kind not in {"source", "target"}:
         raise invalid("type must be source or target", "type")
-    pairs = routing.pairs(service.pool.catalog)
+    pairs = languages.directions(service)
     if kind == "source":
-        sources = sorted({pair.source for pair in pairs})
+        sources = sorted({routing.language(pair.source) for pair in pairs})
         answer = [DeepLLanguage(code.upper(), languages.name(code)) for code in sources]
     else:
         answer = [

@@ -19,6 +19,7 @@ from hexkey.wire.http.errors import STATUSES, Dialect
 from hexkey.wire.http.families.single import SingleEncoder, serve
 from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.runs import collect, served_by
+from hexkey.wire.http.schemas import MaxTokens, Seed, Temperature, TopK, TopP
 from hexkey.wire.http.stream import SSE
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ class HfParameters(Struct):
 
     src_lang: str | None = None
     tgt_lang: str | None = None
-    max_new_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    seed: int | None = None
+    max_new_tokens: MaxTokens = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    top_k: TopK = None
+    seed: Seed = None
     stop: list[str] | None = None
     details: bool | None = None
     return_full_text: bool | None = None

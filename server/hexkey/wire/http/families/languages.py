@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hexkey import routing
+
+if TYPE_CHECKING:
+    from hexkey.routing import Pair
+    from hexkey.service import Service
+
 _NAMES = {
     "ar": "Arabic", "az": "Azerbaijani", "be": "Belarusian", "bg": "Bulgarian", "bn": "Bengali",
     "bs": "Bosnian", "ca": "Catalan", "cs": "Czech", "cy": "Welsh", "da": "Danish", "de": "German",
@@ -20,6 +28,15 @@ _NAMES = {
 }  # fmt: skip
 
 
+def directions(service: Service) -> list[Pair]:
+    """Return every direction between two languages that are named, straight or through a third."""
+    catalog = service.pool.catalog
+    found = {*routing.pairs(catalog), *routing.pivots(catalog)}
+    return sorted((one for one in found if routing.ANY not in {one.source, one.target}), key=str)
+
+
 def name(code: str) -> str:
     """Return a language's name; a code that is not known here is its own name."""
-    return _NAMES.get(code, code)
+    primary, _, variant = code.partition("-")
+    known = _NAMES.get(primary)
+    return code if known is None else f"{known} ({variant})" if variant else known

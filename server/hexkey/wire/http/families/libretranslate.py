@@ -89,7 +89,7 @@ async def libretranslate(exchange: Exchange, service: Service) -> None:
     translated = [output.text for output in outputs]
     answer = LibreTranslateAnswer(translated if many else translated[0])
     if not routing.language(body.source):
-        detected = DetectedLanguage(0.0, _source(run.plan.pair))
+        detected = DetectedLanguage(0.0, _source(run.pair))
         answer.detected_language = [detected] * len(texts) if many else detected
     if body.alternatives:
         answer.alternatives = [[] for _ in texts] if many else []
@@ -98,7 +98,7 @@ async def libretranslate(exchange: Exchange, service: Service) -> None:
 
 async def libretranslate_languages(exchange: Exchange, service: Service) -> None:
     """List the languages, each with those it is translated into."""
-    pairs = routing.pairs(service.pool.catalog)
+    pairs = languages.directions(service)
     codes = sorted({code for pair in pairs for code in (pair.source, pair.target)})
     await exchange.json(
         [

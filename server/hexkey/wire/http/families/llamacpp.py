@@ -17,7 +17,7 @@ from hexkey.wire.http import codec
 from hexkey.wire.http.errors import STATUSES, Dialect
 from hexkey.wire.http.families.single import SingleEncoder, Times, serve
 from hexkey.wire.http.operation import Operation
-from hexkey.wire.http.schemas import MODEL
+from hexkey.wire.http.schemas import MODEL, Seed, Stop, Temperature, TopK, TopP
 from hexkey.wire.http.stream import SSE
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ class InfillBody(Struct):
     input_extra: list[InfillExtra] | None = None
     model: Annotated[str | None, MODEL] = None
     n_predict: Annotated[int | None, Meta(description="0 generates nothing.")] = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    seed: Annotated[int | None, Meta(description="-1 is random.")] = None
-    stop: str | list[str] | None = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    top_k: TopK = None
+    seed: Seed = None
+    stop: Stop = None
     stream: bool | None = None
 
 
@@ -124,12 +124,14 @@ _encode = msgspec.json.encode
 async def infill(exchange: Exchange, service: Service) -> None:
     """Fill the gap at a cursor, as llama.cpp does."""
     body = codec.decode(_BODY, exchange.body)
+    asked = exchange.request(_payload(body), body.model)
     if body.n_predict == 0:
         # Plug-ins send this to have a cache filled ahead; there is nothing to say to it.
-        await exchange.json(_answer(body.model or "", "", FinishReason.LENGTH, Usage(), Times()))
+        await exchange.json(_answer(asked.model, "", FinishReason.LENGTH, Usage(), Times()))
         return
-    run = service.run(exchange.request(_payload(body), body.model))
-    await serve(exchange, run, InfillEncoder(exchange), _NAMES, SSE if body.stream else None)
+    await serve(
+        exchange, service.run(asked), InfillEncoder(exchange), _NAMES, SSE if body.stream else None
+    )
 
 
 class InfillEncoder(SingleEncoder):

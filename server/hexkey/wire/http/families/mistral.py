@@ -24,7 +24,7 @@ from hexkey.wire.http.openai_schemas import (
     MessageDelta,
 )
 from hexkey.wire.http.operation import Operation
-from hexkey.wire.http.schemas import MODEL
+from hexkey.wire.http.schemas import MODEL, MaxTokens, Seed, Stop, Temperature, TopP
 from hexkey.wire.http.stream import DONE, SSE
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ class FimBody(Struct):
     prompt: Annotated[str, Meta(description="Text before the cursor.")]
     model: Annotated[str | None, MODEL] = None
     suffix: Annotated[str | None, Meta(description="Text after the cursor.")] = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    random_seed: int | None = None
-    stop: str | list[str] | None = None
+    max_tokens: MaxTokens = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    random_seed: Seed = None
+    stop: Stop = None
     stream: bool | None = None
 
 

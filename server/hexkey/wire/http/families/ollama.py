@@ -7,13 +7,14 @@ has one, as Ollama's templates do. Sampling is greedy unless a temperature is gi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from hexkey.errors import invalid
+from hexkey.errors import Code, ServeError, invalid
 from hexkey.types import Autocomplete, Chat, Message, Sampling, Task
 from hexkey.wire.http import codec, models
 from hexkey.wire.http.errors import STATUSES, Dialect
@@ -29,10 +30,10 @@ from hexkey.wire.http.families.ollama_schemas import (
 )
 from hexkey.wire.http.families.single import SingleEncoder, serve
 from hexkey.wire.http.operation import Operation
+from hexkey.wire.http.presence import Presence
 from hexkey.wire.http.stream import NDJSON
 
 if TYPE_CHECKING:
-    from hexkey.errors import ServeError
     from hexkey.service import Service
     from hexkey.types import Payload, Usage
     from hexkey.wire.http.exchange import Exchange
@@ -60,8 +61,9 @@ async def ollama_generate(exchange: Exchange, service: Service) -> None:
     model = plain_name(body.model)
     prompt, suffix = body.prompt or "", body.suffix or ""
     if not prompt and not suffix:
-        # Clients send this to have a model loaded; all of ours always are.
-        answer = _generated(models.find(service, model).name, "")
+        name = models.find(service, model).name
+        await _load(exchange, service, name)
+        answer = _generated(name, "")
         answer.done, answer.done_reason = True, "load"
         await exchange.json(answer)
         return
@@ -116,6 +118,16 @@ class OllamaEncoder(SingleEncoder):
 def plain_name(model: str) -> str:
     """Return a model's name without the tag that Ollama's clients put behind names."""
     return model.removesuffix(":latest")
+
+
+async def _load(exchange: Exchange, service: Service, name: str) -> None:
+    try:
+        async with Presence(exchange.receive), asyncio.timeout_at(exchange.deadline()):
+            await service.pool.load(name)
+    except TimeoutError:
+        raise ServeError(
+            Code.DEADLINE_EXCEEDED, f"model {name!r} was not loaded before the deadline"
+        ) from None
 
 
 async def _answer(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from hexkey.wire.http.schemas import MODEL
+from hexkey.wire.http.schemas import MODEL, Penalty, Seed, Stop, Temperature, TopK, TopP
 
 _NOT_SERVED = Meta(description="Not served.")
 
@@ -15,13 +15,13 @@ class OllamaOptions(Struct):
     """How tokens are chosen; those for Ollama's own runner are ignored."""
 
     num_predict: Annotated[int | None, Meta(description="Below 0: no limit of its own.")] = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    seed: int | None = None
-    stop: str | list[str] | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    top_k: TopK = None
+    seed: Seed = None
+    stop: Stop = None
+    presence_penalty: Penalty = None
+    frequency_penalty: Penalty = None
 
 
 class OllamaFields(Struct, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from hexkey.wire.http.openai_schemas import ContentPart, ResponseFormat
-from hexkey.wire.http.schemas import MODEL, CostDetails
+from hexkey.wire.http.schemas import MODEL, CostDetails, MaxTokens, Temperature, TopP
 
 _NOT_SERVED = Meta(description="Not served.")
 
@@ -32,9 +32,9 @@ class ResponsesBody(Struct, kw_only=True):
     input: str | list[InputItem]
     model: Annotated[str | None, MODEL] = None
     instructions: str | None = None
-    max_output_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
+    max_output_tokens: MaxTokens = None
+    temperature: Temperature = None
+    top_p: TopP = None
     stream: bool | None = None
     text: TextConfig | None = None
     tools: Annotated[list[Raw] | None, _NOT_SERVED] = None
