@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -70,13 +70,15 @@ class ErrorBody(msgspec.Struct):
 class Dialect:
     """How one API family tells an error: the status of every code, and the JSON, a ``body``.
 
-    ``make`` gets the error and its status. ``statuses`` holds every code.
+    ``make`` gets the error and its status. ``statuses`` holds every code; ``reasons`` those reasons
+    of an error that have a status of their own.
     """
 
     name: str
     statuses: Mapping[Code, int]
     body: type
     make: Callable[[ServeError, int], object]
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 class HttpError(ServeError):
@@ -112,7 +114,9 @@ OPENAI = Dialect("Error", STATUSES, ErrorBody, _openai)
 
 def status_of(error: ServeError, dialect: Dialect = OPENAI) -> int:
     """Return the status of an error."""
-    return error.status if isinstance(error, HttpError) else dialect.statuses[error.code]
+    if isinstance(error, HttpError):
+        return error.status
+    return dialect.reasons.get(error.reason) or dialect.statuses[error.code]
 
 
 def headers_of(error: ServeError) -> list[Header]:

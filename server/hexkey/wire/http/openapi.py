@@ -151,7 +151,7 @@ def _statuses(operation: Operation) -> list[int]:
     if operation.body is not None:
         table = operation.dialect.statuses
         own = {status for code, status in table.items() if code is not Code.CANCELLED}
-        return sorted({*own, *_OF_BODIES, *_OF_ALL})
+        return sorted({*own, *operation.dialect.reasons.values(), *_OF_BODIES, *_OF_ALL})
     of_keys = () if operation.access is Access.OPEN else (401, 403)
     return sorted({400, 404, *of_keys, *_OF_ALL})
 
