@@ -8,6 +8,7 @@ STUBS := -m grpc_tools.protoc -I protos
 
 VLLM := .venv-vllm
 TOOLS := prometheus promtool
+BROWSERS := chromium-headless-shell chromium google-chrome
 
 .PHONY: serve test test-vllm check fmt protos verify-protos bench clean setup setup-dev setup-tools
 
@@ -44,7 +45,7 @@ bench: setup-dev ## every benchmark, one after the other
 
 setup: $(VENV)/.serve
 setup-dev: $(VENV)/.dev
-setup-tools: $(VENV)/.tools $(VENV)/.node
+setup-tools: $(VENV)/.tools $(VENV)/.node $(VENV)/.browser
 
 $(VENV)/.venv:
 	@echo "Making a Python environment in $(VENV) …"
@@ -79,6 +80,20 @@ $(VENV)/.tools: $(VENV)/.venv
 $(VENV)/.node: $(VENV)/.dev tests/e2e/clients/package.json
 	@mkdir -p $(VENV)/tools && cp tests/e2e/clients/package.json $(VENV)/tools
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/tools --silent --no-package-lock --no-fund --no-audit
+	@touch $@
+
+# Chromium with all that it needs and this machine lacks, which apt-get works out as for an install.
+$(VENV)/.browser: $(VENV)/.venv
+	@for one in $(BROWSERS); do command -v $$one >/dev/null && found=yes; done; \
+	if [ -z "$$found" ]; then \
+		echo "Unpacking Chromium for the tests …"; mkdir -p $(VENV)/tools && cd $(VENV)/tools && \
+		plan="apt-get install -s -qq --no-install-recommends chromium-headless-shell" && \
+		{ $$plan >/dev/null 2>&1 || apt-get update -qq; } && \
+		$$plan | sed -n 's/^Inst \([^ ]*\).*/\1/p' | xargs apt-get download -qq && \
+		for one in *.deb; do dpkg-deb -x $$one . && rm $$one || exit 1; done && \
+		ln -sf ../lib/chromium/chromium-headless-shell usr/bin/chromium-headless-shell || \
+		{ echo "The tests need $(BROWSERS), any of them, on PATH; apt-get did not bring one."; exit 1; }; \
+	fi
 	@touch $@
 
 $(VLLM)/.ready: requirements-vllm.txt pyproject.toml

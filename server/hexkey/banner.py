@@ -37,6 +37,7 @@ def text(app: App, took_s: float) -> str:
         f"hexkey {__version__} is ready after {took_s:.1f} s",
         "",
         f"  HTTP  http://{host}:{app.http_port}   (docs: /openapi.json, metrics: /metrics)",
+        f"  page  http://{host}:{app.http_port}/dashboard",
     ]
     if app.grpc_port:
         grpc_host = _reachable(app.config.listen.grpc)

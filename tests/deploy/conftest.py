@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.programs import ROOT, found
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["DEPLOY", "ROOT", "promtool"]
+
 DEPLOY = ROOT / "deploy"
-
-
-TOOLS = ROOT / ".venv" / "tools"
-
-
-def found(name: str) -> str:
-    """The path of a program of Prometheus; fails where there is none, since nothing is skipped."""
-    path = shutil.which(name, path=f"{TOOLS / 'usr' / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    if path is None:
-        pytest.fail(
-            f"{name} is neither in {TOOLS} nor on PATH; see `make setup-tools`", pytrace=False
-        )
-    return path
 
 
 def promtool(*arguments: str | Path) -> str:

@@ -15,9 +15,10 @@ import httpx
 import pytest
 import yaml
 
-from tests.deploy.conftest import DEPLOY, found
+from tests.deploy.conftest import DEPLOY
 from tests.deploy.queries import rules
 from tests.e2e.conftest import Served, serve
+from tests.programs import found
 
 FAKE = """
 models:

@@ -14,6 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.e2e.chromium import chromium
+
+__all__ = ["chromium"]
+
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "configs" / "quickstart.yaml"
 READY_S = 90.0

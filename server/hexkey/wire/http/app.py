@@ -13,28 +13,28 @@ from starlette.routing import Route, Router
 
 from hexkey.errors import Code, ServeError
 from hexkey.routing import shorten
-from hexkey.wire.http import openapi
+from hexkey.wire.http import dashboard, openapi
 from hexkey.wire.http.access import admitted
 from hexkey.wire.http.errors import ClientGone, HttpError
 from hexkey.wire.http.exchange import KEY, Exchange
 from hexkey.wire.http.guard import Guard
-from hexkey.wire.http.limits import HttpLimits
 from hexkey.wire.http.table import OPERATIONS, dialect_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from hexkey.service import Service
+    from hexkey.wire.http.dashboard.feed import Feed
+    from hexkey.wire.http.limits import HttpLimits
     from hexkey.wire.http.operation import Operation
 
 log = structlog.get_logger("hexkey.http")
 
 
-def build_app(service: Service, limits: HttpLimits | None = None) -> ASGIApp:
-    """Return the application that serves ``service`` over HTTP."""
-    limits = limits or HttpLimits()
+def build_app(service: Service, limits: HttpLimits, feed: Feed) -> ASGIApp:
+    """Return the application that serves ``service`` over HTTP, ``feed`` to its dashboard."""
     operations: dict[str, dict[str, Operation]] = {}
-    for operation in (*OPERATIONS, openapi.OPERATION):
+    for operation in (*OPERATIONS, openapi.OPERATION, *dashboard.operations(feed)):
         operations.setdefault(operation.path, {})[operation.method] = operation
     routes = [_route(path, methods, service) for path, methods in operations.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)

@@ -23,6 +23,7 @@ _LINKS = {
     "health": "/health",
     "ready": "/ready",
     "metrics": "/metrics",
+    "dashboard": "/dashboard",
     "openapi": "/openapi.json",
 }
 # What can be looked at, in the order in which people ask for it.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from hexkey.wire.http.app import build_app
+from hexkey.wire.http.dashboard.feed import Feed
 from hexkey.wire.http.limits import MAX_BODY_BYTES, HttpLimits
 from hexkey.wire.http.protocol import Door, Protocol
 
@@ -38,9 +39,10 @@ class HttpServer:
     ) -> None:
         limits = limits or HttpLimits(max_body_bytes=max_body_bytes)
         self._door = Door(limits)
+        self._feed = Feed(service)
         self._server = _Server(
             uvicorn.Config(
-                build_app(service, limits),
+                build_app(service, limits, self._feed),
                 http=functools.partial(Protocol, self._door),  # type: ignore[arg-type]  # builds one
                 ws="none",
                 lifespan="off",
@@ -71,6 +73,7 @@ class HttpServer:
             return
         task, self._task = self._task, None
         self._door.stopping = True
+        self._feed.close()
         self._server.grace_s = grace_s
         self._server.should_exit = True
         await task

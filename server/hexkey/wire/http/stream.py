@@ -34,7 +34,7 @@ NAMED = replace(SSE, named=True)
 # A line may begin with a space, while clients take an empty line for broken JSON.
 NDJSON = Framing(b"application/x-ndjson", b" ", b"", b"\n")
 DONE = SSE.frame(b"[DONE]")
-_HEADERS: tuple[Header, ...] = (
+HEADERS: tuple[Header, ...] = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
@@ -83,4 +83,4 @@ class EventStream:
         timing = exchange.timing(b"first")
         content_type = (b"content-type", self._framing.content_type)
         served = ((b"x-hexkey-model", model), (b"server-timing", timing))
-        await exchange.start(200, (content_type, *_HEADERS, *served))
+        await exchange.start(200, (content_type, *HEADERS, *served))
