@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -127,19 +128,22 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then stop with grace; a second signal ends at once.
 
-    SIGHUP takes in the configuration that ``read`` returns.
+    So does one that comes while models are fetched: nobody is served yet. SIGHUP takes in the
+    configuration that ``read`` returns.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    app: App | None = None
 
-    def on_signal() -> None:
-        if stopping.is_set():
+    def on_signal(number: int) -> None:
+        if app is None or stopping.is_set():
             # The hosts' lifelines close with us, so nothing is left behind.
-            os._exit(1)
+            _end_downloads()
+            os._exit(128 + number)
         stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, on_signal, number)
     app = App(config, await fetch_models(config, say), say, read)
     reloads: set[asyncio.Task[None]] = set()
 
@@ -175,6 +179,14 @@ async def _reload(app: App) -> None:
     # Why it was refused is in the log.
     with contextlib.suppress(ServeError):
         await app.administration.reload()
+
+
+def _end_downloads() -> None:
+    """End pip where it runs for us; the next fetch sweeps up what it leaves."""
+    with contextlib.suppress(OSError):
+        for children in Path("/proc/self/task").glob("*/children"):
+            for pid in children.read_text().split():
+                os.kill(int(pid), signal.SIGTERM)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -92,6 +92,7 @@ def _serve(options: argparse.Namespace) -> int:
     begun = time.monotonic()
 
     def on_ready(running: App) -> None:
+        running.metrics.log_lines_dropped.set_function(lambda: writer.dropped)
         _say(banner.text(running, time.monotonic() - begun))
 
     try:

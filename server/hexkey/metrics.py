@@ -119,6 +119,9 @@ class Metrics:
         self._of_request: dict[tuple[str, str, str, str], RequestSeries] = {}
         self._of_engine: dict[str, EngineSeries] = {}
         self.build = self._gauge("build_info", "Always 1.", ("version",))
+        self.log_lines_dropped = self._gauge(
+            "log_lines_dropped", "Log lines given up because nobody read the log.", ()
+        )
 
     def of_request(self, task: str, model: str, outcome: str, protocol: str) -> RequestSeries:
         """Return the series of one kind of request; looked up once, since ``labels`` is slow."""

@@ -17,6 +17,7 @@ from hexkey.engines.supervisor import State
 from hexkey.errors import Code, ServeError
 from hexkey.tasks import entry_of
 from hexkey.types import (
+    Autocomplete,
     Began,
     Chat,
     Delta,
@@ -107,8 +108,8 @@ async def test_what_the_model_cannot_do_is_refused_alone(rig: Rig) -> None:
     wrong: Payload = Translate(texts=("a",), source="en", target="pt")
     if isinstance(rig.make(1), Translate | Embed):
         wrong = Chat(messages=(Message("user", "a"),))
-    elif rig.supervisor.settings.engine == "fake":
-        pytest.skip("the fake engine does everything")
+    elif rig.supervisor.settings.engine == "fake":  # it does every task
+        wrong = Autocomplete(prefix="[[refuse]]")
     good, bad = await asyncio.gather(
         settle(rig, rig.request(5)),
         settle(rig, Request(id="t", payload=wrong, protocol="test")),

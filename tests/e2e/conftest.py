@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -37,13 +38,30 @@ class Served:
         children: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
         return children
 
+    def host_of(self, model: str) -> psutil.Process:
+        """The process that runs a model's engine; hosts start in the configuration's order."""
+        with httpx.Client(base_url=self.http) as client:
+            names = list(client.get("/ready").json()["models"])
+        hosts = sorted(psutil.Process(self.process.pid).children(), key=lambda one: one.pid)
+        return hosts[names.index(model)]
+
+    def metric(self, series: str) -> float:
+        """The value of a series, named without the prefix that all have; 0 if there is none."""
+        for line in httpx.get(f"{self.http}/metrics").text.splitlines():
+            name, _, value = line.rpartition(" ")
+            if name == f"hexkey_{series}":
+                return float(value)
+        return 0.0
+
 
 @contextlib.contextmanager
-def serve(config: Path, *, http: str = "127.0.0.1:0") -> Iterator[Served]:
+def serve(
+    config: Path, *, http: str = "127.0.0.1:0", grpc: str = "127.0.0.1:0", read_log: bool = True
+) -> Iterator[Served]:
     """Run the command until the block is left; gives it once the banner is out or it ended."""
     command = [sys.executable, "-m", "hexkey.cli", "serve", str(config)]
     process = subprocess.Popen(
-        [*command, "--http", http, "--grpc", "127.0.0.1:0"],
+        [*command, "--http", http, "--grpc", grpc],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -64,11 +82,12 @@ def serve(config: Path, *, http: str = "127.0.0.1:0") -> Iterator[Served]:
                 up.set()
         up.set()
 
-    def read_log() -> None:
+    def read_stderr() -> None:
         assert process.stderr is not None
         served.log.extend(process.stderr)
 
-    readers = [threading.Thread(target=read, daemon=True) for read in (read_out, read_log)]
+    reads = (read_out, read_stderr) if read_log else (read_out,)
+    readers = [threading.Thread(target=read, daemon=True) for read in reads]
     for reader in readers:
         reader.start()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -85,6 +86,30 @@ def test_a_second_term_signal_ends_at_once(fake_config: Path) -> None:
         assert not any(child.is_running() for child in children)
 
 
+def test_a_term_signal_while_models_are_fetched_ends_at_once(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"cache_dir: {tmp_path}/cache\n"
+        "models: [{name: m, engine: marian, source: 'firefox:en-pt', tasks: [translate], "
+        "pairs: [en-pt]}]"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that never answers
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hexkey.cli", "serve", str(config), "--http", "127.0.0.1:0"],
+            env={**os.environ, "PIP_INDEX_URL": index},
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        with process, silent.accept()[0]:
+            children = psutil.Process(process.pid).children(recursive=True)
+            assert children
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 128 + signal.SIGTERM
+            _, alive = psutil.wait_procs(children, timeout=5)
+            assert not alive
+
+
 def test_killing_the_server_leaves_no_process_behind(fake_config: Path) -> None:
     with serve(fake_config) as served:
         children = served.children()
@@ -142,11 +167,13 @@ def test_a_corrupt_model_is_refused_by_its_hash(tmp_path: Path, firefox_en_pt: P
     folder = tmp_path / "model"
     shutil.copytree(firefox_en_pt, folder)
     model = next(folder.glob("model.*.bin"))
+    good = hashlib.sha256(model.read_bytes()).hexdigest()
     with model.open("r+b") as file:
         file.seek(5_000_000)
-        file.write(b"\x55")
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
     config = tmp_path / "c.yaml"
-    good = "0" * 64
     config.write_text(
         f"models: [{{name: m, engine: marian, source: 'path:{folder}', tasks: [translate], "
         f"pairs: [en-pt], sha256: {{{model.name}: '{good}'}}}}]"

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e import grpcurl
 from tests.e2e.conftest import Served
 
 
@@ -37,6 +38,9 @@ def test_the_banner_lines_work_as_printed(quickstart: Served) -> None:
     for line in lines:
         ended = subprocess.run([*shlex.split(line), "-sf"], capture_output=True, check=True)
         assert "error" not in json.loads(ended.stdout)
+    (line,) = [line.strip() for line in quickstart.out if line.strip().startswith("grpcurl")]
+    (answer,) = grpcurl.run(line)
+    assert answer["translations"][0]["text"] == "O tempo está bom hoje."
 
 
 def test_a_completion_is_a_continuation_and_no_chat(quickstart: Served) -> None:

@@ -49,7 +49,8 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     except ValueError as error:
         if not body:
             raise invalid("the body is empty; send a JSON object") from None
-        raise invalid(f"the body is not JSON: {_first_lower(str(error))}") from None
+        why = str(error).removeprefix("JSON is malformed: ")
+        raise invalid(f"the body is not JSON: {_first_lower(why)}") from None
 
 
 def decode_any(decoder: msgspec.json.Decoder[T], exchange: Exchange) -> T:

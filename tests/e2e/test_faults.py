@@ -1,0 +1,236 @@
+"""What goes wrong in operation, done to a running server: it says so, serves on and recovers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import httpx
+import psutil
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from hexkey.v1 import inference_pb2 as pb
+from hexkey.v1 import inference_pb2_grpc as pb_grpc
+from tests.e2e.conftest import Served, serve
+
+SLOW_AND_FAST = """
+models:
+  - {name: slow, engine: fake, tasks: [autocomplete], options: {step_ms: 20}}
+  - {name: fast, engine: fake, tasks: [autocomplete, translate], pairs: [en-pt]}
+"""
+Status = health_pb2.HealthCheckResponse
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "two.yaml"
+    path.write_text(SLOW_AND_FAST)
+    return path
+
+
+@contextlib.contextmanager
+def stub(served: Served) -> Iterator[pb_grpc.InferenceServiceStub]:
+    with grpc.insecure_channel(served.grpc) as channel:
+        yield pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+
+
+def until(condition: Callable[[], bool], seconds: float) -> float:
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < seconds, "it did not come to pass in time"
+        time.sleep(0.02)
+    return time.monotonic() - begun
+
+
+def state(served: Served, model: str) -> str:
+    said: str = httpx.get(f"{served.http}/ready").json()["models"][model]
+    return said
+
+
+def ask(served: Served, model: str, tokens: int = 3, **more: object) -> httpx.Response:
+    body = {"model": model, "prefix": "hello", "max_tokens": tokens, **more}
+    return httpx.post(f"{served.http}/v1/autocomplete", json=body, timeout=60)
+
+
+def test_a_host_that_hangs_is_told_by_both_wires_within_ten_seconds(config: Path) -> None:
+    heard: list[int] = []
+
+    def watch() -> None:
+        with grpc.insecure_channel(served.grpc) as channel:
+            call = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            with contextlib.suppress(grpc.RpcError):
+                heard.extend(update.status for update in call)
+
+    with serve(config) as served:
+        watching = threading.Thread(target=watch)
+        watching.start()
+        until(lambda: heard == [Status.SERVING], 10)
+        host = served.host_of("slow")
+        with ThreadPoolExecutor(1) as pool:
+            stuck = pool.submit(ask, served, "slow", 5000)
+            until(lambda: served.metric('requests_in_flight{model="slow"}') == 1, 10)
+            os.kill(host.pid, signal.SIGSTOP)
+            # The rest goes on while nobody knows yet.
+            assert ask(served, "fast").status_code == 200
+            ready = f"{served.http}/ready"
+            assert until(lambda: httpx.get(ready).status_code == 503, 20) < 10
+            assert stuck.result().status_code == 503
+        until(lambda: httpx.get(ready).status_code == 200, 20)
+        until(lambda: heard[1:] == [Status.NOT_SERVING, Status.SERVING], 10)
+        assert ask(served, "slow").status_code == 200
+        assert not host.is_running() or host.status() == psutil.STATUS_ZOMBIE
+        served.process.send_signal(signal.SIGTERM)
+        watching.join(10)
+
+
+def test_a_model_that_crashes_over_and_over_disturbs_no_other(
+    tmp_path: Path, firefox_en_pt: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(firefox_en_pt, folder)
+    model = next(folder.glob("model.*.bin"))
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        f"""
+models:
+  - {{name: frail, engine: marian, source: 'path:{folder}', tasks: [translate], pairs: [en-pt]}}
+  - {{name: fast, engine: fake, tasks: [autocomplete]}}
+"""
+    )
+    with serve(path) as served:
+        aside = model.rename(tmp_path / "aside")
+        os.kill(served.host_of("frail").pid, signal.SIGKILL)
+        body = {"text": "Good morning.", "source": "en", "target": "pt"}
+        url = f"{served.http}/v1/translate"
+        loads = 'engine_restarts_total{model="frail",reason="load"}'
+        until(lambda: served.metric(loads) >= 2, 60)
+        begun = time.monotonic()
+        refused = httpx.post(url, json=body, timeout=60)
+        assert (refused.status_code, time.monotonic() - begun < 2) == (503, True)
+        assert "'frail' does not serve now" in refused.json()["error"]["message"]
+        took = [ask(served, "fast").elapsed.total_seconds() for _ in range(50)]
+        assert sorted(took)[25] < 0.1
+        aside.rename(model)
+        until(lambda: state(served, "frail") == "ready", 30)
+        assert httpx.post(url, json=body, timeout=60).status_code == 200
+
+
+def test_a_term_signal_under_load_of_both_wires_loses_nothing(config: Path) -> None:
+    tokens = 200
+    body = {"model": "slow", "prefix": "hello", "max_tokens": tokens}
+    message = pb.AutocompleteRequest(**body)
+
+    def over_http(number: int) -> bool:
+        stream = number % 2 == 0
+        answer = client.post("/v1/autocomplete", json={**body, "stream": stream})
+        return "w199" in answer.text and ("[DONE]" in answer.text) == stream
+
+    def over_grpc(number: int) -> bool:
+        if number % 2:
+            return stubs.Autocomplete(message, timeout=60).usage.output_tokens == tokens
+        *_, last = stubs.StreamAutocomplete(message, timeout=60)
+        return last.usage.output_tokens == tokens
+
+    with (
+        serve(config) as served,
+        stub(served) as stubs,
+        httpx.Client(base_url=served.http, timeout=60, limits=httpx.Limits()) as client,
+        ThreadPoolExecutor(100) as pool,
+    ):
+        answers = [pool.submit(ask, one) for ask in (over_http, over_grpc) for one in range(50)]
+        until(lambda: served.metric('requests_in_flight{model="slow"}') == 100, 30)
+        served.process.send_signal(signal.SIGTERM)
+        assert [answer.result() for answer in answers] == [True] * 100
+        assert served.process.wait(20) == 0
+    outcomes = [json.loads(line).get("outcome") for line in served.log]
+    assert outcomes.count("ok") == 100
+
+
+def test_after_a_kill_the_same_addresses_serve_again(config: Path) -> None:
+    with serve(config) as served, ThreadPoolExecutor(4) as pool:
+        lost = [pool.submit(ask, served, "slow", 5000) for _ in range(4)]
+        until(lambda: served.metric('requests_in_flight{model="slow"}') == 4, 10)
+        os.kill(served.process.pid, signal.SIGKILL)
+        assert all(one.exception() for one in lost)
+    http = served.http.removeprefix("http://")
+    with serve(config, http=http, grpc=served.grpc) as again, stub(again) as stubs:
+        assert (again.http, again.grpc) == (served.http, served.grpc)
+        assert ask(again, "fast").status_code == 200
+        assert stubs.Autocomplete(pb.AutocompleteRequest(prefix="a", model="fast", max_tokens=1)).id
+
+
+def test_a_log_that_nobody_reads_stops_no_request(config: Path) -> None:
+    with serve(config, read_log=False) as served, httpx.Client(base_url=served.http) as client:
+        body = {"model": "fast", "prefix": "x", "max_tokens": 1}
+        for _ in range(600):  # 300 bytes each: the pipe holds 64 KiB
+            assert client.post("/v1/autocomplete", json=body, timeout=5).status_code == 200
+        assert "\nhexkey_log_lines_dropped 0.0" in client.get("/metrics").text
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(10) == 0
+
+
+def test_a_server_out_of_file_descriptors_refuses_and_recovers(config: Path) -> None:
+    with serve(config) as served, httpx.Client(base_url=served.http) as kept:
+        assert kept.get("/health").status_code == 200
+        server = psutil.Process(served.process.pid)
+        server.rlimit(psutil.RLIMIT_NOFILE, (server.num_fds() + 40,) * 2)
+        port = int(served.http.rpartition(":")[2])
+        crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(80)]
+        try:
+            time.sleep(0.5)
+            used = sum(server.cpu_times()[:2])
+            time.sleep(1)
+            assert sum(server.cpu_times()[:2]) - used < 0.5, "it spins"
+            assert kept.post(
+                "/v1/autocomplete", json={"model": "fast", "prefix": "x", "max_tokens": 1}
+            ).is_success
+        finally:
+            for one in crowd:
+                one.close()
+        until(lambda: _answers(served), 5)
+
+
+def _answers(served: Served) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"{served.http}/health", timeout=1).status_code == 200
+    return False
+
+
+def test_large_inputs_hold_nobody_up(config: Path) -> None:
+    text = "Ünïcödé words, as many as are taken. " * 10_000
+    message = pb.TranslateRequest(text=[text], source="en", target="pt")
+    ended = threading.Event()
+
+    def send(stubs: pb_grpc.InferenceServiceStub) -> int:
+        sent = 0
+        body = {"text": text, "source": "en", "target": "pt"}
+        while not ended.is_set():
+            # The whole front end has seen it when the engine says that it is too long.
+            refused = httpx.post(f"{served.http}/v1/translate", json=body, timeout=60)
+            assert "8192" in refused.json()["error"]["message"]
+            with pytest.raises(grpc.RpcError, match="8192"):
+                stubs.Translate(message, timeout=60)
+            sent += 2
+        return sent
+
+    with serve(config) as served, stub(served) as stubs, ThreadPoolExecutor(2) as pool:
+        senders = [pool.submit(send, stubs) for _ in range(2)]
+        took: list[float] = []
+        with httpx.Client(base_url=served.http) as client:
+            for _ in range(100):
+                took.append(client.get("/health").elapsed.total_seconds())
+                time.sleep(0.02)
+        ended.set()
+        assert sum(sender.result() for sender in senders) > 10
+    assert sorted(took)[90] < 0.25
