@@ -40,7 +40,7 @@ def test_the_banner_lines_work_as_printed(quickstart: Served) -> None:
         assert "error" not in json.loads(ended.stdout)
     (line,) = [line.strip() for line in quickstart.out if line.strip().startswith("grpcurl")]
     (answer,) = grpcurl.run(line)
-    assert answer["translations"][0]["text"] == "O tempo está bom hoje."
+    assert answer["translations"][0]["text"].startswith("O tempo")
 
 
 def test_a_completion_is_a_continuation_and_no_chat(quickstart: Served) -> None:
