@@ -28,6 +28,6 @@ def run(line: str) -> list[dict[str, Any]]:
         pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
         method = pool.FindServiceByName(service).FindMethodByName(name)
         answer = GetMessageClass(method.output_type)
-        call = channel.unary_stream(f"/{path}", response_deserializer=answer.FromString)
         request = json_format.Parse(data, GetMessageClass(method.input_type)())
-        return [json_format.MessageToDict(one) for one in call(request.SerializeToString())]
+        call = channel.unary_stream(f"/{path}", type(request).SerializeToString, answer.FromString)
+        return [json_format.MessageToDict(one) for one in call(request)]

@@ -129,7 +129,7 @@ models:
 def test_a_term_signal_under_load_of_both_wires_loses_nothing(config: Path) -> None:
     tokens = 200
     body = {"model": "slow", "prefix": "hello", "max_tokens": tokens}
-    message = pb.AutocompleteRequest(**body)
+    message = pb.AutocompleteRequest(model="slow", prefix="hello", max_tokens=tokens)
 
     def over_http(number: int) -> bool:
         stream = number % 2 == 0
@@ -138,9 +138,11 @@ def test_a_term_signal_under_load_of_both_wires_loses_nothing(config: Path) -> N
 
     def over_grpc(number: int) -> bool:
         if number % 2:
-            return stubs.Autocomplete(message, timeout=60).usage.output_tokens == tokens
-        *_, last = stubs.StreamAutocomplete(message, timeout=60)
-        return last.usage.output_tokens == tokens
+            usage = stubs.Autocomplete(message, timeout=60).usage
+        else:
+            *_, last = stubs.StreamAutocomplete(message, timeout=60)
+            usage = last.usage
+        return bool(usage.output_tokens == tokens)
 
     with (
         serve(config) as served,
