@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+import msgspec
+
 from hexkey import routing, tasks
 from hexkey.attempt import Attempt
 from hexkey.identity.access import Access
@@ -78,6 +80,10 @@ class Run:
         self._service = service
         self._request = request
         self._meter = Meter(service.metrics, request)
+
+    def whole(self) -> None:
+        """Say, before it is entered, that nobody reads the answer before it is complete."""
+        self._request = msgspec.structs.replace(self._request, whole=True)
 
     @property
     def model(self) -> str:

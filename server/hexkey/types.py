@@ -121,6 +121,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One call, whichever wire it came by.
 
     ``model`` empty means: choose by task. ``deadline`` is on ``time.monotonic()``, in seconds.
+    ``whole`` says that nobody reads the answer before it is complete.
     """
 
     id: str
@@ -131,6 +132,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority = Priority.NORMAL
     deadline: float | None = None
     constraints: Constraints = UNCONSTRAINED
+    whole: bool = False
 
     @property
     def task(self) -> Task:

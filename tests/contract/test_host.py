@@ -18,7 +18,15 @@ import pytest
 
 from hexkey.engines import factory
 from hexkey.engines.base import AsyncEngine, LoadContext
-from hexkey.engines.frames import FrameReader, FromHost, Step, Submit, encode, from_host
+from hexkey.engines.frames import (
+    FrameReader,
+    FromHost,
+    Shutdown,
+    Step,
+    Submit,
+    encode,
+    from_host,
+)
 from hexkey.engines.host import Channel, Host
 from hexkey.engines.link import Link
 from hexkey.errors import Code
@@ -90,6 +98,52 @@ def test_a_step_that_raises_settles_everything_once_and_ends_the_host(
         assert isinstance(event, Failure)
         assert event.code is Code.INTERNAL
         assert "canary" not in event.message
+
+
+class Counted(Channel):
+    """A channel that counts how often it wakes the other end."""
+
+    sent = 0
+
+    def send(self, message: FromHost) -> None:
+        self.sent += 1
+        super().send(message)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_steps_that_nobody_waits_for_travel_together_and_in_order(
+    pair: tuple[socket.socket, socket.socket],
+    whole: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    ours, theirs = pair
+    context = LoadContext("m", Path(), {"step_ms": 1}, lambda _text: None)
+    engine = factory.find("fake")(context)
+    assert not isinstance(engine, AsyncEngine)
+    channel = Counted(theirs)
+
+    def serve() -> None:
+        Host(engine, channel, 1).serve()
+        theirs.shutdown(socket.SHUT_RDWR)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    ours.sendall(encode(Submit(1, ENGINES["fake"][2](100), whole)))
+    reader: FrameReader[FromHost] = FrameReader(from_host)
+    steps: list[Step] = []
+    while not any(isinstance(events[-1], Usage) for step in steps for _, events in step.events):
+        steps += [frame for frame in reader.feed(ours.recv(1 << 20)) if isinstance(frame, Step)]
+    ours.sendall(encode(Shutdown()))
+    thread.join()
+    told = [event for step in steps for _, events in step.events for event in events]
+    assert "".join(e.text for e in told if isinstance(e, Delta)).split()[::33] == [
+        "w0",
+        "w33",
+        "w66",
+        "w99",
+    ]
+    assert sum(bool(step.computed) for step in steps) == 100
+    assert [step.begin_ns for step in steps] == sorted(step.begin_ns for step in steps)
+    assert channel.sent < 50 if whole else channel.sent >= 100
 
 
 PARENT = """

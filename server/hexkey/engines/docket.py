@@ -25,6 +25,8 @@ class Docket:
         self._engine = engine
         self._incarnation = incarnation
         self._live: set[int] = set()
+        # Of the live ones those that are read when they are whole; true once one has news.
+        self._whole: dict[int, bool] = {}
 
     def take(self, message: ToHost) -> list[Events]:
         """Hand a message to the engine; return the refusal, if it refused a request."""
@@ -36,8 +38,10 @@ class Docket:
             except Exception as error:  # noqa: BLE001 - one odd input must not fail its batch-mates
                 return [(message.id, [_internal(error)])]
             self._live.add(message.id)
+            if message.whole:
+                self._whole[message.id] = False
         elif isinstance(message, Cancel) and message.id in self._live:
-            self._live.discard(message.id)
+            self._forget(message.id)
             self._engine.cancel(message.id)
         return []
 
@@ -48,7 +52,7 @@ class Docket:
             if request_id not in self._live or not batch:
                 continue
             if isinstance(batch[-1], Usage | Failure):
-                self._live.discard(request_id)
+                self._forget(request_id)
             events.append((request_id, batch))
         return Step(
             self._incarnation,
@@ -59,6 +63,22 @@ class Docket:
             events,
         )
 
+    def can_wait(self, step: Step) -> bool:
+        """Tell whether nobody needs a frame before the next one; asked once of each.
+
+        The first news of a request never wait: they tell how long it took to begin.
+        """
+        waits = True
+        for request_id, _ in step.events:
+            waits = self._whole.get(request_id, False) and waits
+            if request_id in self._whole:
+                self._whole[request_id] = True
+        return waits
+
+    def _forget(self, request_id: int) -> None:
+        self._live.discard(request_id)
+        self._whole.pop(request_id, None)
+
     def pulse(self, refused: Sequence[Events] = ()) -> Step:
         """A frame in which nothing was computed."""
         now = time.monotonic_ns()
@@ -68,6 +88,7 @@ class Docket:
         """The frame that settles everything because the engine raised."""
         failures: list[Events] = [(request_id, [_internal(error)]) for request_id in self._live]
         self._live.clear()
+        self._whole.clear()
         now = time.monotonic_ns()
         return Step(self._incarnation, now, now, 0, [], failures)
 

@@ -15,6 +15,7 @@ from hexkey.types import HostEvent, ModelInfo, Payload
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 PREFIX_BYTES = 4
 PULSE_S = 1.0
+HOLD_S = 0.05
 
 
 class Launch(msgspec.Struct, tag="launch", array_like=True):
@@ -28,10 +29,11 @@ class Launch(msgspec.Struct, tag="launch", array_like=True):
 
 
 class Submit(msgspec.Struct, tag="submit", array_like=True):
-    """Take this request."""
+    """Take this request; nobody reads its answer before the end if it is ``whole``."""
 
     id: int
     payload: Payload
+    whole: bool = False
 
 
 class Cancel(msgspec.Struct, tag="cancel", array_like=True):
@@ -66,7 +68,8 @@ class LoadFailed(msgspec.Struct, tag="load_failed", array_like=True):
 class Step(msgspec.Struct, tag="step", array_like=True):
     """What one engine step did; see ``hexkey.engines.base.StepReport``.
 
-    It is also the host's pulse: an idle host sends an empty one every ``PULSE_S`` seconds.
+    It is also the host's pulse: an idle host sends an empty one every ``PULSE_S`` seconds. Those
+    that nobody waits for come several at a time, ``HOLD_S`` late at the most.
     """
 
     incarnation: int

@@ -27,6 +27,7 @@ from hexkey.engines.async_host import AsyncHost
 from hexkey.engines.base import AsyncEngine, EngineLost, LoadContext
 from hexkey.engines.docket import Docket
 from hexkey.engines.frames import (
+    HOLD_S,
     PULSE_S,
     FrameReader,
     FromHost,
@@ -57,10 +58,16 @@ class Channel:
         self._reader: FrameReader[ToHost] = FrameReader(to_host)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
+        self._held = b""
 
     def send(self, message: FromHost) -> None:
-        """Send one frame whole."""
-        self._socket.sendall(encode(message))
+        """Send one frame whole, behind those that were held."""
+        frames, self._held = self._held + encode(message), b""
+        self._socket.sendall(frames)
+
+    def hold(self, message: FromHost) -> None:
+        """Send one frame with the next that is sent."""
+        self._held += encode(message)
 
     def fileno(self) -> int:
         """For a loop that waits by itself."""
@@ -106,8 +113,13 @@ class Host:
                 except Exception as error:
                     self._channel.send(self._docket.failed(error))
                     raise
-                self._channel.send(self._docket.frame(report))
-                sent = time.monotonic()
+                frame = self._docket.frame(report)
+                if self._docket.can_wait(frame) and time.monotonic() - sent < HOLD_S:
+                    # Each frame wakes the front end, on a core that the next step wants.
+                    self._channel.hold(frame)
+                else:
+                    self._channel.send(frame)
+                    sent = time.monotonic()
             elif busy or time.monotonic() - sent >= PULSE_S:
                 # Due, or a cancel took the last request out, which is to be known at once.
                 self._channel.send(self._docket.pulse())

@@ -134,7 +134,11 @@ class Link(asyncio.Protocol):
             self._transport.write(encode(message))
 
     def submit(
-        self, payload: Payload, complete: Callable[[Usage], None] = lambda _usage: None
+        self,
+        payload: Payload,
+        complete: Callable[[Usage], None] = lambda _usage: None,
+        *,
+        whole: bool = False,
     ) -> tuple[int, Mailbox]:
         """Send a request to the host; its events arrive in the mailbox.
 
@@ -145,7 +149,7 @@ class Link(asyncio.Protocol):
         if self.closed:
             mailbox.fail(Failure(Code.UNAVAILABLE, "the engine's process has ended"))
             return self._next_id, mailbox
-        self.send(Submit(self._next_id, payload))
+        self.send(Submit(self._next_id, payload, whole))
         self._mailboxes[self._next_id] = mailbox
         return self._next_id, mailbox
 

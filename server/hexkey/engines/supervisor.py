@@ -165,7 +165,7 @@ class Supervisor:
         try:
             for last_try in (False, True):
                 link = await self._ready_link(request.deadline)
-                request_id, mailbox = link.submit(request.payload, complete)
+                request_id, mailbox = link.submit(request.payload, complete, whole=request.whole)
                 submitted(request_id)
                 timer = _deadline_timer(request.deadline, link, request_id, mailbox)
                 seen = False

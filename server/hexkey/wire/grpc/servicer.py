@@ -98,7 +98,9 @@ class InferenceServicer:
 
     async def _whole(self, payload: Payload, model: str, call: Call) -> tuple[codec.Served, Answer]:
         request = call.request(payload, model)
-        async with self._service.run(request) as run:
+        run = self._service.run(request)
+        run.whole()
+        async with run:
             answer = await gather(run)
         call.charged(answer.usage.cost)
         await call.begin(run.model)

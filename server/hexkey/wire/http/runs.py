@@ -28,6 +28,9 @@ class Runs(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What the caller should know."""
 
+    def whole(self) -> None:
+        """Say that nobody reads the answer before it is complete."""
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
@@ -82,6 +85,7 @@ class Output:
 
 async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Output], Usage]:
     """Run to the end; return ``count`` outputs and what they took."""
+    run.whole()
     async with Presence(exchange.receive), run:
         # Not before the run has begun: only then is it known that the count is within bounds.
         outputs = [Output() for _ in range(count)]

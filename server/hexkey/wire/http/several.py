@@ -47,6 +47,10 @@ class Several:
         """What the caller should know."""
         return self._first.notes
 
+    def whole(self) -> None:
+        """Say that nobody reads the answers before they are complete."""
+        self._requests = [msgspec.structs.replace(one, whole=True) for one in self._requests]
+
     async def __aenter__(self) -> Self:
         self._tasks = [
             asyncio.create_task(self._pump(which)) for which in range(len(self._requests))
