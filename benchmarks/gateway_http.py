@@ -167,6 +167,22 @@ class Load:
         return took, deltas
 
 
+async def first_token_s(port: int, count: int = 200) -> float:
+    """Return the median time to the first token of a stream, in seconds."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = json.dumps({**STREAMED, "max_tokens": 1}).encode()
+    head = f"POST /v1/autocomplete HTTP/1.1\r\nHost: b\r\nContent-Length: {len(body)}\r\n\r\n"
+    took = []
+    for _ in range(count):
+        began = time.perf_counter()
+        writer.write(head.encode() + body)
+        await reader.readuntil(b'{"delta"')
+        took.append(time.perf_counter() - began)
+        await reader.readuntil(b"\r\n0\r\n\r\n")
+    writer.close()
+    return statistics.median(took)
+
+
 def cpu_s(pid: int) -> float:
     """CPU seconds that a process has used, all threads."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:  # noqa: PTH123 - not a real file
@@ -182,6 +198,8 @@ async def load(pid: int, told: dict[str, float], seconds: float) -> None:
     inside_ms, median_ms = told["inside_s"] * 1e3, statistics.median(took) * 1e3
     added_ms = median_ms - inside_ms
     print(f"unary,  1 connection : p50 {median_ms:.3f} ms, of which HTTP adds {added_ms:.3f} ms")
+    first_ms = await first_token_s(port) * 1e3
+    print(f"stream, 1 connection : first token {first_ms - STEP_MS:.3f} ms beyond its step")
     began, cpu = time.perf_counter(), cpu_s(pid)
     took, _ = await unary.run(32, seconds)
     each = (cpu_s(pid) - cpu) / len(took)
