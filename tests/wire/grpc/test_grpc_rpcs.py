@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from hexkey.engines.link import Link
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import codec
 from tests.wire.grpc.grpc_house import House, metadata_of
@@ -12,6 +13,8 @@ from tests.wire.grpc.grpc_house import House, metadata_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
+    from hexkey.engines.link import Mailbox
+    from hexkey.types import Payload
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -150,3 +153,20 @@ async def test_a_failed_call_has_its_request_id_in_the_trailers(house: House) ->
         )
     assert metadata_of(caught.value.trailing_metadata())["x-request-id"] == "mine"
     assert not metadata_of(caught.value.initial_metadata())
+
+
+async def test_the_engine_knows_which_answers_are_read_as_they_come(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[bool] = []
+    submit = Link.submit
+
+    def noted(link: Link, payload: Payload, *, whole: bool = False) -> tuple[int, Mailbox]:
+        said.append(whole)
+        return submit(link, payload, whole=whole)
+
+    monkeypatch.setattr(Link, "submit", noted)
+    message = pb.AutocompleteRequest(prefix="a", max_tokens=1)
+    await house.stub.Autocomplete(message)
+    await read(house.stub.StreamAutocomplete(message))
+    assert said == [True, False]

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from hexkey.engines.link import Link
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
 
+    from hexkey.engines.link import Mailbox
+    from hexkey.types import Payload
     from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -199,3 +203,22 @@ async def test_a_bad_deadline(client: httpx.AsyncClient, value: str) -> None:
 async def test_a_bad_request_id_is_replaced(client: httpx.AsyncClient, value: str) -> None:
     response = await client.get("/health", headers={b"x-request-id": value.encode()})
     assert len(response.headers["x-request-id"]) == 32
+
+
+async def test_the_engine_knows_which_answers_are_read_as_they_come(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[bool] = []
+    submit = Link.submit
+
+    def noted(link: Link, payload: Payload, *, whole: bool = False) -> tuple[int, Mailbox]:
+        said.append(whole)
+        return submit(link, payload, whole=whole)
+
+    monkeypatch.setattr(Link, "submit", noted)
+    for stream in (False, True):
+        body = {"prefix": "x", "max_tokens": 1, "stream": stream}
+        assert (await client.post("/v1/autocomplete", json=body)).is_success
+    several = {"model": "coder", "prompt": ["a", "b"], "max_tokens": 1}
+    assert (await client.post("/v1/completions", json=several)).is_success
+    assert said == [True, False, True, True]
