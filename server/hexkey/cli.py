@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from hexkey import __version__, banner, config, logs
 from hexkey.commands import keys, remote
 from hexkey.commands.remote import RemoteError
+from hexkey.engines import factory
 from hexkey.errors import ServeError
 from hexkey.identity.keyfile import KeyFileError
 from hexkey.models.errors import ModelError
+from hexkey.schema import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,6 +123,12 @@ def _with_arguments(settings: Config, options: argparse.Namespace) -> Config:
 
 def _check(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
+    reader = Reader()
+    for index, model in enumerate(settings.models):
+        # Not at the start of a server, which must load no engine's libraries; hosts check again.
+        reader.read(factory.options_of(model.engine), model.options, f"models[{index}].options")
+    if reader.errors:
+        raise config.ConfigError(str(options.config), reader.errors)
     _say(f"{options.config} is good.\n" + banner.coverage(settings))
     return 0
 

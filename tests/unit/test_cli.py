@@ -8,6 +8,7 @@ import pytest
 
 from hexkey import __version__, app, cli, config
 from hexkey.cli import BAD_CONFIG, FAILED, main
+from hexkey.engines import factory
 from hexkey.errors import Code, ServeError
 from hexkey.models.errors import ModelError
 from hexkey.types import Task
@@ -56,6 +57,25 @@ def test_check_of_a_bad_file_says_everything_that_is_wrong(
         f"  models[0].tasks[0]: expected one of {', '.join(Task)}, found 'sing'",
         "  listen.htpp: unknown key; did you mean 'http'?",
     ]
+
+
+def test_check_knows_the_options_of_every_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.yaml"
+    models = [
+        f"{{name: {engine}, engine: {engine}, source: 'path:/m', options: {{threads: x, sped: 1}},"
+        f" tasks: [{tasks}], pairs: [{'en-pt' if tasks == 'translate' else ''}]}}"
+        for engine in factory.NAMES
+        for tasks in ["translate" if engine in {"marian", "ctranslate2"} else "chat"]
+    ]
+    path.write_text(f"models: [{', '.join(models)}]")
+    assert main(["check", str(path)]) == BAD_CONFIG
+    said = capsys.readouterr().err
+    for index, engine in enumerate(factory.NAMES):
+        assert f"models[{index}].options.sped: unknown key" in said
+        if engine != "fake":
+            assert f"models[{index}].options.threads: expected a whole number, found 'x'" in said
 
 
 @pytest.mark.parametrize("command", ["check", "serve", "pull"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +28,8 @@ from hexkey.engines.options import read_options
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXAMPLE = CONFIGS / "example.yaml"
 OTHER_ENGINES = "# The options of the other engines, each with its default:\n#\n"
-OPTIONS = {
-    "fake": "hexkey.engines.fake:FakeOptions",
-    "openvino": "hexkey.engines.openvino.loading:Options",
-    "vllm": "hexkey.engines.vllm.options:Options",
-    "marian": "hexkey.engines.marian.engine:MarianOptions",
-    "ctranslate2": "hexkey.engines.ctranslate2:CTranslate2Options",
-    "encoder": "hexkey.engines.encoder.loading:EncoderOptions",
-}
 # What of a model has no default, or one that this model must differ from.
 PER_MODEL = {"name", "engine", "tasks", "source", "pairs", "options"}
-
-
-def options_of(engine: str) -> type[Any]:
-    module, _, name = OPTIONS[engine].partition(":")
-    kind: type[Any] = getattr(import_module(module), name)
-    return kind
 
 
 def keys(kind: type[Any]) -> set[str]:
@@ -104,14 +89,14 @@ def test_what_is_shown_is_the_default() -> None:
 
 
 def test_every_engine_is_shown(models: dict[str, ModelConfig]) -> None:
-    assert set(models) == set(factory.NAMES) == set(OPTIONS)
+    assert set(models) == set(factory.NAMES)
 
 
 @pytest.mark.parametrize("engine", factory.NAMES)
 def test_every_option_of_an_engine_is_shown_with_its_default(
     models: dict[str, ModelConfig], engine: str
 ) -> None:
-    kind, options = options_of(engine), models[engine].options
+    kind, options = factory.options_of(engine), models[engine].options
     assert set(options) == keys(kind)
     assert read_options(kind, options, engine) == kind()
 
@@ -124,7 +109,7 @@ def test_every_option_is_explained() -> None:
         LogConfig,
         ModelConfig,
         RoutingConfig,
-        options_of("marian"),
+        factory.options_of("marian"),
     ]
     names = set().union(*map(keys, known)) - {"http", "options"}
     for before, line in zip(["", *lines], lines, strict=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hexkey.types import Task
 
@@ -22,6 +22,15 @@ _MODULES = {
 
 NAMES = tuple(_MODULES)
 
+_OPTIONS = {
+    "fake": "hexkey.engines.fake:FakeOptions",
+    "openvino": "hexkey.engines.openvino.loading:Options",
+    "vllm": "hexkey.engines.vllm.options:Options",
+    "marian": "hexkey.engines.marian.engine:MarianOptions",
+    "ctranslate2": "hexkey.engines.ctranslate2:CTranslate2Options",
+    "encoder": "hexkey.engines.encoder.loading:EncoderOptions",
+}
+
 _TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT, Task.SUMMARIZE})
 _TRANSLATION = frozenset({Task.TRANSLATE})
 TASKS = {
@@ -32,6 +41,13 @@ TASKS = {
     "encoder": frozenset({Task.EMBED, Task.RERANK, Task.CLASSIFY}),
 }
 """What each engine can be configured for."""
+
+
+def options_of(name: str) -> type[Any]:
+    """Return the dataclass of an engine's options; its libraries may load along."""
+    module, _, kind = _OPTIONS[name].partition(":")
+    found: type[Any] = getattr(import_module(module), kind)
+    return found
 
 
 def find(name: str) -> Factory:
