@@ -21,6 +21,7 @@ from hexkey.engines.base import AsyncEngine, LoadContext
 from hexkey.engines.frames import (
     FrameReader,
     FromHost,
+    Launch,
     Shutdown,
     Step,
     Submit,
@@ -169,6 +170,38 @@ def test_a_host_ends_with_its_parent_however_that_ended() -> None:
     while host.is_running() and host.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() - begun < 1, "the host outlived its parent"
         time.sleep(0.01)
+
+
+HOST = """
+import subprocess, sys
+print(subprocess.Popen(["sleep", "60"]).pid, flush=True)
+from hexkey.engines import host
+host.main()
+"""
+
+
+def test_a_host_takes_its_descendants_along() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        host = subprocess.Popen(
+            [sys.executable, "-c", HOST, str(theirs.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,
+        )
+        with host:
+            assert host.stdin is not None
+            assert host.stdout is not None
+            child = psutil.Process(int(host.stdout.readline()))
+            ours.sendall(encode(Launch(1, "fake", "m", "", {})))
+            assert b"ready" in ours.recv(1 << 16)
+            host.stdin.close()
+            assert host.wait(5) == -signal.SIGKILL
+            begun = time.monotonic()
+            while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+                assert time.monotonic() - begun < 1, "the host's child outlived it"
+                time.sleep(0.01)
 
 
 async def test_frames_of_an_earlier_launch_are_dropped() -> None:

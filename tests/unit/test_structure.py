@@ -6,9 +6,12 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from hexkey.engines import factory
 
@@ -73,6 +76,24 @@ def test_the_front_end_loads_no_engine_library(name: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_the_base_install_has_no_torch() -> None:
+    needed: set[str] = set()
+    left = ["hexkey"]
+    while left:
+        name = canonicalize_name(left.pop())
+        if name in needed:
+            continue
+        needed.add(name)
+        requirements = map(Requirement, metadata.requires(name) or ())
+        left += [
+            one.name
+            for one in requirements
+            if one.marker is None or one.marker.evaluate({"extra": ""})
+        ]
+    assert {"openvino-genai", "onnxruntime", "ctranslate2"} <= needed
+    assert needed.isdisjoint({"torch", "transformers", "vllm"})
 
 
 @pytest.mark.parametrize("name", factory.NAMES)
