@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_BATCHED_TOKENS = 256
 _SEEDS = 1 << 63
+_GOES_ON = GenerationFinishReason.NONE
 
 
 class OpenvinoEngine:
@@ -124,12 +125,14 @@ class OpenvinoEngine:
                 continue
             decoding = bool(sequence.generated)
             output = _read(sequence.handle)
-            computed = sequence.compute(len(output.generated_ids) if output else 0, room)
+            # Each look at an output copies what is looked at, so it is looked at once.
+            ids = output.generated_ids if output else []
+            computed = sequence.compute(len(ids), room)
             room -= 0 if decoding else computed
             if computed:
                 report.computed.append((work.id, computed, sequence.processed))
             if output is not None:
-                news = self._advance(sequence, output)
+                news = self._advance(sequence, ids, output)
             elif sequence.handle.get_status() != GenerationStatus.RUNNING:
                 self.cancel(work.id)
                 news = [Failure(Code.RESOURCE_EXHAUSTED, "the KV cache is full; try again later")]
@@ -161,11 +164,14 @@ class OpenvinoEngine:
             )
             self._active.append(sequence)
 
-    def _advance(self, sequence: Sequence, output: GenerationOutput) -> list[HostEvent]:
+    def _advance(
+        self, sequence: Sequence, ids: list[int], output: GenerationOutput
+    ) -> list[HostEvent]:
         """Turn what the pipeline gave one sequence into events."""
         work = sequence.work
         first = not sequence.generated
-        news = sequence.take(output.generated_ids, output.generated_log_probs, self._pieces)
+        scores = output.generated_log_probs if sequence.logprobs else ()
+        news = sequence.take(ids, scores, self._pieces)
         if first:
             sequence.tail = self._cache.learn(work.prompt)
             # Next in line, before the prompt can leave the cache.
@@ -174,7 +180,7 @@ class OpenvinoEngine:
         else:
             self._cache.forget(sequence.tail)
         ended = output.finish_reason
-        if ended != GenerationFinishReason.NONE or sequence.stream.finished:
+        if ended != _GOES_ON or sequence.stream.finished:
             self._drop(sequence)
             full = ended == GenerationFinishReason.LENGTH and not sequence.stream.finished
             news += sequence.finish(FinishReason.LENGTH if full else FinishReason.STOP)
