@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
@@ -90,6 +91,15 @@ async def test_answers_are_the_same_alone_and_in_company(rig: Rig) -> None:
     together = await asyncio.gather(*(collect(rig, rig.request(s)) for s in (3, 6, 9) * 3))
     for number, events in enumerate(together):
         assert answer_of(events) == like(alone[number % 3])
+
+
+async def test_an_answer_that_is_read_whole_is_the_same(rig: Rig) -> None:
+    streamed = await collect(rig, rig.request(20))
+    whole = await collect(rig, msgspec.structs.replace(rig.request(20), whole=True))
+    assert text_of(whole) == text_of(streamed)
+    assert [event for event in whole if not isinstance(event, Delta)] == [
+        event for event in streamed if not isinstance(event, Delta)
+    ]
 
 
 async def test_one_who_leaves_frees_the_engine_and_disturbs_nobody(rig: Rig) -> None:

@@ -127,9 +127,9 @@ models:
 
 
 def test_a_term_signal_under_load_of_both_wires_loses_nothing(config: Path) -> None:
-    tokens = 200
-    body = {"model": "slow", "prefix": "hello", "max_tokens": tokens}
-    message = pb.AutocompleteRequest(model="slow", prefix="hello", max_tokens=tokens)
+    tokens, canary = 200, "zx-canary-payload-zx"
+    body = {"model": "slow", "prefix": canary, "max_tokens": tokens}
+    message = pb.AutocompleteRequest(model="slow", prefix=canary, max_tokens=tokens)
 
     def over_http(number: int) -> bool:
         stream = number % 2 == 0
@@ -153,10 +153,13 @@ def test_a_term_signal_under_load_of_both_wires_loses_nothing(config: Path) -> N
         answers = [pool.submit(ask, one) for ask in (over_http, over_grpc) for one in range(50)]
         until(lambda: served.metric('requests_in_flight{model="slow"}') == 100, 30)
         served.process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
         assert [answer.result() for answer in answers] == [True] * 100
         assert served.process.wait(20) == 0
+        assert time.monotonic() - begun < 20, "it waited longer than its last answer"
     outcomes = [json.loads(line).get("outcome") for line in served.log]
-    assert outcomes.count("ok") == 100
+    assert outcomes.count("ok") == len([one for one in outcomes if one]) == 100
+    assert canary not in "".join(served.log)
 
 
 def test_after_a_kill_the_same_addresses_serve_again(config: Path) -> None:

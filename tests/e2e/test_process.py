@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -25,7 +24,6 @@ models:
   - {name: slow, engine: fake, tasks: [autocomplete, chat, translate], pairs: [en-pt],
      options: {step_ms: 20}}
 """
-CANARY = "zx-canary-payload-zx"
 
 
 @pytest.fixture
@@ -47,28 +45,8 @@ def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str
 
 
 def ask(served: Served, tokens: int) -> httpx.Response:
-    body = {"prefix": f"{CANARY} hello", "max_tokens": tokens}
+    body = {"prefix": "hello", "max_tokens": tokens}
     return httpx.post(f"{served.http}/v1/autocomplete", json=body, timeout=30)
-
-
-def test_a_term_signal_under_load_loses_no_accepted_request(fake_config: Path) -> None:
-    with serve(fake_config) as served, ThreadPoolExecutor(40) as pool:
-        answers = [pool.submit(ask, served, 250) for _ in range(40)]
-        deadline = time.monotonic() + 10
-        admitted = 'hexkey_requests_in_flight{model="slow"} 40.0'
-        while admitted not in httpx.get(f"{served.http}/metrics").text:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        served.process.send_signal(signal.SIGTERM)
-        begun = time.monotonic()
-        assert [answer.result().status_code for answer in answers] == [200] * 40
-        assert served.process.wait(15) == 0
-        assert time.monotonic() - begun < 12
-    lines = [json.loads(line) for line in served.log]
-    settled = [line for line in lines if line["event"] == "request"]
-    assert len(settled) == 40
-    assert {line["outcome"] for line in settled} == {"ok"}
-    assert CANARY not in "".join(served.log)
 
 
 def test_a_second_term_signal_ends_at_once(fake_config: Path) -> None:
