@@ -109,6 +109,7 @@ class App:
     async def stop(self, grace_s: float | None = None) -> None:
         """Take nothing new, let what runs finish for ``grace_s``, then end the engines."""
         grace_s = self.config.limits.stop_grace_s if grace_s is None else grace_s
+        self.service.stopping = True
         self._grpc.set_ready(False)
         await asyncio.gather(self._http.stop(grace_s), self._grpc.stop(grace_s))
         await self.pool.stop()

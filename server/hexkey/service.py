@@ -39,9 +39,15 @@ class Service:
         self.pool = pool
         self.access = access or Access()
         self.metrics = metrics
+        self.stopping = False
         self._gate = gate
         self.limits = limits
         self.administration: Administration | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are welcome: the models serve, and no stop is under way."""
+        return self.pool.ready and not self.stopping
 
     def run(self, request: Request) -> Run:
         """Return the run of a request, to be entered with ``async with``.

@@ -56,6 +56,17 @@ async def test_not_ready() -> None:
         assert (await client.get("/health")).status_code == 200
 
 
+async def test_a_server_that_stops_is_not_ready_though_its_models_are(house: House) -> None:
+    async with house.client() as client:
+        house.service.stopping = True
+        try:
+            response = await client.get("/ready")
+        finally:
+            house.service.stopping = False
+    assert response.status_code == 503
+    assert set(response.json()["models"].values()) == {"ready"}
+
+
 async def test_metrics(house: House) -> None:
     async with house.client() as client:
         await client.post("/v1/autocomplete", json={"prefix": "x", "max_tokens": 1})

@@ -34,7 +34,7 @@ class GrpcServer:
 
     def __init__(self, service: Service, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._servicer = servicer.InferenceServicer(service)
-        self._health = Health([servicer.NAME], lambda: service.pool.ready)
+        self._health = Health([servicer.NAME], lambda: service.ready)
         self._options = (*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes))
         self._server: grpc.aio.Server | None = None
 

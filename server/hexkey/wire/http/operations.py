@@ -21,10 +21,10 @@ async def health(exchange: Exchange, service: Service) -> None:  # noqa: ARG001 
 
 
 async def ready(exchange: Exchange, service: Service) -> None:
-    """Say whether every model serves: 200 if so, else 503, with the state of each."""
-    all_serve = service.pool.ready
-    answer = ReadyAnswer(all_serve, {name: str(s) for name, s in service.pool.states().items()})
-    await exchange.json(answer, status=_READY if all_serve else _NOT_READY)
+    """Say whether requests are welcome: 200 if so, else 503, with the state of each model."""
+    welcome = service.ready
+    answer = ReadyAnswer(welcome, {name: str(s) for name, s in service.pool.states().items()})
+    await exchange.json(answer, status=_READY if welcome else _NOT_READY)
 
 
 async def version(exchange: Exchange, service: Service) -> None:  # noqa: ARG001 - a handler's signature
