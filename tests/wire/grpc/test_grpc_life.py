@@ -30,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # What the fake engine would take 50 s for, and what else is in the engine so that it keeps telling.
 LONG = pb.AutocompleteRequest(prefix="a", model="slow", max_tokens=5000)
-SLACK_S = 0.3
+SLACK_S = 2.0
 
 
 @pytest.mark.parametrize("streams", [False, True])

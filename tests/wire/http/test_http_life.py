@@ -37,7 +37,7 @@ async def test_a_client_that_leaves_frees_the_engine(
         writer.transport.abort()
     else:
         writer.close()
-    assert await house.idle("acme/slow", 0.2)
+    assert await house.idle("acme/slow", 2)
     label = 'model="acme/slow",outcome="cancelled",protocol="http"'
     assert label in house.service.metrics.render().decode()
 
@@ -48,7 +48,7 @@ async def test_several_prompts_leave_together(house: House) -> None:
     writer.write(post("/v1/completions", json.dumps(body).encode()))
     await reader.readuntil(b'"text"')
     writer.close()
-    assert await house.idle("acme/slow", 0.2)
+    assert await house.idle("acme/slow", 2)
 
 
 async def test_a_client_that_leaves_before_its_body_is_whole(house: House) -> None:
@@ -127,7 +127,7 @@ async def test_what_outlives_the_grace_is_told_so() -> None:
         assert (await unary).status_code == 503
         last = [block for block in (await stream).text.split("\n\n") if block][-1]
         assert json.loads(last.removeprefix("data: "))["error"]["code"] == "stopping"
-        assert await house.idle("acme/slow", 0.2)
+        assert await house.idle("acme/slow", 2)
 
 
 async def test_stopping_twice_and_before_starting(house: House) -> None:

@@ -177,7 +177,7 @@ async def test_a_deadline(client: httpx.AsyncClient, house: House, name: str) ->
     assert response.status_code == 504
     assert response.json()["error"]["code"] == "deadline_exceeded"
     assert response.headers["x-should-retry"] == "false"
-    assert response.elapsed.total_seconds() < 0.25
+    assert response.elapsed.total_seconds() < 2
     assert await house.idle("acme/slow", 0.3)
 
 
