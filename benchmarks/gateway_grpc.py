@@ -4,7 +4,7 @@ The gateway runs in one process, this client in another, the engine in a third. 
 same process serves a floor: bare grpc.aio handlers that answer with a fixed message and do nothing
 else. Both are measured in turn in one run, so the ratio holds on a noisy machine.
 
-    python benchmarks/gateway_grpc.py [--loop uvloop] [--seconds 3] [--rounds 3]
+    python benchmarks/gateway_grpc.py [--loop uvloop] [--seconds 3] [--rounds 3] [--streams 8]
 
 CPU is the gateway process's own, all its threads, without the engine's.
 """
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     Work = Callable[[], Awaitable[int]]
 
 UNARY_CLIENTS = 16
-STREAM_CLIENTS = 8
 STREAM_TOKENS = 500
 SERVICE = "/hexkey.v1.InferenceService/"
 FLOOR = "/floor/"
@@ -180,14 +179,14 @@ def stream(channel: Any, prefix: str) -> Work:
     return work
 
 
-async def run(loop: str, seconds: float, rounds: int) -> None:
+async def run(loop: str, seconds: float, rounds: int, streams: int) -> None:
     gateway = Gateway(loop)
     channel: Any = grpc.aio.insecure_channel(gateway.address)
     cases = {
         "unary  hexkey": (unary(channel, SERVICE), UNARY_CLIENTS),
         "unary  floor ": (unary(channel, FLOOR), UNARY_CLIENTS),
-        "stream hexkey": (stream(channel, SERVICE), STREAM_CLIENTS),
-        "stream floor ": (stream(channel, FLOOR), STREAM_CLIENTS),
+        "stream hexkey": (stream(channel, SERVICE), streams),
+        "stream floor ": (stream(channel, FLOOR), streams),
     }
     results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in cases}
     for work, _ in cases.values():
@@ -220,9 +219,10 @@ def main() -> None:
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--streams", type=int, default=8, help="streams at a time")
     options = parser.parse_args()
     if not options.serve:
-        asyncio.run(run(options.loop, options.seconds, options.rounds))
+        asyncio.run(run(options.loop, options.seconds, options.rounds, options.streams))
     elif options.loop == "uvloop":
         import uvloop
 

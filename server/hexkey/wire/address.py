@@ -43,7 +43,7 @@ async def ensure_free(address: str) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise AddressInUse(address) from None
-        raise
+        raise OSError(f"cannot listen at {address}: {error.strerror}") from None
 
 
 async def _try_port(address: str) -> None:

@@ -202,10 +202,14 @@ async def test_a_name_that_is_half_in_use_is_refused(house: House) -> None:
             await GrpcServer(house.service).start(f"localhost:{port}")
 
 
-@pytest.mark.parametrize("address", ["nonsense", "host:", ":80", "1.2.3.4:99999", "unix:"])
-async def test_what_is_no_address_is_refused(house: House, address: str) -> None:
-    with pytest.raises((ValueError, OSError)):
+@pytest.mark.parametrize(
+    "address",
+    ["nonsense", "host:", ":80", "1.2.3.4:99999", "unix:", "1.2.3.4:0", "nowhere.invalid:1"],
+)
+async def test_what_is_no_address_is_refused_by_name(house: House, address: str) -> None:
+    with pytest.raises((ValueError, OSError)) as caught:
         await GrpcServer(house.service).start(address)
+    assert address in str(caught.value)
 
 
 async def test_a_unix_socket_serves_and_is_not_taken_over(house: House, tmp_path: Path) -> None:
