@@ -11,10 +11,10 @@ from hexkey.wire.grpc import codec
 from tests.wire.grpc.grpc_house import House, metadata_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, Callable
 
     from hexkey.engines.link import Mailbox
-    from hexkey.types import Payload
+    from hexkey.types import Payload, Usage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -161,9 +161,15 @@ async def test_the_engine_knows_which_answers_are_read_as_they_come(
     said: list[bool] = []
     submit = Link.submit
 
-    def noted(link: Link, payload: Payload, *, whole: bool = False) -> tuple[int, Mailbox]:
+    def noted(
+        link: Link,
+        payload: Payload,
+        complete: Callable[[Usage], None] = lambda _usage: None,
+        *,
+        whole: bool = False,
+    ) -> tuple[int, Mailbox]:
         said.append(whole)
-        return submit(link, payload, whole=whole)
+        return submit(link, payload, complete, whole=whole)
 
     monkeypatch.setattr(Link, "submit", noted)
     message = pb.AutocompleteRequest(prefix="a", max_tokens=1)

@@ -9,12 +9,12 @@ import pytest_asyncio
 from hexkey.engines.link import Link
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     import httpx
 
     from hexkey.engines.link import Mailbox
-    from hexkey.types import Payload
+    from hexkey.types import Payload, Usage
     from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -211,9 +211,15 @@ async def test_the_engine_knows_which_answers_are_read_as_they_come(
     said: list[bool] = []
     submit = Link.submit
 
-    def noted(link: Link, payload: Payload, *, whole: bool = False) -> tuple[int, Mailbox]:
+    def noted(
+        link: Link,
+        payload: Payload,
+        complete: Callable[[Usage], None] = lambda _usage: None,
+        *,
+        whole: bool = False,
+    ) -> tuple[int, Mailbox]:
         said.append(whole)
-        return submit(link, payload, whole=whole)
+        return submit(link, payload, complete, whole=whole)
 
     monkeypatch.setattr(Link, "submit", noted)
     for stream in (False, True):
