@@ -224,7 +224,8 @@ class Meter:
         if receipt.spent is not None:
             series.cost.observe(receipt.spent.money / PICO)
             for reference, amount in receipt.spent.counterfactual.items():
-                self._metrics.counterfactual.labels(reference, task).inc(amount / PICO)
+                labels = (reference, task, self._metrics.currency)
+                self._metrics.counterfactual.labels(*labels).inc(amount / PICO)
         before = [leg for _, leg in self._legs] if self._usage else []
         series.input_tokens.inc(receipt.input_tokens - sum(leg.input_tokens for leg in before))
         series.output_tokens.inc(receipt.output_tokens - sum(leg.output_tokens for leg in before))

@@ -7,7 +7,7 @@ from collections import deque
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from hexkey import series
+from hexkey.metrics import series
 from hexkey.vitals import snapshot
 from hexkey.vitals.reading import Reading, read
 from hexkey.vitals.snapshot import Point, Snapshot

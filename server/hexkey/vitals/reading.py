@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hexkey import series
 from hexkey.billing import MONEY, TIME
 from hexkey.metering import Outcome
+from hexkey.metrics import series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from hexkey import __version__, metrics
+from hexkey import __version__
 from hexkey.wire.http.schemas import HealthAnswer, ReadyAnswer, VersionAnswer
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ async def version(exchange: Exchange, service: Service) -> None:  # noqa: ARG001
 
 
 async def exposition(exchange: Exchange, service: Service) -> None:
-    """Return the metrics in Prometheus text format."""
+    """Return the metrics, as OpenMetrics where that is asked for, else as Prometheus' text."""
     # Rendering thousands of series takes milliseconds, which tokens on their way must not wait.
-    text = await asyncio.to_thread(service.metrics.render)
-    await exchange.answer(200, text, ((b"content-type", metrics.CONTENT_TYPE.encode()),))
+    accept = exchange.headers.get(b"accept", b"").decode("latin-1")
+    text, kind = await asyncio.to_thread(service.metrics.answer, accept)
+    await exchange.answer(200, text, ((b"content-type", kind.encode()),))

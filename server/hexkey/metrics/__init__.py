@@ -1,7 +1,8 @@
 """Every metric hexkey exports, on a registry of its own; nothing else imports prometheus_client.
 
 Labels come from bounded sets: configured models, the task table, outcomes and the two protocols.
-What a caller sends never becomes a label.
+What a caller sends never becomes a label. What could still grow, over years of changed
+configurations or with thousands of tenants, is counted as ``_other`` beyond a bound.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from prometheus_client import (
     Gauge,
     Histogram,
     disable_created_metrics,
-    generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
+
+from hexkey.metrics.exposition import OPENMETRICS, TEXT, Exposition, wants_openmetrics
+from hexkey.metrics.tenants import OTHER, Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 # Without this every counter and histogram would carry a second series with its creation time.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 DEVICE = "machine"
 NONE = "_none"
 """Label value of a request that ended before a model was chosen."""
@@ -50,6 +51,10 @@ STEP_S = ITL_S
 BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 COST = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1)
+MAX_KINDS = 1024
+"""Kinds of request (task, model, outcome, protocol) that have series of their own."""
+MAX_ENGINES = 256
+MAX_TENANTS = 50
 PICO = 10**12
 """Pico-units in one unit of currency; the ledger counts in those."""
 
@@ -108,7 +113,7 @@ class Metrics:
         self.counterfactual = self._counter(
             "counterfactual_cost_total",
             "What a reference would have taken for the same tokens, in the currency.",
-            ("reference", "task"),
+            ("reference", "task", "currency"),
         )
         self.config_reloads = self._counter(
             "config_reloads_total", "Changed configurations taken in, or refused.", ("result",)
@@ -116,6 +121,8 @@ class Metrics:
         self.config_generation = self._gauge(
             "config_generation", "How many configurations were served since the start.", ()
         )
+        self.currency = ""
+        self._exposition = Exposition(self.registry)
         self._of_request: dict[tuple[str, str, str, str], RequestSeries] = {}
         self._of_engine: dict[str, EngineSeries] = {}
         self.build = self._gauge("build_info", "Always 1.", ("version",))
@@ -128,18 +135,22 @@ class Metrics:
         key = (task, model, outcome, protocol)
         series = self._of_request.get(key)
         if series is None:
-            series = self._of_request[key] = RequestSeries(self, key)
+            if len(self._of_request) >= MAX_KINDS:
+                key = (task, OTHER, outcome, protocol)
+            series = self._of_request.setdefault(key, RequestSeries(self, key))
         return series
 
     def of_engine(self, model: str) -> EngineSeries:
         """Return the series of one model's engine."""
         series = self._of_engine.get(model)
         if series is None:
-            series = self._of_engine[model] = EngineSeries(self, model)
+            model = model if len(self._of_engine) < MAX_ENGINES else OTHER
+            series = self._of_engine.setdefault(model, EngineSeries(self, model))
         return series
 
     def watch(self, books: Books) -> None:
         """Export what a device's ledger says, read anew at each scrape."""
+        self.currency = books.currency
         self.registry.register(_LedgerCollector(books))
 
     def watch_queues(self, queues: Queues) -> None:
@@ -147,8 +158,14 @@ class Metrics:
         self.registry.register(_QueueCollector(queues))
 
     def render(self) -> bytes:
-        """Return the exposition in Prometheus text format."""
-        return generate_latest(self.registry)
+        """Return the exposition in Prometheus' text format."""
+        return self._exposition.render()
+
+    def answer(self, accept: str) -> tuple[bytes, str]:
+        """Return the exposition in the format that an ``Accept`` header asks for, and its type."""
+        if wants_openmetrics(accept):
+            return self._exposition.render(openmetrics=True), OPENMETRICS
+        return self.render(), TEXT
 
     def _histogram(
         self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]
@@ -280,6 +297,7 @@ class _LedgerCollector(Collector):
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self._tenants = Names(MAX_TENANTS)
 
     def collect(self) -> Iterator[Metric]:
         books = self._books
@@ -299,6 +317,10 @@ class _LedgerCollector(Collector):
         for line, amount in _by_task(money).items():
             tasks.add_metric([*line, currency], amount / PICO)
         yield tasks
+        tenants = _family("tenant_cost", "What settled requests cost.", "tenant", "currency")
+        for tenant, amount in self._tenants.fold(_by_tenant(money)).items():
+            tenants.add_metric([tenant, currency], amount / PICO)
+        yield tenants
         seconds = _family("device_seconds", "Where the time went.", "device", "model", "state")
         for model, kind, amount in _places(books.statement("time")):
             seconds.add_metric([device, model, kind], amount / 1e9)
@@ -329,6 +351,14 @@ def _by_task(page: Statement) -> dict[tuple[str, str, str], int]:
     for line, amount in page.settled.items():
         key = (line.group.task, line.model, line.outcome)
         sums[key] = sums.get(key, 0) + amount
+    return sums
+
+
+def _by_tenant(page: Statement) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for line, amount in page.settled.items():
+        tenant = line.group.tenant or NONE
+        sums[tenant] = sums.get(tenant, 0) + amount
     return sums
 
 

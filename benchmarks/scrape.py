@@ -1,0 +1,103 @@
+"""What a scrape of many series costs the request loop: ours, and the library's renderer.
+
+A loop passes tokens on (a short sleep and a little work, again and again) while a scrape renders in
+a thread beside it, as in the server. What the scrape costs the loop is the work that it did not get
+done meanwhile, as time; the longest stall is the worst gap between two turns.
+
+    python benchmarks/scrape.py [--series 12000] [--rounds 30]
+
+The target is less than 10 ms of the loop's time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+from collections.abc import Callable
+
+from _harness import machine
+from prometheus_client import generate_latest
+
+from hexkey.metrics import Metrics
+
+WORK = 400
+TARGET_MS = 10.0
+
+
+def filled(count: int) -> Metrics:
+    """Metrics with so many series as a busy server of many models has them."""
+    metrics = Metrics()
+    number = 0
+    while metrics.render().count(b"\n") < count:
+        for _ in range(5):
+            series = metrics.of_request("chat", f"model-{number}", "ok", "http")
+            for one in (series.duration, series.queue, series.time_to_first_token):
+                one.observe(number % 7 / 10)
+            series.inter_token_latency.observe(0.01)
+            series.cost.observe(1e-6)
+            series.requests.inc()
+            number += 1
+    return metrics
+
+
+async def turns(until: asyncio.Event) -> tuple[int, float, float]:
+    """Pass tokens on until told to stop; the turns done, the seconds taken, the longest turn."""
+    done, longest = 0, 0.0
+    began = last = time.perf_counter()
+    while not until.is_set():
+        sum(range(WORK))
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        longest, last, done = max(longest, now - last), now, done + 1
+    return done, last - began, longest
+
+
+async def beside(render: Callable[[], bytes]) -> tuple[float, float, float]:
+    """Milliseconds: of the scrape, of the loop's time that it took, of the longest stall."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, stop.set)
+    done, took, _ = await turns(stop)
+    speed = done / took
+    stop = asyncio.Event()
+    loop = asyncio.create_task(turns(stop))
+    began = time.perf_counter()
+    await asyncio.to_thread(render)
+    scrape = time.perf_counter() - began
+    stop.set()
+    done, took, longest = await loop
+    return scrape * 1e3, max(0.0, took - done / speed) * 1e3, longest * 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--series", type=int, default=12_000)
+    parser.add_argument("--rounds", type=int, default=30)
+    args = parser.parse_args()
+    print(machine())
+    metrics = filled(args.series)
+    ways: dict[str, Callable[[], bytes]] = {
+        "ours": metrics.render,
+        "library": lambda: generate_latest(metrics.registry),
+    }
+    text = metrics.render()
+    print(f"{len(text.splitlines())} lines, {len(text) / 1e6:.1f} MB")
+    assert len({render() for render in ways.values()}) == 1
+    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways}
+    for _ in range(args.rounds):
+        for name, render in ways.items():
+            found[name].append(asyncio.run(beside(render)))
+    for name, rounds in found.items():
+        scrape, lost, stall = (statistics.median(one) for one in zip(*rounds, strict=True))
+        print(
+            f"{name:>8}: scrape {scrape:6.1f} ms, of the loop's time {lost:6.1f} ms, "
+            f"longest stall {stall:5.1f} ms"
+            + (f"; target {TARGET_MS} ms of the loop's time" if name == "ours" else "")
+        )
+    ratio = statistics.median(b[1] / max(a[1], 0.01) for a, b in zip(*found.values(), strict=True))
+    print(f"the library takes {ratio:.1f} times as much of the loop's time")
+
+
+if __name__ == "__main__":
+    main()
