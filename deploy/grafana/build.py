@@ -20,7 +20,10 @@ HEIGHT = {"stat": 4, "timeseries": 8, "state-timeline": 8}
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One question. ``queries`` maps a legend to PromQL; ``limits`` colour yellow and red."""
+    """One question. ``queries`` maps a legend to PromQL; ``limits`` colour yellow and red.
+
+    A ``signed`` panel goes below zero; the series of a ``stacked`` one add up to something.
+    """
 
     title: str
     answers: str
@@ -29,6 +32,8 @@ class Panel:
     kind: str = "timeseries"
     width: int = 12
     limits: tuple[float, ...] = ()
+    signed: bool = False
+    stacked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +158,104 @@ SLO = Dashboard("hexkey: SLO", "task", "hexkey_requests_total", (
     Panel("Alerts", "Which alerts are pending or firing, and since when?", "short",
           {"{{alertname}} {{alertstate}}": 'ALERTS{alertname=~"Hexkey.*"}'}, "state-timeline"),
 ))
+
+_BILL = "sum by (currency) (increase(hexkey_bill_total[$__range]))"
+_COST_OF = 'rate(hexkey_request_cost_bucket{task=~"$task"}[$__rate_interval])'
+
+COST = Dashboard("hexkey: Cost", "task", "hexkey_requests_total", (
+    _stat("Price", "What does an hour of all machines cost?", "short",
+          "sum(hexkey_device_price_per_hour)"),
+    Panel("Spent in the time shown", "What did the machines cost in the time shown?", "short",
+          {"{{currency}}": _BILL}, "stat", 4),
+    Panel("Per 1,000 requests", "What do 1,000 requests cost, the whole bill taken?", "short",
+          {"{{currency}}": "currency:hexkey_cost_per_thousand_requests:rate1h"}, "stat", 4),
+    Panel("Idle", "Which share of the bill pays for machines that wait?", "percentunit",
+          {"{{currency}}": "currency:hexkey_idle:ratio_rate1h"}, "stat", 4),
+    _stat("Waste", "Which share of the requests' cost was for nothing, in the worst task?",
+          "percentunit", 'max(task:hexkey_waste:ratio_rate1h{task=~"$task"})', 0.1, 0.25),
+    _stat("Imbalance", "Is every cent in one place? Anything but 0 is a fault of hexkey.", "short",
+          "max(abs(hexkey_ledger_imbalance))", 1),
+    Panel("Spend by kind", "What do the machines cost per hour, and what do they do for it?",
+          "short", {"{{kind}} ({{currency}})": "kind:hexkey_spend_per_hour:rate5m"}, stacked=True),
+    Panel("Spend by model", "Which model takes how much per hour, waiting and loading included?",
+          "short", {"{{model}} ({{currency}})": "model:hexkey_spend_per_hour:rate5m"},
+          stacked=True),
+    Panel("Spend by task", "Which task takes how much per hour?", "short",
+          {"{{task}} ({{currency}})": 'task:hexkey_spend_per_hour:rate5m{task=~"$task"}'},
+          stacked=True),
+    Panel("Spend by tenant", "Which ten tenants take the most per hour?", "short",
+          {"{{tenant}} ({{currency}})": "topk(10, sum by (currency, tenant) "
+           "(rate(hexkey_tenant_cost_total[$__rate_interval]))) * 3600"}, stacked=True),
+    Panel("Savings", "What would the same traffic cost elsewhere per hour, less the whole bill?",
+          "short", {"{{reference}} ({{currency}})": "reference:hexkey_savings_per_hour:rate1h"},
+          signed=True),
+    Panel("Waste", "Which outcomes cost money per hour and brought nobody anything?", "short",
+          {"{{task}} {{outcome}}": "sum by (task, outcome) (rate(hexkey_task_cost_total"
+           '{task=~"$task",outcome!="ok"}[$__rate_interval])) * 3600'}, stacked=True),
+    Panel("Cost of a request", "What do half, and 95 %, of each task's requests cost at most?",
+          "short", {f"{{{{task}}}} p{percent}": f"histogram_quantile(0.{percent}, "
+                    f"sum by (task, le) ({_COST_OF}))" for percent in (50, 95)}),
+    Panel("Own cost per 1,000 requests", "What do 1,000 requests cost on each model, no idle time?",
+          "short", {"{{task}} {{model}}":
+                    'task_model:hexkey_cost_per_thousand_requests:rate1h{task=~"$task"}'}),
+    Panel("Own cost per million tokens", "What does a million tokens out of each model cost?",
+          "short", {"{{model}}": "model:hexkey_cost_per_million_tokens:rate1h"}),
+    Panel("Time of the device", "Which share of its time is the device used, and for what?",
+          "percentunit", {"{{state}}": "sum by (state) "
+                          "(rate(hexkey_device_seconds_total[$__rate_interval]))"}, stacked=True),
+    Panel("Power", "How many watts does the machine draw, and for what?", "watt",
+          {"{{kind}}": "sum by (kind) (rate(hexkey_energy_joules_total[$__rate_interval]))"},
+          stacked=True),
+    Panel("In flight", "How much is spent on steps that are not over yet?", "short",
+          {"{{instance}}": "sum by (instance) (hexkey_cost_in_flight)"}),
+    Panel("How steps are shared",
+          "How many seconds does a step take by itself, per token, per token and context?", "s",
+          {"{{model}} {{term}}": "hexkey_attribution_coefficient"}),
+))
+
+_SHARE = 'sum by (task, model) (rate(hexkey_requests_total{task=~"$task"}[$__rate_interval]))'
+
+ROUTING = Dashboard("hexkey: Routing", "task", "hexkey_requests_total", (
+    Panel("Who serves what", "Which model gets how many of each task's requests per second?",
+          "reqps", {"{{task}} → {{model}}": _SHARE}, stacked=True),
+    Panel("Shares", "Which share of a task's requests goes to each model?", "percentunit",
+          {"{{task}} → {{model}}": f"{_SHARE} / on (task) group_left () "
+           'sum by (task) (rate(hexkey_requests_total{task=~"$task"}[$__rate_interval]))'}),
+    Panel("Refused", "How many requests find no model or no room, and why?", "reqps",
+          {"{{task}} {{reason}}": _rate("task, reason", "hexkey_rejected_total", "task")}),
+    Panel("Without a model", "How many requests end before a model is chosen, and how?", "reqps",
+          {"{{task}} {{outcome}}": "sum by (task, outcome) (rate(hexkey_requests_total"
+           '{task=~"$task",model="_none"}[$__rate_interval]))'}),
+    Panel("What the router compares: cost", "What do 1,000 requests cost on each model?", "short",
+          {"{{task}} {{model}}":
+           'task_model:hexkey_cost_per_thousand_requests:rate1h{task=~"$task"}'}),
+    Panel("What the router compares: time", "In which time do 95 % of requests end, by model?", "s",
+          {"{{task}} {{model}}": "histogram_quantile(0.95, sum by (task, model, le) (rate("
+           'hexkey_request_duration_seconds_bucket{task=~"$task",outcome="ok"}'
+           "[$__rate_interval])))"}),
+    Panel("Wait by model", "In which time does each model take up 95 % of its requests?", "s",
+          {"{{model}}": "model:hexkey_queue_seconds:p95_5m"}),
+    Panel("Under way by model", "How many requests has each model?", "short",
+          {"{{model}}": "sum by (model) (hexkey_requests_in_flight)"}),
+    Panel("Failures by model", "Which share of each model's requests fails?", "percentunit",
+          {"{{model}}": 'sum by (model) (rate(hexkey_requests_total{task=~"$task",'
+           'outcome="error"}[$__rate_interval])) / (sum by (model) '
+           '(rate(hexkey_requests_total{task=~"$task"}[$__rate_interval])) > 0)'}),
+    Panel("Given up", "How many requests do callers leave, or do deadlines end?", "reqps",
+          {"{{task}} {{outcome}}": "sum by (task, outcome) (rate(hexkey_requests_total"
+           '{task=~"$task",outcome=~"cancelled|deadline"}[$__rate_interval]))'}),
+    Panel("Models that can serve", "Which models does the router have to choose from?", "short",
+          {"{{model}}": 'hexkey_model_state{state="ready"}'}, "state-timeline", GRID),
+))
 # fmt: on
 
-DASHBOARDS = {"overview": OVERVIEW, "models": MODELS, "slo": SLO}
+DASHBOARDS = {
+    "overview": OVERVIEW,
+    "models": MODELS,
+    "cost": COST,
+    "routing": ROUTING,
+    "slo": SLO,
+}
 
 
 def render(name: str) -> str:
@@ -222,11 +322,13 @@ def _panel(panel: Panel) -> dict[str, Any]:
     ]
     defaults: dict[str, Any] = {
         "unit": panel.unit,
-        "min": 0,
+        **({} if panel.signed else {"min": 0}),
         "thresholds": {"mode": "absolute", "steps": steps},
     }
     if panel.kind == "timeseries" and panel.limits:
         defaults["custom"] = {"thresholdsStyle": {"mode": "line"}}
+    if panel.stacked:
+        defaults["custom"] = {"stacking": {"mode": "normal"}, "fillOpacity": 60, "lineWidth": 0}
     return {
         "type": panel.kind,
         "title": panel.title,

@@ -8,12 +8,12 @@ from typing import Any
 import yaml
 
 from hexkey.admission import Gate
+from hexkey.billing import Billing
+from hexkey.config import CostConfig
 from hexkey.metrics import Metrics
 from tests.deploy.conftest import DEPLOY
 
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-PLANNED = {"hexkey_ledger_imbalance"}
-"""Metrics that an alert waits for; a server without them leaves the alert silent."""
 
 
 def rules(name: str) -> list[dict[str, Any]]:
@@ -26,6 +26,7 @@ def exported() -> set[str]:
     """The names of all samples that a server can have."""
     metrics = Metrics()
     metrics.watch_queues(Gate({}))
+    metrics.watch(Billing(CostConfig(), ["m"]))
     families = metrics.registry.collect()
     return {one.name + suffix for one in families for suffix in SUFFIXES[one.type]}
 
