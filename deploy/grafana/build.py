@@ -235,8 +235,12 @@ ROUTING = Dashboard("hexkey: Routing", "task", "hexkey_requests_total", (
            "[$__rate_interval])))"}),
     Panel("Wait by model", "In which time does each model take up 95 % of its requests?", "s",
           {"{{model}}": "model:hexkey_queue_seconds:p95_5m"}),
-    Panel("Under way by model", "How many requests has each model?", "short",
-          {"{{model}}": "sum by (model) (hexkey_requests_in_flight)"}),
+    Panel("Under way by model", "How many requests has each model, and how many wait for it?",
+          "short", {"{{model}} has": "sum by (model) (hexkey_requests_in_flight)",
+                    "{{model}} wait": "sum by (model) (hexkey_queue_requests)"}),
+    Panel("Waiting by priority", "How many tokens of input wait for each model, of which class?",
+          "short", {"{{model}} {{priority}}":
+                    "sum by (model, priority) (hexkey_queue_input_tokens)"}),
     Panel("Failures by model", "Which share of each model's requests fails?", "percentunit",
           {"{{model}}": 'sum by (model) (rate(hexkey_requests_total{task=~"$task",'
            'outcome="error"}[$__rate_interval])) / (sum by (model) '

@@ -8,7 +8,7 @@ configurations or with thousands of tenants, is counted as ``_other`` beyond a b
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,25 +17,20 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from hexkey.metrics.exposition import OPENMETRICS, TEXT, Exposition, wants_openmetrics
-from hexkey.metrics.tenants import OTHER, Names
+from hexkey.metrics.ledger import DEVICE, MAX_TENANTS, NONE, PICO, LedgerCollector
+from hexkey.metrics.queues import QueueCollector
+from hexkey.metrics.tenants import OTHER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from hexkey.metrics.ledger import Books
+    from hexkey.metrics.queues import Queues
 
-    from prometheus_client.core import Metric
-
-    from hexkey.cost.statement import Statement
+__all__ = ["DEVICE", "MAX_TENANTS", "NONE", "OPENMETRICS", "OTHER", "PICO", "TEXT", "Metrics"]
 
 # Without this every counter and histogram would carry a second series with its creation time.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-
-DEVICE = "machine"
-NONE = "_none"
-"""Label value of a request that ended before a model was chosen."""
 
 # Lower edges for small models, thresholds that objectives use as edges (cost-ledger.md, Latency).
 DURATION_S = (
@@ -54,9 +49,6 @@ COST = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1)
 MAX_KINDS = 1024
 """Kinds of request (task, model, outcome, protocol) that have series of their own."""
 MAX_ENGINES = 256
-MAX_TENANTS = 50
-PICO = 10**12
-"""Pico-units in one unit of currency; the ledger counts in those."""
 
 BY_REQUEST = ("task", "model", "outcome", "protocol")
 
@@ -151,11 +143,11 @@ class Metrics:
     def watch(self, books: Books) -> None:
         """Export what a device's ledger says, read anew at each scrape."""
         self.currency = books.currency
-        self.registry.register(_LedgerCollector(books))
+        self.registry.register(LedgerCollector(books))
 
     def watch_queues(self, queues: Queues) -> None:
         """Export what waits, read anew at each scrape."""
-        self.registry.register(_QueueCollector(queues))
+        self.registry.register(QueueCollector(queues))
 
     def render(self) -> bytes:
         """Return the exposition in Prometheus' text format."""
@@ -248,131 +240,3 @@ class EngineSeries:
         self.steps = metrics.engine_steps.labels(model)
         self.batch = metrics.engine_batch.labels(model)
         self.in_flight = metrics.in_flight.labels(model)
-
-
-class Books(Protocol):
-    """A device's ledger as metrics read it; see ``hexkey.billing.Billing``."""
-
-    currency: str
-    rate: int
-
-    def statement(self, unit: str) -> Statement:
-        """Return one unit's page as of now."""
-
-    def terms(self) -> Iterator[tuple[str, str, float]]:
-        """Yield (model, term, seconds) of how steps are shared."""
-
-
-class Queues(Protocol):
-    """What waits for each model; see ``hexkey.admission.Gate``."""
-
-    def lanes(self) -> Iterator[tuple[str, str, int, int]]:
-        """Yield (model, priority, requests, input tokens)."""
-
-
-class _QueueCollector(Collector):
-    """Reads how deep the queues are."""
-
-    def __init__(self, queues: Queues) -> None:
-        self._queues = queues
-
-    def collect(self) -> Iterator[Metric]:
-        by = ("model", "priority")
-        depth = GaugeMetricFamily("hexkey_queue_requests", "Requests that wait.", labels=by)
-        tokens = GaugeMetricFamily(
-            "hexkey_queue_input_tokens", "Tokens of input that wait, estimated.", labels=by
-        )
-        for model, priority, requests, input_tokens in self._queues.lanes():
-            depth.add_metric([model, priority], requests)
-            tokens.add_metric([model, priority], input_tokens)
-        yield depth
-        yield tokens
-
-
-KINDS = ("active", "idle", "load", "overhead")
-
-
-class _LedgerCollector(Collector):
-    """Reads the pages of one ledger; each is consistent in itself, so the parts add up."""
-
-    def __init__(self, books: Books) -> None:
-        self._books = books
-        self._tenants = Names(MAX_TENANTS)
-
-    def collect(self) -> Iterator[Metric]:
-        books = self._books
-        money = books.statement("money")
-        device, currency = DEVICE, books.currency
-        yield _counter("bill", "What the device cost.", money.bill / PICO, device, currency)
-        yield _gauge("cost_in_flight", "Cost of open steps.", money.in_flight / PICO, device)
-        yield _gauge("ledger_imbalance", "Pico-units in no place or two.", money.imbalance, device)
-        yield _gauge("device_price_per_hour", "Price.", books.rate / PICO, device)
-        cost = _family("cost", "Where the bill went.", "device", "model", "kind", "currency")
-        for model, kind, amount in _places(money):
-            cost.add_metric([device, model, kind, currency], amount / PICO)
-        yield cost
-        tasks = _family(
-            "task_cost", "What settled requests cost.", "task", "model", "outcome", "currency"
-        )
-        for line, amount in _by_task(money).items():
-            tasks.add_metric([*line, currency], amount / PICO)
-        yield tasks
-        tenants = _family("tenant_cost", "What settled requests cost.", "tenant", "currency")
-        for tenant, amount in self._tenants.fold(_by_tenant(money)).items():
-            tenants.add_metric([tenant, currency], amount / PICO)
-        yield tenants
-        seconds = _family("device_seconds", "Where the time went.", "device", "model", "state")
-        for model, kind, amount in _places(books.statement("time")):
-            seconds.add_metric([device, model, kind], amount / 1e9)
-        yield seconds
-        joules = _family("energy_joules", "Where the energy went.", "device", "model", "kind")
-        for model, kind, amount in _places(books.statement("energy")):
-            joules.add_metric([device, model, kind], amount / 1e6)
-        yield joules
-        terms = GaugeMetricFamily(
-            "hexkey_attribution_coefficient",
-            "How a step is shared: seconds fixed, per token, per token and context.",
-            labels=("model", "term"),
-        )
-        for model, term, value in books.terms():
-            terms.add_metric([model, term], value)
-        yield terms
-
-
-def _places(page: Statement) -> Iterator[tuple[str, str, int]]:
-    for model, line in page.models.items():
-        for kind in KINDS:
-            yield model, kind, getattr(line, kind)
-    yield NONE, "unallocated", page.unallocated + page.adjustment
-
-
-def _by_task(page: Statement) -> dict[tuple[str, str, str], int]:
-    sums: dict[tuple[str, str, str], int] = {}
-    for line, amount in page.settled.items():
-        key = (line.group.task, line.model, line.outcome)
-        sums[key] = sums.get(key, 0) + amount
-    return sums
-
-
-def _by_tenant(page: Statement) -> dict[str, int]:
-    sums: dict[str, int] = {}
-    for line, amount in page.settled.items():
-        tenant = line.group.tenant or NONE
-        sums[tenant] = sums.get(tenant, 0) + amount
-    return sums
-
-
-def _family(name: str, text: str, *labels: str) -> CounterMetricFamily:
-    return CounterMetricFamily(f"hexkey_{name}", text, labels=labels)
-
-
-def _counter(name: str, text: str, value: float, device: str, currency: str) -> Metric:
-    family = _family(name, text, "device", "currency")
-    family.add_metric([device, currency], value)
-    return family
-
-
-def _gauge(name: str, text: str, value: float, device: str) -> Metric:
-    family = GaugeMetricFamily(f"hexkey_{name}", text, labels=("device",))
-    family.add_metric([device], value)
-    return family

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client.utils import floatToGoString
+from prometheus_client import utils
 
 from hexkey.metrics import series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TEXT = "text/plain; version=1.0.0; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _PLAIN_BELOW = 1e6
+_as_go: Callable[[float], str] = utils.floatToGoString
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
@@ -118,7 +119,7 @@ def _heads(name: str, kind: str, labels: Mapping[str, str], edges: Iterable[floa
     if kind == "gauge":
         return [_head(name, labels)]
     bucket = f"{name}_bucket"
-    heads = [_head(bucket, {**labels, "le": floatToGoString(edge)}) for edge in edges]
+    heads = [_head(bucket, {**labels, "le": _as_go(edge)}) for edge in edges]
     return [*heads, _head(f"{name}_count", labels), _head(f"{name}_sum", labels)]
 
 
@@ -132,7 +133,7 @@ def _head(name: str, labels: Mapping[str, str]) -> str:
 def _number(value: float) -> str:
     value = float(value)
     # Most numbers need no more than this; the rest is written as Go would.
-    return repr(value) if -_PLAIN_BELOW < value < _PLAIN_BELOW else floatToGoString(value)
+    return repr(value) if -_PLAIN_BELOW < value < _PLAIN_BELOW else _as_go(value)
 
 
 def _exemplar(one: Exemplar | None) -> str:

@@ -81,4 +81,4 @@ def edges(child: Any) -> list[float]:
 
 def described(metric: MetricWrapperBase) -> tuple[str, str, str]:
     """Return a metric's name, type and documentation."""
-    return metric._name, metric._type, metric._documentation
+    return metric._name, str(metric._type), metric._documentation

@@ -76,6 +76,16 @@ async def test_metrics(house: House) -> None:
     assert line in response.text
 
 
+async def test_metrics_as_openmetrics(house: House) -> None:
+    async with house.client() as client:
+        await client.post("/v1/autocomplete", json={"prefix": "x", "max_tokens": 1})
+        accept = {"accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+        response = await client.get("/metrics", headers=accept)
+    assert response.headers["content-type"].startswith("application/openmetrics-text")
+    assert response.text.endswith("\n# EOF\n")
+    assert "# TYPE hexkey_requests counter\n" in response.text
+
+
 async def test_models_say_what_they_do(house: House) -> None:
     async with house.client() as client:
         model = (await client.get("/v1/models/interpreter")).json()
