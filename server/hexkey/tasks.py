@@ -28,9 +28,9 @@ from hexkey.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from hexkey.types import ModelInfo, Request
+    from hexkey.types import ModelInfo, Request, Scores
     from hexkey.validation import Limits
 
 NO_FIM = "the model has no fill-in-the-middle: the suffix only ends the completion, it is not read"
@@ -150,3 +150,16 @@ def entry_of(payload: Payload) -> Entry:
 def validate(request: Request, limits: Limits) -> None:
     """Return if a request is within bounds; raises ``ServeError`` naming the field if not."""
     entry_of(request.payload).check(request.payload, limits)
+
+
+def ranking(payload: Rerank, found: Iterable[Scores]) -> list[tuple[int, float]]:
+    """Return documents and their scores, best first, as many as were asked for."""
+    scored = [(one.index, one.values[0]) for one in found]
+    scored.sort(key=lambda pair: (-pair[1], pair[0]))
+    return scored[: payload.top_n or None]
+
+
+def verdict(payload: Classify, found: Scores) -> list[tuple[str, float]]:
+    """Return a text's labels and their scores, best first."""
+    scored = zip(payload.labels or found.labels, found.values, strict=True)
+    return sorted(scored, key=lambda pair: -pair[1])

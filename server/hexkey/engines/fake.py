@@ -39,6 +39,7 @@ from hexkey.types import (
     Payload,
     Rerank,
     Scores,
+    Segment,
     Summarize,
     Transcribe,
     Translate,
@@ -75,7 +76,7 @@ class FakeOptions:
 @dataclass(slots=True)
 class _Work:
     outputs: list[list[str]]
-    ends: list[HostEvent]
+    ends: list[tuple[HostEvent, ...]]
     input_tokens: int
     input_characters: int
     audio_seconds: float
@@ -133,7 +134,7 @@ class FakeEngine:
             ends=_ends(payload, len(outputs)),
             input_tokens=len(text.split()),
             input_characters=len(text),
-            audio_seconds=len(payload.audio) / 32_000 if isinstance(payload, Transcribe) else 0.0,
+            audio_seconds=_seconds(payload) if isinstance(payload, Transcribe) else 0.0,
             fate=fate,
             done=[False] * len(outputs),
         )
@@ -173,7 +174,7 @@ class FakeEngine:
                 events.append(Delta(index, "".join(piece), len(piece)))
             if work.at >= len(words):
                 work.done[index] = True
-                events.append(work.ends[index])
+                events += work.ends[index]
         if all(work.done):
             events.append(
                 Usage(
@@ -222,31 +223,40 @@ def _outputs(payload: Payload) -> list[list[str]]:
             return [[] for _ in payload.texts]
 
 
-def _ends(payload: Payload, count: int) -> list[HostEvent]:
+def _ends(payload: Payload, count: int) -> list[tuple[HostEvent, ...]]:
     """What is told of each output when it is complete."""
     match payload:
         case Embed():
             size = payload.dimensions or DIMENSIONS
             return [
-                Vector(index, _vector(repr(one), size))
+                (Vector(index, _vector(repr(one), size)),)
                 for index, one in enumerate(payload.tokens or payload.texts)
             ]
         case Rerank():
             words = set(payload.query.lower().split())
             return [
-                Scores(index, (len(words & set(one.lower().split())) / len(words),))
+                (Scores(index, (len(words & set(one.lower().split())) / len(words),)),)
                 for index, one in enumerate(payload.documents)
             ]
         case Classify():
             labels = payload.labels or LABELS
             own = () if payload.labels else LABELS
             return [
-                Scores(index, _shares([text + label for label in labels]), own)
+                (Scores(index, _shares([text + label for label in labels]), own),)
                 for index, text in enumerate(payload.texts)
             ]
+        case Transcribe(timestamps=True):
+            said = " ".join(f"w{i}" for i in range(AUDIO_WORDS))
+            segment = Segment(0.0, _seconds(payload), said, payload.language or "en")
+            return [(segment, Finish(0, FinishReason.STOP))]
     text = not isinstance(payload, Translate | Transcribe)
     reason = FinishReason.LENGTH if text else FinishReason.STOP
-    return [Finish(index, reason) for index in range(count)]
+    return [(Finish(index, reason),) for index in range(count)]
+
+
+def _seconds(payload: Transcribe) -> float:
+    """Return how long audio would be if it were samples of 16 bits at 16 kHz."""
+    return len(payload.audio) / 32_000
 
 
 def _vector(text: str, size: int) -> bytes:

@@ -1,11 +1,41 @@
+from hexkey.v1 import outcome_pb2 as _outcome_pb2
+from hexkey.v1 import retrieval_pb2 as _retrieval_pb2
+from hexkey.v1 import speech_pb2 as _speech_pb2
+from hexkey.v1 import summary_pb2 as _summary_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+from hexkey.v1.outcome_pb2 import Usage as Usage
+from hexkey.v1.outcome_pb2 import Cost as Cost
+from hexkey.v1.outcome_pb2 import FinishReason as FinishReason
+from hexkey.v1.retrieval_pb2 import EmbedRequest as EmbedRequest
+from hexkey.v1.retrieval_pb2 import Embedding as Embedding
+from hexkey.v1.retrieval_pb2 import EmbedResponse as EmbedResponse
+from hexkey.v1.retrieval_pb2 import RerankRequest as RerankRequest
+from hexkey.v1.retrieval_pb2 import RankedDocument as RankedDocument
+from hexkey.v1.retrieval_pb2 import RerankResponse as RerankResponse
+from hexkey.v1.retrieval_pb2 import ClassifyRequest as ClassifyRequest
+from hexkey.v1.retrieval_pb2 import LabelScore as LabelScore
+from hexkey.v1.retrieval_pb2 import Classification as Classification
+from hexkey.v1.retrieval_pb2 import ClassifyResponse as ClassifyResponse
+from hexkey.v1.speech_pb2 import TranscribeRequest as TranscribeRequest
+from hexkey.v1.speech_pb2 import Segment as Segment
+from hexkey.v1.speech_pb2 import TranscribeResponse as TranscribeResponse
+from hexkey.v1.summary_pb2 import SummarizeRequest as SummarizeRequest
+from hexkey.v1.summary_pb2 import SummarizeResponse as SummarizeResponse
+from hexkey.v1.summary_pb2 import Length as Length
 
 DESCRIPTOR: _descriptor.FileDescriptor
+FINISH_REASON_UNSPECIFIED: _outcome_pb2.FinishReason
+FINISH_REASON_STOP: _outcome_pb2.FinishReason
+FINISH_REASON_LENGTH: _outcome_pb2.FinishReason
+LENGTH_UNSPECIFIED: _summary_pb2.Length
+LENGTH_SHORT: _summary_pb2.Length
+LENGTH_MEDIUM: _summary_pb2.Length
+LENGTH_LONG: _summary_pb2.Length
 
 class Task(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -26,12 +56,6 @@ class StopRule(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STOP_RULE_LINE: _ClassVar[StopRule]
     STOP_RULE_SENTENCE: _ClassVar[StopRule]
     STOP_RULE_BLOCK: _ClassVar[StopRule]
-
-class FinishReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    FINISH_REASON_UNSPECIFIED: _ClassVar[FinishReason]
-    FINISH_REASON_STOP: _ClassVar[FinishReason]
-    FINISH_REASON_LENGTH: _ClassVar[FinishReason]
 
 class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -56,9 +80,6 @@ STOP_RULE_NONE: StopRule
 STOP_RULE_LINE: StopRule
 STOP_RULE_SENTENCE: StopRule
 STOP_RULE_BLOCK: StopRule
-FINISH_REASON_UNSPECIFIED: FinishReason
-FINISH_REASON_STOP: FinishReason
-FINISH_REASON_LENGTH: FinishReason
 MODEL_STATE_UNSPECIFIED: ModelState
 MODEL_STATE_STOPPED: ModelState
 MODEL_STATE_LOADING: ModelState
@@ -118,8 +139,8 @@ class AutocompleteChoice(_message.Message):
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     index: int
     text: str
-    finish_reason: FinishReason
-    def __init__(self, index: _Optional[int] = ..., text: _Optional[str] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ...) -> None: ...
+    finish_reason: _outcome_pb2.FinishReason
+    def __init__(self, index: _Optional[int] = ..., text: _Optional[str] = ..., finish_reason: _Optional[_Union[_outcome_pb2.FinishReason, str]] = ...) -> None: ...
 
 class AutocompleteResponse(_message.Message):
     __slots__ = ("id", "model", "choices", "usage", "notes")
@@ -131,9 +152,9 @@ class AutocompleteResponse(_message.Message):
     id: str
     model: str
     choices: _containers.RepeatedCompositeFieldContainer[AutocompleteChoice]
-    usage: Usage
+    usage: _outcome_pb2.Usage
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[AutocompleteChoice, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[AutocompleteChoice, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TranslateRequest(_message.Message):
     __slots__ = ("model", "text", "source", "target")
@@ -167,9 +188,9 @@ class TranslateResponse(_message.Message):
     id: str
     model: str
     translations: _containers.RepeatedCompositeFieldContainer[Translation]
-    usage: Usage
+    usage: _outcome_pb2.Usage
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., translations: _Optional[_Iterable[_Union[Translation, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., translations: _Optional[_Iterable[_Union[Translation, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ChatMessage(_message.Message):
     __slots__ = ("role", "content")
@@ -212,8 +233,8 @@ class ChatChoice(_message.Message):
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     index: int
     message: ChatMessage
-    finish_reason: FinishReason
-    def __init__(self, index: _Optional[int] = ..., message: _Optional[_Union[ChatMessage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ...) -> None: ...
+    finish_reason: _outcome_pb2.FinishReason
+    def __init__(self, index: _Optional[int] = ..., message: _Optional[_Union[ChatMessage, _Mapping]] = ..., finish_reason: _Optional[_Union[_outcome_pb2.FinishReason, str]] = ...) -> None: ...
 
 class ChatResponse(_message.Message):
     __slots__ = ("id", "model", "choices", "usage", "notes")
@@ -225,56 +246,23 @@ class ChatResponse(_message.Message):
     id: str
     model: str
     choices: _containers.RepeatedCompositeFieldContainer[ChatChoice]
-    usage: Usage
+    usage: _outcome_pb2.Usage
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[ChatChoice, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
-
-class Usage(_message.Message):
-    __slots__ = ("input_tokens", "output_tokens", "cached_tokens", "input_characters", "cost")
-    INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
-    OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
-    CACHED_TOKENS_FIELD_NUMBER: _ClassVar[int]
-    INPUT_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
-    COST_FIELD_NUMBER: _ClassVar[int]
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    input_characters: int
-    cost: Cost
-    def __init__(self, input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., cached_tokens: _Optional[int] = ..., input_characters: _Optional[int] = ..., cost: _Optional[_Union[Cost, _Mapping]] = ...) -> None: ...
-
-class Cost(_message.Message):
-    __slots__ = ("cost_pico", "currency", "device_seconds", "energy_joules", "counterfactual")
-    class CounterfactualEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: float
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
-    COST_PICO_FIELD_NUMBER: _ClassVar[int]
-    CURRENCY_FIELD_NUMBER: _ClassVar[int]
-    DEVICE_SECONDS_FIELD_NUMBER: _ClassVar[int]
-    ENERGY_JOULES_FIELD_NUMBER: _ClassVar[int]
-    COUNTERFACTUAL_FIELD_NUMBER: _ClassVar[int]
-    cost_pico: int
-    currency: str
-    device_seconds: float
-    energy_joules: float
-    counterfactual: _containers.ScalarMap[str, float]
-    def __init__(self, cost_pico: _Optional[int] = ..., currency: _Optional[str] = ..., device_seconds: _Optional[float] = ..., energy_joules: _Optional[float] = ..., counterfactual: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[ChatChoice, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StreamEvent(_message.Message):
-    __slots__ = ("start", "delta", "finish", "usage")
+    __slots__ = ("start", "delta", "finish", "usage", "segment")
     START_FIELD_NUMBER: _ClassVar[int]
     DELTA_FIELD_NUMBER: _ClassVar[int]
     FINISH_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
     start: Start
     delta: Delta
     finish: Finish
-    usage: Usage
-    def __init__(self, start: _Optional[_Union[Start, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...
+    usage: _outcome_pb2.Usage
+    segment: _speech_pb2.Segment
+    def __init__(self, start: _Optional[_Union[Start, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., segment: _Optional[_Union[_speech_pb2.Segment, _Mapping]] = ...) -> None: ...
 
 class Start(_message.Message):
     __slots__ = ("id", "model", "notes", "pair")
@@ -303,8 +291,8 @@ class Finish(_message.Message):
     INDEX_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     index: int
-    reason: FinishReason
-    def __init__(self, index: _Optional[int] = ..., reason: _Optional[_Union[FinishReason, str]] = ...) -> None: ...
+    reason: _outcome_pb2.FinishReason
+    def __init__(self, index: _Optional[int] = ..., reason: _Optional[_Union[_outcome_pb2.FinishReason, str]] = ...) -> None: ...
 
 class LanguagePair(_message.Message):
     __slots__ = ("source", "target")
@@ -343,14 +331,24 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[Task, str]]] = ..., pairs: _Optional[_Iterable[_Union[LanguagePair, _Mapping]]] = ..., state: _Optional[_Union[ModelState, str]] = ..., context_tokens: _Optional[int] = ..., fim: bool = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExplainRouteRequest(_message.Message):
-    __slots__ = ("autocomplete", "translate", "chat")
+    __slots__ = ("autocomplete", "translate", "chat", "embed", "rerank", "classify", "transcribe", "summarize")
     AUTOCOMPLETE_FIELD_NUMBER: _ClassVar[int]
     TRANSLATE_FIELD_NUMBER: _ClassVar[int]
     CHAT_FIELD_NUMBER: _ClassVar[int]
+    EMBED_FIELD_NUMBER: _ClassVar[int]
+    RERANK_FIELD_NUMBER: _ClassVar[int]
+    CLASSIFY_FIELD_NUMBER: _ClassVar[int]
+    TRANSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    SUMMARIZE_FIELD_NUMBER: _ClassVar[int]
     autocomplete: AutocompleteRequest
     translate: TranslateRequest
     chat: ChatRequest
-    def __init__(self, autocomplete: _Optional[_Union[AutocompleteRequest, _Mapping]] = ..., translate: _Optional[_Union[TranslateRequest, _Mapping]] = ..., chat: _Optional[_Union[ChatRequest, _Mapping]] = ...) -> None: ...
+    embed: _retrieval_pb2.EmbedRequest
+    rerank: _retrieval_pb2.RerankRequest
+    classify: _retrieval_pb2.ClassifyRequest
+    transcribe: _speech_pb2.TranscribeRequest
+    summarize: _summary_pb2.SummarizeRequest
+    def __init__(self, autocomplete: _Optional[_Union[AutocompleteRequest, _Mapping]] = ..., translate: _Optional[_Union[TranslateRequest, _Mapping]] = ..., chat: _Optional[_Union[ChatRequest, _Mapping]] = ..., embed: _Optional[_Union[_retrieval_pb2.EmbedRequest, _Mapping]] = ..., rerank: _Optional[_Union[_retrieval_pb2.RerankRequest, _Mapping]] = ..., classify: _Optional[_Union[_retrieval_pb2.ClassifyRequest, _Mapping]] = ..., transcribe: _Optional[_Union[_speech_pb2.TranscribeRequest, _Mapping]] = ..., summarize: _Optional[_Union[_summary_pb2.SummarizeRequest, _Mapping]] = ...) -> None: ...
 
 class ExplainRouteResponse(_message.Message):
     __slots__ = ("model", "pair", "verdicts")

@@ -4,6 +4,9 @@ import grpc
 import warnings
 
 from hexkey.v1 import inference_pb2 as hexkey_dot_v1_dot_inference__pb2
+from hexkey.v1 import retrieval_pb2 as hexkey_dot_v1_dot_retrieval__pb2
+from hexkey.v1 import speech_pb2 as hexkey_dot_v1_dot_speech__pb2
+from hexkey.v1 import summary_pb2 as hexkey_dot_v1_dot_summary__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -26,7 +29,7 @@ if _version_not_supported:
 
 
 class InferenceServiceStub(object):
-    """Text tasks, each as a whole answer or as a stream of events.
+    """One method a task; those that generate text have a second one that streams events.
     """
 
     def __init__(self, channel):
@@ -65,6 +68,41 @@ class InferenceServiceStub(object):
                 request_serializer=hexkey_dot_v1_dot_inference__pb2.ChatRequest.SerializeToString,
                 response_deserializer=hexkey_dot_v1_dot_inference__pb2.StreamEvent.FromString,
                 _registered_method=True)
+        self.Embed = channel.unary_unary(
+                '/hexkey.v1.InferenceService/Embed',
+                request_serializer=hexkey_dot_v1_dot_retrieval__pb2.EmbedRequest.SerializeToString,
+                response_deserializer=hexkey_dot_v1_dot_retrieval__pb2.EmbedResponse.FromString,
+                _registered_method=True)
+        self.Rerank = channel.unary_unary(
+                '/hexkey.v1.InferenceService/Rerank',
+                request_serializer=hexkey_dot_v1_dot_retrieval__pb2.RerankRequest.SerializeToString,
+                response_deserializer=hexkey_dot_v1_dot_retrieval__pb2.RerankResponse.FromString,
+                _registered_method=True)
+        self.Classify = channel.unary_unary(
+                '/hexkey.v1.InferenceService/Classify',
+                request_serializer=hexkey_dot_v1_dot_retrieval__pb2.ClassifyRequest.SerializeToString,
+                response_deserializer=hexkey_dot_v1_dot_retrieval__pb2.ClassifyResponse.FromString,
+                _registered_method=True)
+        self.Transcribe = channel.unary_unary(
+                '/hexkey.v1.InferenceService/Transcribe',
+                request_serializer=hexkey_dot_v1_dot_speech__pb2.TranscribeRequest.SerializeToString,
+                response_deserializer=hexkey_dot_v1_dot_speech__pb2.TranscribeResponse.FromString,
+                _registered_method=True)
+        self.StreamTranscribe = channel.unary_stream(
+                '/hexkey.v1.InferenceService/StreamTranscribe',
+                request_serializer=hexkey_dot_v1_dot_speech__pb2.TranscribeRequest.SerializeToString,
+                response_deserializer=hexkey_dot_v1_dot_inference__pb2.StreamEvent.FromString,
+                _registered_method=True)
+        self.Summarize = channel.unary_unary(
+                '/hexkey.v1.InferenceService/Summarize',
+                request_serializer=hexkey_dot_v1_dot_summary__pb2.SummarizeRequest.SerializeToString,
+                response_deserializer=hexkey_dot_v1_dot_summary__pb2.SummarizeResponse.FromString,
+                _registered_method=True)
+        self.StreamSummarize = channel.unary_stream(
+                '/hexkey.v1.InferenceService/StreamSummarize',
+                request_serializer=hexkey_dot_v1_dot_summary__pb2.SummarizeRequest.SerializeToString,
+                response_deserializer=hexkey_dot_v1_dot_inference__pb2.StreamEvent.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/hexkey.v1.InferenceService/ListModels',
                 request_serializer=hexkey_dot_v1_dot_inference__pb2.ListModelsRequest.SerializeToString,
@@ -78,7 +116,7 @@ class InferenceServiceStub(object):
 
 
 class InferenceServiceServicer(object):
-    """Text tasks, each as a whole answer or as a stream of events.
+    """One method a task; those that generate text have a second one that streams events.
     """
 
     def Autocomplete(self, request, context):
@@ -118,6 +156,55 @@ class InferenceServiceServicer(object):
 
     def StreamChat(self, request, context):
         """Chat, sent as it is generated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Embed(self, request, context):
+        """Places texts in a model's space of meanings: texts that mean alike get vectors that lie close.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rerank(self, request, context):
+        """Scores documents by how well they answer a query, best first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Classify(self, request, context):
+        """Scores labels by how well they fit texts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Transcribe(self, request, context):
+        """Writes down what is said in audio.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamTranscribe(self, request, context):
+        """Transcribe, sent as it is written down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Summarize(self, request, context):
+        """Says in few words what a text says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamSummarize(self, request, context):
+        """Summarize, sent as it is generated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -170,6 +257,41 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     request_deserializer=hexkey_dot_v1_dot_inference__pb2.ChatRequest.FromString,
                     response_serializer=hexkey_dot_v1_dot_inference__pb2.StreamEvent.SerializeToString,
             ),
+            'Embed': grpc.unary_unary_rpc_method_handler(
+                    servicer.Embed,
+                    request_deserializer=hexkey_dot_v1_dot_retrieval__pb2.EmbedRequest.FromString,
+                    response_serializer=hexkey_dot_v1_dot_retrieval__pb2.EmbedResponse.SerializeToString,
+            ),
+            'Rerank': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rerank,
+                    request_deserializer=hexkey_dot_v1_dot_retrieval__pb2.RerankRequest.FromString,
+                    response_serializer=hexkey_dot_v1_dot_retrieval__pb2.RerankResponse.SerializeToString,
+            ),
+            'Classify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Classify,
+                    request_deserializer=hexkey_dot_v1_dot_retrieval__pb2.ClassifyRequest.FromString,
+                    response_serializer=hexkey_dot_v1_dot_retrieval__pb2.ClassifyResponse.SerializeToString,
+            ),
+            'Transcribe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Transcribe,
+                    request_deserializer=hexkey_dot_v1_dot_speech__pb2.TranscribeRequest.FromString,
+                    response_serializer=hexkey_dot_v1_dot_speech__pb2.TranscribeResponse.SerializeToString,
+            ),
+            'StreamTranscribe': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamTranscribe,
+                    request_deserializer=hexkey_dot_v1_dot_speech__pb2.TranscribeRequest.FromString,
+                    response_serializer=hexkey_dot_v1_dot_inference__pb2.StreamEvent.SerializeToString,
+            ),
+            'Summarize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Summarize,
+                    request_deserializer=hexkey_dot_v1_dot_summary__pb2.SummarizeRequest.FromString,
+                    response_serializer=hexkey_dot_v1_dot_summary__pb2.SummarizeResponse.SerializeToString,
+            ),
+            'StreamSummarize': grpc.unary_stream_rpc_method_handler(
+                    servicer.StreamSummarize,
+                    request_deserializer=hexkey_dot_v1_dot_summary__pb2.SummarizeRequest.FromString,
+                    response_serializer=hexkey_dot_v1_dot_inference__pb2.StreamEvent.SerializeToString,
+            ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
                     request_deserializer=hexkey_dot_v1_dot_inference__pb2.ListModelsRequest.FromString,
@@ -189,7 +311,7 @@ def add_InferenceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InferenceService(object):
-    """Text tasks, each as a whole answer or as a stream of events.
+    """One method a task; those that generate text have a second one that streams events.
     """
 
     @staticmethod
@@ -343,6 +465,195 @@ class InferenceService(object):
             target,
             '/hexkey.v1.InferenceService/StreamChat',
             hexkey_dot_v1_dot_inference__pb2.ChatRequest.SerializeToString,
+            hexkey_dot_v1_dot_inference__pb2.StreamEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Embed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hexkey.v1.InferenceService/Embed',
+            hexkey_dot_v1_dot_retrieval__pb2.EmbedRequest.SerializeToString,
+            hexkey_dot_v1_dot_retrieval__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rerank(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hexkey.v1.InferenceService/Rerank',
+            hexkey_dot_v1_dot_retrieval__pb2.RerankRequest.SerializeToString,
+            hexkey_dot_v1_dot_retrieval__pb2.RerankResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Classify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hexkey.v1.InferenceService/Classify',
+            hexkey_dot_v1_dot_retrieval__pb2.ClassifyRequest.SerializeToString,
+            hexkey_dot_v1_dot_retrieval__pb2.ClassifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Transcribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hexkey.v1.InferenceService/Transcribe',
+            hexkey_dot_v1_dot_speech__pb2.TranscribeRequest.SerializeToString,
+            hexkey_dot_v1_dot_speech__pb2.TranscribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamTranscribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/hexkey.v1.InferenceService/StreamTranscribe',
+            hexkey_dot_v1_dot_speech__pb2.TranscribeRequest.SerializeToString,
+            hexkey_dot_v1_dot_inference__pb2.StreamEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Summarize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hexkey.v1.InferenceService/Summarize',
+            hexkey_dot_v1_dot_summary__pb2.SummarizeRequest.SerializeToString,
+            hexkey_dot_v1_dot_summary__pb2.SummarizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamSummarize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/hexkey.v1.InferenceService/StreamSummarize',
+            hexkey_dot_v1_dot_summary__pb2.SummarizeRequest.SerializeToString,
             hexkey_dot_v1_dot_inference__pb2.StreamEvent.FromString,
             options,
             channel_credentials,

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from hexkey.config import QueueConfig
 from hexkey.v1 import inference_pb2 as pb
-from hexkey.wire.grpc import codec
+from hexkey.wire.grpc import servicer
 from tests.wire.grpc.grpc_house import details_of, metadata_of, rest
 
 if TYPE_CHECKING:
@@ -140,8 +140,7 @@ async def test_an_unforeseen_error_leaves_an_id_and_a_logged_traceback(
     def fail(*_: object) -> None:
         raise KeyError(CANARY)
 
-    monkeypatch.setattr(codec, "start", fail)
-    monkeypatch.setattr(codec, "autocomplete_response", fail)
+    monkeypatch.setattr(servicer, "_served", fail)
     method = house.stub.StreamAutocomplete if streams else house.stub.Autocomplete
     with capture_logs() as logs:
         error, found = await refused(method(pb.AutocompleteRequest(prefix="a", max_tokens=2)))

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from hexkey.wire.http.limits import HttpLimits
 
-TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT})
+TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT, Task.SUMMARIZE})
+READING = frozenset({Task.EMBED, Task.RERANK, Task.CLASSIFY})
 PAIRS = (Pair("en", "pt"), Pair("pt", "en"))
 STEP_MS = 2.0
 SLOW_STEP_MS = 20.0
@@ -79,6 +80,8 @@ async def open_house(
         "coder": (Candidate("coder", TEXT), STEP_MS),
         "acme/slow": (Candidate("acme/slow", TEXT), SLOW_STEP_MS),
         "interpreter": (Candidate("interpreter", frozenset({Task.TRANSLATE}), PAIRS), STEP_MS),
+        "reader": (Candidate("reader", READING), STEP_MS),
+        "listener": (Candidate("listener", frozenset({Task.TRANSCRIBE})), STEP_MS),
     }
     metrics = Metrics()
     pool = Pool(

@@ -239,6 +239,8 @@ async def test_models(client: Client) -> None:
         "coder",
         "acme/slow",
         "interpreter",
+        "reader",
+        "listener",
     ]
     model = await client.models.retrieve("acme/slow")
     assert (model.id, model.object, model.owned_by) == ("acme/slow", "model", "hexkey")

@@ -43,6 +43,7 @@ async def test_every_operation_is_documented(house: House) -> None:
             assert {"400", missing, "408", "413", "415", "500", "503", "504"} <= statuses
 
 
+@pytest.mark.timeout(480)  # some forty operations, on a machine that may do other things as well
 async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     # A generated deadline of a millisecond is rightly not kept.
     (tmp_path / "schemathesis.toml").write_text(
@@ -52,7 +53,7 @@ async def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "schemathesis.cli", "run", f"{house.url}/openapi.json",
             "--phases", "examples,coverage,fuzzing", "--checks", CHECKS, "--seed", "7",
-            "--max-examples", "15", "--request-timeout", "10", "--continue-on-failure",
+            "--max-examples", "8", "--request-timeout", "10", "--continue-on-failure",
             "--suppress-health-check", "all", "--no-color", "--generation-database", "none",
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,

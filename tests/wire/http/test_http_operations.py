@@ -42,7 +42,8 @@ async def test_health_version_ready(house: House) -> None:
         assert (await client.get("/version")).json() == {"version": __version__}
         response = await client.get("/ready")
         assert response.status_code == 200
-        states = {"coder": "ready", "acme/slow": "ready", "interpreter": "ready"}
+        names = ("coder", "acme/slow", "interpreter", "reader", "listener")
+        states = dict.fromkeys(names, "ready")
         assert response.json() == {"ready": True, "models": states}
         assert (await client.head("/health")).status_code == 200
 

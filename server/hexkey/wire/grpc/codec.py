@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hexkey.engines.supervisor import State
 from hexkey.errors import invalid
@@ -14,9 +14,12 @@ from hexkey.types import (
     Delta,
     Finish,
     FinishReason,
+    Length,
     Message,
     Sampling,
+    Segment,
     StopRule,
+    Summarize,
     Task,
     Translate,
 )
@@ -33,6 +36,12 @@ STOP_RULE = {
     pb.STOP_RULE_LINE: StopRule.LINE,
     pb.STOP_RULE_SENTENCE: StopRule.SENTENCE,
     pb.STOP_RULE_BLOCK: StopRule.BLOCK,
+}
+LENGTH = {
+    pb.LENGTH_UNSPECIFIED: Length.MEDIUM,
+    pb.LENGTH_SHORT: Length.SHORT,
+    pb.LENGTH_MEDIUM: Length.MEDIUM,
+    pb.LENGTH_LONG: Length.LONG,
 }
 FINISH_REASON = {
     FinishReason.STOP: pb.FINISH_REASON_STOP,
@@ -54,12 +63,13 @@ _OPTIONAL = ("max_tokens", "temperature", "top_p", "seed", "n")
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Who serves a request and how; ``pair`` where it translates."""
+    """What is served, by whom and how; ``pair`` where it translates."""
 
     id: str
     model: str
     notes: tuple[str, ...]
     pair: Pair | None
+    payload: Payload
 
 
 def autocomplete(message: pb.AutocompleteRequest) -> Autocomplete:
@@ -91,16 +101,12 @@ def translate(message: pb.TranslateRequest) -> Translate:
     return Translate(texts=tuple(message.text), source=message.source, target=message.target)
 
 
-def explain(message: pb.ExplainRouteRequest) -> tuple[Payload, str]:
-    """Decode to a payload and the model's name; ``ServeError`` where no request is inside."""
-    which = message.WhichOneof("request")
-    if which == "autocomplete":
-        return autocomplete(message.autocomplete), message.autocomplete.model
-    if which == "translate":
-        return translate(message.translate), message.translate.model
-    if which == "chat":
-        return chat(message.chat), message.chat.model
-    raise invalid("there is no request; set autocomplete, translate or chat", "request")
+def summarize(message: pb.SummarizeRequest) -> Summarize:
+    """Decode; ``ServeError`` for a length that this server does not know."""
+    length = LENGTH.get(message.length)
+    if length is None:
+        raise invalid(f"{message.length} is not a length known here", "length")
+    return Summarize(text=message.text, length=length, sampling=Sampling(**_set(message)))
 
 
 def _sampling(message: pb.AutocompleteRequest | pb.ChatRequest) -> Sampling:
@@ -109,8 +115,18 @@ def _sampling(message: pb.AutocompleteRequest | pb.ChatRequest) -> Sampling:
         stop=tuple(message.stop),
         presence_penalty=message.presence_penalty,
         frequency_penalty=message.frequency_penalty,
-        **{name: getattr(message, name) for name in _OPTIONAL if message.HasField(name)},
+        **_set(message),
     )
+
+
+def _set(message: Any) -> dict[str, Any]:
+    """Return the sampling fields that are set."""
+    known = message.DESCRIPTOR.fields_by_name
+    return {
+        name: getattr(message, name)
+        for name in _OPTIONAL
+        if name in known and message.HasField(name)
+    }
 
 
 def autocomplete_response(served: Served, answer: Answer) -> pb.AutocompleteResponse:
@@ -125,7 +141,7 @@ def autocomplete_response(served: Served, answer: Answer) -> pb.AutocompleteResp
         id=served.id,
         model=served.model,
         choices=choices,
-        usage=_usage(answer.usage),
+        usage=usage(answer.usage),
         notes=served.notes,
     )
 
@@ -144,7 +160,7 @@ def chat_response(served: Served, answer: Answer) -> pb.ChatResponse:
         id=served.id,
         model=served.model,
         choices=choices,
-        usage=_usage(answer.usage),
+        usage=usage(answer.usage),
         notes=served.notes,
     )
 
@@ -159,7 +175,20 @@ def translate_response(served: Served, answer: Answer) -> pb.TranslateResponse:
             pb.Translation(text=output.text, source=source, target=target)
             for output in answer.outputs
         ),
-        usage=_usage(answer.usage),
+        usage=usage(answer.usage),
+        notes=served.notes,
+    )
+
+
+def summarize_response(served: Served, answer: Answer) -> pb.SummarizeResponse:
+    """Encode a whole answer."""
+    (output,) = answer.outputs
+    return pb.SummarizeResponse(
+        id=served.id,
+        model=served.model,
+        text=output.text,
+        finish_reason=FINISH_REASON[output.reason],
+        usage=usage(answer.usage),
         notes=served.notes,
     )
 
@@ -182,7 +211,16 @@ def event(of: Event) -> pb.StreamEvent:
         return pb.StreamEvent(delta=pb.Delta(index=of.index, text=of.text, token_count=of.tokens))
     if type(of) is Finish:
         return pb.StreamEvent(finish=pb.Finish(index=of.index, reason=FINISH_REASON[of.reason]))
-    return pb.StreamEvent(usage=_usage(of))  # type: ignore[arg-type]  # the one kind left
+    if type(of) is Segment:
+        return pb.StreamEvent(segment=segment(of))
+    return pb.StreamEvent(usage=usage(of))  # type: ignore[arg-type]  # the one kind left
+
+
+def segment(of: Segment) -> pb.Segment:
+    """Encode what was said in a part of the audio."""
+    return pb.Segment(
+        start_seconds=of.start_s, end_seconds=of.end_s, text=of.text, language=of.language
+    )
 
 
 def model(candidate: Candidate, state: State, info: ModelInfo | None) -> pb.Model:
@@ -213,13 +251,15 @@ def _pair(pair: Pair) -> pb.LanguagePair:
     return pb.LanguagePair(source=pair.source, target=pair.target)
 
 
-def _usage(usage: Usage) -> pb.Usage:
+def usage(of: Usage) -> pb.Usage:
+    """Encode what a request took."""
     return pb.Usage(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cached_tokens=usage.cached_tokens,
-        input_characters=usage.input_characters,
-        cost=_cost(usage.cost) if usage.cost else None,
+        input_tokens=of.input_tokens,
+        output_tokens=of.output_tokens,
+        cached_tokens=of.cached_tokens,
+        input_characters=of.input_characters,
+        audio_seconds=of.audio_seconds,
+        cost=_cost(of.cost) if of.cost else None,
     )
 
 

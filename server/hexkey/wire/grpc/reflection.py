@@ -32,7 +32,7 @@ _SERIALIZE = reflection_pb2.ServerReflectionResponse.SerializeToString
 
 
 def handlers(files: Sequence[FileDescriptor]) -> list[Methods]:
-    """Return both versions; they describe ``files``, which import no others, and themselves."""
+    """Return both versions; they describe ``files``, each after its imports, and themselves."""
     pool = DescriptorPool()
     for file in (*files, reflection_pb2.DESCRIPTOR):
         pool.AddSerializedFile(file.serialized_pb)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import grpc
 from grpc_health.v1 import health_pb2
 
-from hexkey.v1 import inference_pb2
+from hexkey.v1 import inference_pb2, outcome_pb2, retrieval_pb2, speech_pb2, summary_pb2
 from hexkey.wire.address import ensure_free
 from hexkey.wire.grpc import reflection, servicer
 from hexkey.wire.grpc.health import Health
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from hexkey.service import Service
 
 MAX_MESSAGE_BYTES = 16 << 20
+
+# What inference.proto imports, each after what it imports itself.
+_MESSAGES = (
+    outcome_pb2.DESCRIPTOR,
+    retrieval_pb2.DESCRIPTOR,
+    speech_pb2.DESCRIPTOR,
+    summary_pb2.DESCRIPTOR,
+)
 
 _OPTIONS = (
     # By default grpc shares a port that is in use, and the kernel then splits the traffic.
@@ -49,7 +57,7 @@ class GrpcServer:
             handlers=[
                 self._servicer.handler(),
                 self._health.handler(),
-                *reflection.handlers([inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR]),
+                *reflection.handlers([*_MESSAGES, inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR]),
             ],
             options=self._options,
         )

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from hexkey.types import Usage
 from hexkey.v1 import inference_pb2 as pb
-from hexkey.wire.grpc import call, codec
+from hexkey.wire.grpc import call as calls
 from hexkey.wire.grpc.answer import gather
+from hexkey.wire.grpc.codec import Served, event, explanation, model, start
+from hexkey.wire.grpc.codecs import CODECS, explained
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from hexkey.service import Run, Service
-    from hexkey.types import Payload, Request
-    from hexkey.wire.grpc.answer import Answer
-    from hexkey.wire.grpc.call import Call, Methods
+    from hexkey.types import Request
+    from hexkey.wire.grpc.call import Call, Method, Methods
+    from hexkey.wire.grpc.codecs import TaskCodec
 
 NAME = "hexkey.v1.InferenceService"
 
@@ -29,52 +33,19 @@ class InferenceServicer:
 
     def handler(self) -> Methods:
         """Return the service as grpc registers it; every method needs to know who calls."""
-        unary = partial(call.unary, identify=self._identify)
-        stream = partial(call.stream, identify=self._identify)
-        return grpc.method_handlers_generic_handler(
-            NAME,
-            {
-                "Autocomplete": unary(pb.AutocompleteRequest.FromString, self.autocomplete),
-                "StreamAutocomplete": stream(
-                    pb.AutocompleteRequest.FromString, self.stream_autocomplete
-                ),
-                "Translate": unary(pb.TranslateRequest.FromString, self.translate),
-                "StreamTranslate": stream(pb.TranslateRequest.FromString, self.stream_translate),
-                "Chat": unary(pb.ChatRequest.FromString, self.chat),
-                "StreamChat": stream(pb.ChatRequest.FromString, self.stream_chat),
-                "ListModels": unary(pb.ListModelsRequest.FromString, self.list_models),
-                "ExplainRoute": unary(pb.ExplainRouteRequest.FromString, self.explain_route),
-            },
-        )
-
-    async def autocomplete(
-        self, message: pb.AutocompleteRequest, call: Call
-    ) -> pb.AutocompleteResponse:
-        """Continue a text."""
-        served, answer = await self._whole(codec.autocomplete(message), message.model, call)
-        return codec.autocomplete_response(served, answer)
-
-    async def stream_autocomplete(self, message: pb.AutocompleteRequest, call: Call) -> None:
-        """Continue a text, as it is generated."""
-        await self._stream(codec.autocomplete(message), message.model, call)
-
-    async def translate(self, message: pb.TranslateRequest, call: Call) -> pb.TranslateResponse:
-        """Translate texts."""
-        served, answer = await self._whole(codec.translate(message), message.model, call)
-        return codec.translate_response(served, answer)
-
-    async def stream_translate(self, message: pb.TranslateRequest, call: Call) -> None:
-        """Translate texts, as it is generated."""
-        await self._stream(codec.translate(message), message.model, call)
-
-    async def chat(self, message: pb.ChatRequest, call: Call) -> pb.ChatResponse:
-        """Answer a conversation."""
-        served, answer = await self._whole(codec.chat(message), message.model, call)
-        return codec.chat_response(served, answer)
-
-    async def stream_chat(self, message: pb.ChatRequest, call: Call) -> None:
-        """Answer a conversation, as it is generated."""
-        await self._stream(codec.chat(message), message.model, call)
+        unary = partial(calls.unary, identify=self._identify)
+        stream = partial(calls.stream, identify=self._identify)
+        methods: dict[str, Method] = {}
+        for task, one in CODECS.items():
+            name = task.title()
+            methods[name] = unary(one.request.FromString, partial(self._whole, one))
+            if one.streams:
+                methods[f"Stream{name}"] = stream(
+                    one.request.FromString, partial(self._stream, one)
+                )
+        methods["ListModels"] = unary(pb.ListModelsRequest.FromString, self.list_models)
+        methods["ExplainRoute"] = unary(pb.ExplainRouteRequest.FromString, self.explain_route)
+        return grpc.method_handlers_generic_handler(NAME, methods)
 
     async def list_models(
         self, _message: pb.ListModelsRequest, _call: Call
@@ -82,42 +53,44 @@ class InferenceServicer:
         """List the configured models."""
         pool = self._service.pool
         states = pool.states()
-        models = (codec.model(one, states[one.name], pool.info(one.name)) for one in pool.catalog)
+        models = (model(one, states[one.name], pool.info(one.name)) for one in pool.catalog)
         return pb.ListModelsResponse(models=models)
 
     async def explain_route(
         self, message: pb.ExplainRouteRequest, call: Call
     ) -> pb.ExplainRouteResponse:
         """Tell how a request would be routed."""
-        payload, model = codec.explain(message)
-        plan = self._service.explain(call.request(payload, model))
-        return codec.explanation(plan)
+        payload, named = explained(message)
+        plan = self._service.explain(call.request(payload, named))
+        return explanation(plan)
 
     def _identify(self, call: Call) -> None:
         call.caller = self._service.access.identify(call.credential())
 
-    async def _whole(self, payload: Payload, model: str, call: Call) -> tuple[codec.Served, Answer]:
-        request = call.request(payload, model)
+    async def _whole(self, codec: TaskCodec, message: Any, call: Call) -> Message:
+        """Answer a task's message whole."""
+        request = call.request(codec.decode(message), message.model)
         run = self._service.run(request)
         run.whole()
         async with run:
             answer = await gather(run)
         call.charged(answer.usage.cost)
         await call.begin(run.model)
-        return _served(request, run), answer
+        return codec.encode(_served(request, run), answer)
 
-    async def _stream(self, payload: Payload, model: str, call: Call) -> None:
-        request = call.request(payload, model)
+    async def _stream(self, codec: TaskCodec, message: Any, call: Call) -> None:
+        """Answer a task's message by events as they come."""
+        request = call.request(codec.decode(message), message.model)
         async with self._service.run(request) as run:
             first = await anext(run)
             await call.begin(run.model)
-            await call.write(codec.start(_served(request, run)))
-            await call.write(codec.event(first))
-            async for event in run:
-                if type(event) is Usage:
-                    call.charged(event.cost)
-                await call.write(codec.event(event))
+            await call.write(start(_served(request, run)))
+            await call.write(event(first))
+            async for one in run:
+                if type(one) is Usage:
+                    call.charged(one.cost)
+                await call.write(event(one))
 
 
-def _served(request: Request, run: Run) -> codec.Served:
-    return codec.Served(request.id, run.model, run.notes, run.pair)
+def _served(request: Request, run: Run) -> Served:
+    return Served(request.id, run.model, run.notes, run.pair, request.payload)

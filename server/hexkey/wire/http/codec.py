@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl
 
@@ -20,7 +21,7 @@ from hexkey.types import (
 from hexkey.wire.http.schemas import CostDetails, UsageAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from hexkey.types import Cost
     from hexkey.wire.http.exchange import Exchange
@@ -41,7 +42,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from None
+        raise misfit(error) from None
     except RecursionError:
         raise invalid("the body is nested too deeply") from None
     except UnicodeDecodeError:
@@ -77,7 +78,7 @@ def decode_form(kind: type[T], body: bytes) -> T:
     try:
         return msgspec.convert(found, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _misfit(error) from None
+        raise misfit(error) from None
 
 
 def sampling(
@@ -122,8 +123,12 @@ def autocomplete(body: AutocompleteBody) -> Autocomplete:
 
 def translate(body: TranslateBody) -> Translate:
     """Return what core is asked for."""
-    texts = (body.text,) if isinstance(body.text, str) else tuple(body.text)
-    return Translate(texts=texts, target=body.target, source=body.source or "")
+    return Translate(texts=texts(body.text), target=body.target, source=body.source or "")
+
+
+def texts(of: str | list[str]) -> tuple[str, ...]:
+    """Return one text or several as several."""
+    return (of,) if isinstance(of, str) else tuple(of)
 
 
 def usage(event: Usage) -> UsageAnswer:
@@ -133,6 +138,7 @@ def usage(event: Usage) -> UsageAnswer:
         event.output_tokens,
         event.cached_tokens,
         event.input_characters,
+        event.audio_seconds or UNSET,
         *cost(event.cost),
     )
 
@@ -162,7 +168,17 @@ def renamed(error: ServeError, names: Mapping[str, str]) -> ServeError:
     return error
 
 
-def _misfit(error: msgspec.ValidationError) -> ServeError:
+@contextmanager
+def naming(names: Mapping[str, str]) -> Iterator[None]:
+    """Have errors raised inside name fields as the caller of this API wrote them."""
+    try:
+        yield
+    except ServeError as error:
+        raise renamed(error, names) from None
+
+
+def misfit(error: msgspec.ValidationError) -> ServeError:
+    """Return the refusal of a value that is not of the type asked for, with its path."""
     text, _, path = str(error).partition(_AT)
     param = path.rstrip("`").removeprefix(".") or None
     return invalid(f"{param or 'the body'}: {_first_lower(text)}", param)

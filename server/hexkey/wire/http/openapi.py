@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PATH = "/openapi.json"
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
+_PLAIN = "text/plain"
 _OF_BODIES = (408, 415)
 _OF_ALL = (405, 431, 500)
 _HEADERS = {
@@ -94,7 +95,7 @@ def _operation(operation: Operation, schemas: dict[type, Any]) -> dict[str, Any]
     if operation.body is not None:
         described["requestBody"] = {
             "required": True,
-            "content": {_JSON: {"schema": schemas[operation.body]}},
+            "content": {operation.media: {"schema": schemas[operation.body]}},
         }
         if operation.form:
             described["requestBody"]["content"][codec.FORM.decode()] = {
@@ -105,8 +106,10 @@ def _operation(operation: Operation, schemas: dict[type, Any]) -> dict[str, Any]
 
 def _content(operation: Operation, schemas: dict[type, Any]) -> dict[str, Any]:
     if operation.answer is None:
-        return {"text/plain": {"schema": {"type": "string"}}}
+        return {_PLAIN: {"schema": {"type": "string"}}}
     content: dict[str, Any] = {_JSON: {"schema": _any(operation.answer, schemas)}}
+    if operation.plain:
+        content[_PLAIN] = {"schema": {"type": "string"}}
     if operation.event is not None and operation.framing is NDJSON:
         # One line of it, for the same reason.
         event = _any(operation.event, schemas)

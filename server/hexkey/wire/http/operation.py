@@ -25,8 +25,9 @@ class Operation:
     ``answer`` is a struct, a list of structs or one of several; None is plain text. ``event`` is
     what each value of a stream is, where there is a stream, and ``framing`` what stands around it.
     ``also`` are the statuses, beside those any request can meet, at which it answers in its own
-    shape. ``dialect`` is how it tells errors; ``form`` says that its body may be a form, too,
-    ``timed`` that a deadline may be given where there is a body, as a model works for it;
+    shape. ``dialect`` is how it tells errors. ``media`` is the type of its body; ``form`` says that
+    it may be a form, too, ``plain`` that it may be answered in plain text, too, ``timed`` that a
+    deadline may be given where there is a body, as a model works for it;
     ``access`` whom it is for.
     """
 
@@ -39,6 +40,8 @@ class Operation:
     also: tuple[int, ...] = ()
     dialect: Dialect = OPENAI
     framing: Framing = SSE
+    media: str = "application/json"
     form: bool = False
+    plain: bool = False
     timed: bool = True
     access: Access = Access.CALLER

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
 
-from hexkey.types import Delta, Event, Finish, FinishReason, TokenLogprob, Usage
+from hexkey.types import (
+    Delta,
+    Event,
+    Finish,
+    FinishReason,
+    Scores,
+    Segment,
+    TokenLogprob,
+    Usage,
+    Vector,
+)
 from hexkey.wire.http.presence import Presence
 from hexkey.wire.http.stream import SSE, EventStream, Framing
 
@@ -15,6 +25,9 @@ if TYPE_CHECKING:
     from hexkey.types import Cost
     from hexkey.wire.http.errors import Header
     from hexkey.wire.http.exchange import Exchange
+
+
+F = TypeVar("F", Vector, Scores)
 
 
 class Runs(Protocol):
@@ -60,6 +73,14 @@ class Encoder(Protocol):
         """Write what comes after the last output, the end mark included."""
 
 
+@runtime_checkable
+class SegmentEncoder(Protocol):
+    """An encoder that also writes when what was said."""
+
+    def segment(self, event: Segment) -> bytes:
+        """Write what was said in a part of the audio."""
+
+
 class Output:
     """One collected output; ``first_at`` is when it began, on ``perf_counter``, or 0."""
 
@@ -101,6 +122,32 @@ async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Outpu
     return outputs, usage
 
 
+async def found(exchange: Exchange, run: Runs, kind: type[F]) -> tuple[list[F], Usage]:
+    """Run to the end; return the vectors or scores, by index, and what they took."""
+    run.whole()
+    events: list[F] = []
+    async with Presence(exchange.receive), run:
+        while type(event := await run.__anext__()) is not Usage:
+            if isinstance(event, kind):
+                events.append(event)
+    events.sort(key=lambda one: one.index)
+    return events, event
+
+
+async def spoken(exchange: Exchange, run: Runs) -> tuple[str, list[Segment], Usage]:
+    """Run to the end; return what was said, when, and what it took."""
+    parts: list[str] = []
+    segments: list[Segment] = []
+    run.whole()
+    async with Presence(exchange.receive), run:
+        while type(event := await run.__anext__()) is not Usage:
+            if type(event) is Delta:
+                parts.append(event.text)
+            elif type(event) is Segment:
+                segments.append(event)
+    return "".join(parts).strip(), segments, event
+
+
 async def stream(exchange: Exchange, run: Runs, encoder: Encoder, framing: Framing = SSE) -> None:
     """Pass a run on as a stream.
 
@@ -116,6 +163,8 @@ async def stream(exchange: Exchange, run: Runs, encoder: Encoder, framing: Frami
                 await out.write(encoder.delta(event))
             elif type(event) is Finish:
                 await out.write(encoder.finish(event))
+            elif type(event) is Segment and isinstance(encoder, SegmentEncoder):
+                await out.write(encoder.segment(event))
             elif type(event) is Usage:
                 await out.write(encoder.end(event))
                 break

@@ -23,7 +23,7 @@ MODEL = Meta(
     description="Name of a model, or of a task, or auto; the task decides by default.",
     examples=["auto"],
 )
-_STREAM = Meta(description="Answer with server-sent events as the output is generated.")
+STREAM = Meta(description="Answer with server-sent events as the output is generated.")
 _SESSION = Meta(description="Names the typing session; one cursor has one session.")
 
 
@@ -90,7 +90,7 @@ class AutocompleteBody(SamplingFields, kw_only=True):
         StopRule | None, Meta(description="Where the completion ends by itself.")
     ] = None
     session: Annotated[str | None, _SESSION] = None
-    stream: Annotated[bool | None, _STREAM] = None
+    stream: Annotated[bool | None, STREAM] = None
 
 
 class TranslateBody(Struct, kw_only=True):
@@ -100,7 +100,7 @@ class TranslateBody(Struct, kw_only=True):
     target: Annotated[str, Meta(description="Language code.", examples=["pt", "pt-BR"])] = ""
     source: Annotated[str | None, Meta(description="Language code; auto where left out.")] = None
     model: Annotated[str | None, MODEL] = None
-    stream: Annotated[bool | None, _STREAM] = None
+    stream: Annotated[bool | None, STREAM] = None
 
 
 class RouteBody(Struct):
@@ -124,12 +124,13 @@ class CostDetails(Struct):
 
 
 class UsageAnswer(Struct):
-    """What a whole request took, in tokens and in Unicode characters; its cost if exposed."""
+    """What a whole request took; seconds where there was audio, its cost if exposed."""
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int
     input_characters: int
+    audio_seconds: float | UnsetType = UNSET
     cost: float | UnsetType = UNSET
     cost_details: CostDetails | UnsetType = UNSET
 
@@ -217,6 +218,15 @@ class FinishEvent(Struct):
     reason: FinishReason
 
 
+class SegmentAnswer(Struct):
+    """What was said in a part of the audio; ``language`` is what the model took it for."""
+
+    start_seconds: float
+    end_seconds: float
+    text: str
+    language: str
+
+
 class TaskEvent(Struct, omit_defaults=True):
     """One event of a stream: ``start`` first, ``usage`` last; exactly one field is there.
 
@@ -226,6 +236,7 @@ class TaskEvent(Struct, omit_defaults=True):
     start: StartEvent | None = None
     delta: DeltaEvent | None = None
     finish: FinishEvent | None = None
+    segment: SegmentAnswer | None = None
     usage: UsageAnswer | None = None
 
 

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hexkey.wire.http import admin, home, models, openai_chat, openai_completions, operations, tasks
+from hexkey.wire.http import (
+    admin,
+    home,
+    models,
+    openai_audio,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    operations,
+    retrieval,
+    speech,
+    summaries,
+    tasks,
+)
 from hexkey.wire.http import openai_schemas as openai
 from hexkey.wire.http import schemas as own
 from hexkey.wire.http.access import Access
 from hexkey.wire.http.errors import OPENAI
 from hexkey.wire.http.families import (
     anthropic,
+    cohere,
     deepl,
     huggingface,
     libretranslate,
@@ -20,6 +34,7 @@ from hexkey.wire.http.families import (
     ollama_models,
     responses,
     tabby,
+    tei,
 )
 from hexkey.wire.http.operation import Operation
 
@@ -46,6 +61,11 @@ OPERATIONS = (
     ),
     *responses.OPERATIONS,
     *anthropic.OPERATIONS,
+    *openai_embeddings.OPERATIONS,
+    *openai_audio.OPERATIONS,
+    *retrieval.OPERATIONS,
+    *speech.OPERATIONS,
+    *summaries.OPERATIONS,
     *mistral.OPERATIONS,
     *llamacpp.OPERATIONS,
     *deepl.OPERATIONS,
@@ -54,6 +74,8 @@ OPERATIONS = (
     *ollama_models.OPERATIONS,
     *huggingface.OPERATIONS,
     *tabby.OPERATIONS,
+    *cohere.OPERATIONS,
+    *tei.OPERATIONS,
     Operation("POST", "/v1/route", tasks.route, own.RouteAnswer, own.RouteBody),
     Operation("GET", "/v1/models", models.list_models, openai.ModelList),
     Operation("GET", "/v1/models/{id}", models.get_model, openai.Model),
