@@ -53,6 +53,8 @@ def test_usage_grows_by_what_is_sent(client: deepl.DeepLClient) -> None:
         ({"target_lang": "PT-BR", "tag_handling": "html"}, "tag_handling"),
         ({"target_lang": "PT-BR", "formality": "more"}, "formality"),
         ({"target_lang": "PT-BR", "source_lang": "EN", "glossary": "no-such"}, "glossary"),
+        ({"target_lang": "PT-BR", "style_rule": "no-such"}, "style_id"),
+        ({"target_lang": "PT-BR", "custom_instructions": ["Be brief."]}, "custom_instructions"),
     ],
 )
 def test_what_cannot_be_done_is_a_bad_request(

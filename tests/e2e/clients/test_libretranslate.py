@@ -47,6 +47,15 @@ def test_a_list_gives_lists(quickstart: Served) -> None:
     assert answer["alternatives"] == [[], []]
 
 
+def test_curl_calls_json_a_form(quickstart: Served) -> None:
+    answer = httpx.post(
+        f"{quickstart.http}/translate",
+        content=f'{{"q": "{ENGLISH}", "source": "en", "target": "pt"}}',
+        headers={"content-type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.json() == {"translatedText": PORTUGUESE}
+
+
 def test_markup_is_refused_not_mangled(quickstart: Served) -> None:
     body = {"q": "<b>Hi</b>", "source": "en", "target": "pt", "format": "html"}
     answer = httpx.post(f"{quickstart.http}/translate", json=body)

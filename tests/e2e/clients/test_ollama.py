@@ -68,5 +68,7 @@ def test_errors_are_the_clients_own(client: Any, *, stream: bool) -> None:
     with pytest.raises(ollama.ResponseError, match=r"options\.num_predict") as wrong:
         list(client.generate(MODEL, "x", stream=stream, options={"num_predict": 1 << 40}))
     assert wrong.value.status_code == 400
+    with pytest.raises(ollama.ResponseError, match="template"):
+        list(client.generate(MODEL, "x", template="{{.Prompt}}", stream=stream))
     with pytest.raises(ollama.ResponseError, match="format"):
         list(client.chat(MODEL, ASK, format="json", stream=stream))

@@ -87,6 +87,7 @@ def test_a_conversation(client: openai.OpenAI) -> None:
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"temperature": 9}, "temperature"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].type"),
+        ({"input": [{"role": "tool", "content": "x"}]}, "input[0].role"),
         ({"text": {"format": {"type": "json_object"}}}, "text.format.type"),
     ],
 )

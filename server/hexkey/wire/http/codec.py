@@ -56,7 +56,9 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def decode_any(decoder: msgspec.json.Decoder[T], exchange: Exchange) -> T:
     """Return the body, JSON or a form, as the decoder's type; ``ServeError`` as ``decode``."""
-    if exchange.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == FORM:
+    declared = exchange.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    # curl calls everything a form, and no form begins like this.
+    if declared == FORM and not exchange.body.lstrip().startswith(b"{"):
         return decode_form(decoder.type, exchange.body)
     return decode(decoder, exchange.body)
 
@@ -156,6 +158,13 @@ def cost(of: Cost | None) -> tuple[float | UnsetType, CostDetails | UnsetType]:
         counterfactual=of.counterfactual,
     )
     return of.pico / 1e12, details
+
+
+def refuse(body: msgspec.Struct, *names: str) -> None:
+    """Refuse a body that asks for what its API knows and hexkey does not serve."""
+    for name in names:
+        if getattr(body, name):
+            raise invalid(f"{name} is not supported", name)
 
 
 def renamed(error: ServeError, names: Mapping[str, str]) -> ServeError:

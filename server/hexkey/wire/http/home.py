@@ -28,6 +28,7 @@ _LINKS = {
 }
 # What can be looked at, in the order in which people ask for it.
 _PAGES = {
+    "Dashboard": "/dashboard",
     "API document": "/openapi.json",
     "Models": "/v1/models",
     "Health": "/health",

@@ -149,7 +149,7 @@ def _payload(body: ChatBody) -> Chat:
 
 def _message(index: int, message: MessageBody) -> Message:
     text = openai_common.text(message.content, _TEXT, f"messages[{index}].content")
-    return Message(openai_common.role(message.role), text)
+    return Message(openai_common.role(message.role, f"messages[{index}].role"), text)
 
 
 def _logprobs(tokens: Iterable[TokenLogprob], *, top: bool) -> ChatLogprobs:

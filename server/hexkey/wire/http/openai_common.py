@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hexkey.errors import invalid
+from hexkey.validation import ROLES
 from hexkey.wire.http import codec
 from hexkey.wire.http.openai_schemas import CompletionUsage, PromptDetails
 
@@ -57,9 +58,12 @@ def text(content: str | list[ContentPart] | None, kinds: Container[str], param: 
     return "".join(part.text or "" for part in content)
 
 
-def role(name: str) -> str:
-    """Return a role as models were trained with it; OpenAI has renamed one since."""
-    return "system" if name == "developer" else name
+def role(name: str, param: str) -> str:
+    """Return a role as models were trained with it, as OpenAI has renamed one since."""
+    name = "system" if name == "developer" else name
+    if name not in ROLES:
+        raise invalid(f"role must be one of {', '.join(ROLES)}", param)
+    return name
 
 
 def now() -> int:

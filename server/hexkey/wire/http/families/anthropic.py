@@ -139,18 +139,15 @@ def _usage(usage: Usage) -> AnthropicUsage:
 
 
 def _messages(body: CountBody) -> tuple[Message, ...]:
-    if body.tools:
-        raise invalid("tools are not supported", "tools")
+    codec.refuse(body, "tools")
     if body.thinking and body.thinking.type != "disabled":
         raise invalid("thinking is not supported", "thinking")
     system = openai_common.text(body.system, _TEXT, "system")
-    return (
-        *((Message("system", system),) if system else ()),
-        *(
-            Message(one.role, openai_common.text(one.content, _TEXT, f"messages[{index}].content"))
-            for index, one in enumerate(body.messages)
-        ),
-    )
+    messages = [Message("system", system)] if system else []
+    for index, one in enumerate(body.messages):
+        text = openai_common.text(one.content, _TEXT, f"messages[{index}].content")
+        messages.append(Message(openai_common.role(one.role, f"messages[{index}].role"), text))
+    return tuple(messages)
 
 
 OPERATIONS = (

@@ -29,7 +29,7 @@ UNLIMITED = 1_000_000_000_000
 # The client refuses these two as targets unless they name a region, so the list names them so.
 _REGIONS = {"EN": ("EN-GB", "EN-US"), "PT": ("PT-BR", "PT-PT")}
 _OPTIONAL_FORMALITY = {"default", "prefer_more", "prefer_less"}
-_NOT_YET = Meta(description="Not supported yet.")
+_NOT_SERVED = Meta(description="Not served.")
 
 
 class DeepLBody(Struct):
@@ -40,8 +40,12 @@ class DeepLBody(Struct):
     source_lang: str | None = None
     formality: Annotated[str | None, Meta(description="Only what may be left unheeded.")] = None
     show_billed_characters: bool | None = None
-    tag_handling: Annotated[str | None, _NOT_YET] = None
-    glossary_id: Annotated[str | None, _NOT_YET] = None
+    tag_handling: Annotated[str | None, _NOT_SERVED] = None
+    glossary_id: Annotated[str | None, _NOT_SERVED] = None
+    glossary_ids: Annotated[str | list[str] | None, _NOT_SERVED] = None
+    style_id: Annotated[str | None, _NOT_SERVED] = None
+    translation_memory_id: Annotated[str | None, _NOT_SERVED] = None
+    custom_instructions: Annotated[str | list[str] | None, _NOT_SERVED] = None
 
 
 class DeepLTranslation(Struct):
@@ -103,9 +107,8 @@ _BODY = msgspec.json.Decoder(DeepLBody)
 async def deepl_translate(exchange: Exchange, service: Service) -> None:
     """Translate texts, as DeepL does."""
     body = codec.decode_any(_BODY, exchange)
-    for name in ("tag_handling", "glossary_id"):
-        if getattr(body, name):
-            raise invalid(f"{name} is not supported yet", name)
+    codec.refuse(body, "tag_handling", "glossary_id", "glossary_ids", "style_id")
+    codec.refuse(body, "translation_memory_id", "custom_instructions")
     if body.formality and body.formality not in _OPTIONAL_FORMALITY:
         raise invalid("formality is not supported for the given target_lang", "formality")
     texts = (body.text,) if isinstance(body.text, str) else tuple(body.text)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hexkey.errors import Code, ServeError, invalid
+from hexkey.errors import Code, ServeError
 from hexkey.types import Autocomplete, Chat, Message, Sampling, Task
 from hexkey.wire.http import codec, models
 from hexkey.wire.http.errors import STATUSES, Dialect
@@ -57,7 +57,7 @@ _CHAT = msgspec.json.Decoder(OllamaChatBody)
 async def ollama_generate(exchange: Exchange, service: Service) -> None:
     """Continue a prompt or fill the gap before a suffix, as Ollama does."""
     body = codec.decode(_GENERATE, exchange.body)
-    _refuse(body, images=body.images)
+    codec.refuse(body, "format", "think", "logprobs", "images", "template", "context")
     model = plain_name(body.model)
     prompt, suffix = body.prompt or "", body.suffix or ""
     if not prompt and not suffix:
@@ -78,7 +78,9 @@ async def ollama_generate(exchange: Exchange, service: Service) -> None:
 async def ollama_chat(exchange: Exchange, service: Service) -> None:
     """Answer the last message of a conversation, as Ollama does."""
     body = codec.decode(_CHAT, exchange.body)
-    _refuse(body, tools=body.tools, images=any(one.images for one in body.messages))
+    codec.refuse(body, "format", "think", "logprobs", "tools")
+    for one in body.messages:
+        codec.refuse(one, "images")
     messages = tuple(Message(one.role, one.content) for one in body.messages)
     await _answer(exchange, service, body, Chat(messages=messages, sampling=_sampling(body)), _said)
 
@@ -145,12 +147,6 @@ def _generated(model: str, text: str) -> OllamaAnswer:
 def _said(model: str, text: str) -> OllamaAnswer:
     message = OllamaMessage("assistant", text)
     return OllamaChatAnswer(model=model, created_at=_now(), message=message)
-
-
-def _refuse(body: OllamaFields, **unserved: object) -> None:
-    for name, value in {"format": body.format, "think": body.think, **unserved}.items():
-        if value:
-            raise invalid(f"{name} is not supported", name)
 
 
 def _chats(service: Service, model: str) -> bool:

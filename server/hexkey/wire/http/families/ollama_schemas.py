@@ -32,6 +32,7 @@ class OllamaFields(Struct, kw_only=True):
     options: OllamaOptions | None = None
     format: Annotated[str | dict[str, Raw] | None, _NOT_SERVED] = None
     think: Annotated[bool | str | None, _NOT_SERVED] = None
+    logprobs: Annotated[bool | None, _NOT_SERVED] = None
 
 
 class OllamaGenerateBody(OllamaFields, kw_only=True):
@@ -41,6 +42,8 @@ class OllamaGenerateBody(OllamaFields, kw_only=True):
     suffix: str | None = None
     system: str | None = None
     raw: bool | None = None
+    template: Annotated[str | None, _NOT_SERVED] = None
+    context: Annotated[list[int] | None, _NOT_SERVED] = None
     images: Annotated[list[Raw] | None, _NOT_SERVED] = None
 
 

@@ -135,9 +135,7 @@ class ResponseEncoder(SingleEncoder):
 
 
 def _payload(body: ResponsesBody) -> Chat:
-    for name in ("tools", "previous_response_id", "conversation", "background"):
-        if getattr(body, name):
-            raise invalid(f"{name} is not supported", name)
+    codec.refuse(body, "tools", "previous_response_id", "conversation", "background", "prompt")
     if body.text and body.text.format and body.text.format.type != "text":
         raise invalid("only the format {'type': 'text'} is supported", "text.format.type")
     items = [InputItem("user", body.input)] if isinstance(body.input, str) else body.input
@@ -146,7 +144,7 @@ def _payload(body: ResponsesBody) -> Chat:
         if item.type != "message":
             raise invalid("only items of type message are supported", f"input[{index}].type")
         text = openai_common.text(item.content, _TEXT_PARTS, f"input[{index}].content")
-        messages.append(Message(openai_common.role(item.role), text))
+        messages.append(Message(openai_common.role(item.role, f"input[{index}].role"), text))
     return Chat(
         messages=tuple(messages),
         sampling=Sampling(

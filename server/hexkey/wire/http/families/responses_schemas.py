@@ -41,6 +41,7 @@ class ResponsesBody(Struct, kw_only=True):
     previous_response_id: Annotated[str | None, _NOT_SERVED] = None
     conversation: Annotated[str | dict[str, Raw] | None, _NOT_SERVED] = None
     background: Annotated[bool | None, _NOT_SERVED] = None
+    prompt: Annotated[dict[str, Raw] | None, _NOT_SERVED] = None
 
 
 class OutputText(Struct, kw_only=True):
