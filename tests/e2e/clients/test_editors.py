@@ -51,7 +51,9 @@ def test_llama_vscode(quickstart: Served) -> None:
         # It warms the cache first, with a request that generates nothing.
         warm = client.post("/infill", json=LLAMA_VSCODE | {"n_predict": 0, "samplers": []})
         assert (warm.status_code, warm.json()["content"]) == (200, "")
-        answer = client.post("/infill", json=LLAMA_VSCODE).json()
+        response = client.post("/infill", json=LLAMA_VSCODE)
+        assert "fill-in-the-middle" in response.headers["x-hexkey-note"]
+        answer = response.json()
         assert answer["content"]
         assert answer["stop"] is True
         assert (answer["stop_type"], answer["tokens_predicted"]) == ("limit", 8)
@@ -64,6 +66,7 @@ def test_llama_streams(quickstart: Served) -> None:
     with httpx.Client(base_url=quickstart.http, timeout=60) as client:
         whole = client.post("/infill", json=LLAMA_VSCODE | {"temperature": 0}).json()
         with client.stream("POST", "/infill", json=body) as response:
+            assert "fill-in-the-middle" in response.headers["x-hexkey-note"]
             events = [json.loads(line[6:]) for line in response.iter_lines() if line]
     assert "".join(event["content"] for event in events) == whole["content"]
     assert [event["stop"] for event in events] == [False] * (len(events) - 1) + [True]
@@ -85,7 +88,9 @@ def test_tabby(quickstart: Served) -> None:
         assert client.get("/v1beta/server_setting").json() == {
             "disable_client_side_telemetry": True
         }
-        answer = client.post("/v1/completions", json=TABBY).json()
+        response = client.post("/v1/completions", json=TABBY)
+        assert "fill-in-the-middle" in response.headers["x-hexkey-note"]
+        answer = response.json()
         assert answer["choices"][0]["text"]
         assert answer["choices"][0]["index"] == 0
         seen = {"type": "view", "completion_id": answer["id"], "choice_index": 0}

@@ -38,11 +38,12 @@ class Exchange:
     ``framing`` that the response is a stream: from then on an error can only be told as one of its
     values. A stream that has nothing to say for ``quiet_s`` seconds sends a sign of life.
     ``dialect`` is how errors are told to whoever asks for this path, ``caller`` who that is.
+    ``notes`` are what the caller should know of how it is served: headers fit into every API.
     """
 
     __slots__ = (
         "_began", "_began_loop", "_send", "body", "caller", "dialect", "framing", "headers", "id",
-        "quiet_s", "receive", "scope", "started",
+        "notes", "quiet_s", "receive", "scope", "started",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +61,7 @@ class Exchange:
         self.framing: Framing | None = None
         self.dialect: Dialect = errors.OPENAI
         self.caller = ANYBODY
+        self.notes: tuple[str, ...] = ()
         sent = self.headers.get(b"x-request-id", b"")
         self.id = sent.decode() if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
 
@@ -110,11 +112,12 @@ class Exchange:
         """Send status and headers."""
         self.started = True
         request_id = (b"x-request-id", self.id.encode())
+        notes = [(b"x-hexkey-note", note.encode("latin-1", "replace")) for note in self.notes]
         await self._send(
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": [request_id, _NO_SNIFF, *headers],
+                "headers": [request_id, _NO_SNIFF, *notes, *headers],
             }
         )
 

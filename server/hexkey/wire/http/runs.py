@@ -108,6 +108,7 @@ async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Outpu
     """Run to the end; return ``count`` outputs and what they took."""
     run.whole()
     async with Presence(exchange.receive), run:
+        exchange.notes = run.notes
         # Not before the run has begun: only then is it known that the count is within bounds.
         outputs = [Output() for _ in range(count)]
         while True:
@@ -156,6 +157,7 @@ async def stream(exchange: Exchange, run: Runs, encoder: Encoder, framing: Frami
     """
     out = EventStream(exchange, framing)
     async with Presence(exchange.receive, out.pulse, exchange.quiet_s), run:
+        exchange.notes = run.notes
         out.prepare(run.model, encoder.start(run.model, run.notes))
         while True:
             event = await run.__anext__()
