@@ -22,8 +22,10 @@ from hexkey.identity import state
 from hexkey.identity.access import Access
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
-from hexkey.provisioning import allowances, fetch_models, memory, specs
+from hexkey.provisioning import allowances, fetch_models, memory, specs, usage_writer
+from hexkey.recorder import Recorder
 from hexkey.service import Service
+from hexkey.tracing import OtlpTracer
 from hexkey.validation import Limits
 from hexkey.wire.grpc.server import GrpcServer
 from hexkey.wire.http.server import HttpServer
@@ -79,6 +81,13 @@ class App:
             Limits(max_characters=limits.max_characters),
             self.access,
         )
+        self._recorder: Recorder | None = None
+        if config.usage.folder:
+            self._recorder = Recorder(usage_writer(config.usage), self.pool.billing)
+            self.metrics.watch_usage(self._recorder.writer)
+            service.record = self._recorder.note
+        if config.traces.endpoint:
+            service.tracer = OtlpTracer(config.traces.endpoint, config.traces.sample)
         self.service = service
         self.administration = Administration(config, self.pool, self.metrics, self._apply, read)
         service.administration = self.administration
@@ -96,6 +105,9 @@ class App:
         hosts = [_address(one)[0] for one in (listen.http, listen.grpc) if one]
         self.access.ensure_safe(hosts)
         try:
+            if self._recorder is not None:
+                self._recorder.start()
+            self.pool.billing.power.start()
             self.http_port = await self._http.start(*_address(listen.http))
             if listen.grpc:
                 self.grpc_port = await self._grpc.start(listen.grpc)
@@ -113,6 +125,11 @@ class App:
         self._grpc.set_ready(False)
         await asyncio.gather(self._http.stop(grace_s), self._grpc.stop(grace_s))
         await self.pool.stop()
+        if self._recorder is not None:
+            await self._recorder.stop()
+        self.pool.billing.power.close()
+        if self.service.tracer is not None:
+            await asyncio.to_thread(self.service.tracer.close)
         await self.access.stop()
 
     def _apply(self, config: Config) -> None:

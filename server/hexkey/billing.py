@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hexkey import tariff
 from hexkey.cost.attribution import SCALE
-from hexkey.cost.counterfactual import PriceList
-from hexkey.cost.energy import static_power
 from hexkey.cost.ledger import Ledger
-from hexkey.cost.price import Bill, Owned, Rented, machine_rate, seconds
+from hexkey.cost.price import Bill, machine_rate, seconds
 from hexkey.cost.statement import Group
 from hexkey.engines.process import resident_bytes
 from hexkey.engines.supervisor import State
+from hexkey.power import Power
 from hexkey.types import Cost, Usage
 
 if TYPE_CHECKING:
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
 
     from hexkey.config import CostConfig
     from hexkey.cost.accounts import Account
-    from hexkey.cost.price import Bill as Meter
     from hexkey.cost.statement import Statement
+    from hexkey.cost.timeline import Meter
     from hexkey.engines.frames import Step
-    from hexkey.types import Task
+    from hexkey.types import Request, Task
 
 MONEY, ENERGY, TIME = "money", "energy", "time"
 PICO = 10**12
@@ -43,6 +42,7 @@ class Spent:
     energy: int
     time: int
     counterfactual: dict[str, int]
+    currency: str
 
 
 class Charge:
@@ -71,14 +71,14 @@ class Charge:
             self._billing.ledger.settle(account, outcome)
         self._accounts.clear()
 
-    def join(self, host_id: int) -> None:
-        """The request was sent to its model's host, which calls it so."""
+    def join(self, host_id: int, sent_ns: int | None = None) -> None:
+        """The request was sent to its model's host, which calls it so, just now or then."""
         ledger, account = self._billing.ledger, self._accounts[-1]
         ledger.join(account, host_id)
-        ledger.open_step(account.slot, time.monotonic_ns())
+        ledger.open_step(account.slot, time.monotonic_ns() if sent_ns is None else sent_ns)
 
     def finish(self, usage: Usage) -> Cost | None:
-        """Return what an answer says of its cost; None where costs are not exposed."""
+        """Return what the request cost, which is final from now on; None without a price."""
         ledger = self._billing.ledger
         return self._billing.cost_of(_sum(map(ledger.finish, self._accounts)), usage)
 
@@ -96,20 +96,14 @@ class Billing:
         now = time.monotonic_ns()
         self._slots = {model: model for model in models}
         self.currency = config.currency
-        self.rate = machine_rate(_price(config))
-        self.exposed = config.expose == "all" and self.rate > 0
-        self.references = tuple(
-            PriceList(
-                one.name,
-                one.as_of,
-                Decimal(one.input_per_million),
-                Decimal(one.output_per_million),
-            )
-            for one in config.references
-        )
+        self.rate = machine_rate(tariff.price(config))
+        self._expose = config.expose
+        self.references = tuple(map(tariff.reference, config.references))
+        self.energy_source = config.energy
+        self.power = Power(config, now)
         meters: dict[str, Meter] = {
             MONEY: Bill(self.rate, now),
-            ENERGY: static_power(Decimal(config.watts), now),
+            ENERGY: self.power,
             TIME: seconds(now),
         }
         self.ledger = Ledger(meters, models, memory=_machine_memory(), start_ns=now)
@@ -134,6 +128,10 @@ class Billing:
         """A version has ended for good."""
         self.ledger.retire(slot, time.monotonic_ns())
 
+    def may_see_cost(self, request: Request) -> bool:
+        """Whether the caller is told cost and timing, which give away who else is in the batch."""
+        return self._expose == "all" or (self._expose == "admin" and request.caller.admin)
+
     def on_state(self, slot: str, state: State, pid: int | None) -> None:
         """A slot's host changed its state."""
         now = time.monotonic_ns()
@@ -151,9 +149,9 @@ class Billing:
             slot, done_ns, step.done_ns - step.begin_ns, step.computed, more=more
         )
 
-    def statement(self, unit: str) -> Statement:
-        """Return one unit's page as of now."""
-        return self.ledger.statement(unit, time.monotonic_ns())
+    def statement(self, unit: str, at_ns: int | None = None) -> Statement:
+        """Return one unit's page as of now, or of an instant on ``time.monotonic_ns()``."""
+        return self.ledger.statement(unit, time.monotonic_ns() if at_ns is None else at_ns)
 
     def terms(self) -> Iterator[tuple[str, str, float]]:
         """Yield (model, term, seconds) of how each model's steps are shared among requests."""
@@ -167,16 +165,16 @@ class Billing:
         if usage is not None:
             tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens)
             others = {one.name: one.cost(*tokens) for one in self.references}
-        return Spent(amounts[MONEY], amounts[ENERGY], amounts[TIME], others)
+        return Spent(amounts[MONEY], amounts[ENERGY], amounts[TIME], others, self.currency)
 
     def cost_of(self, amounts: dict[str, int], usage: Usage) -> Cost | None:
-        """Return amounts as an answer shows them."""
-        if not self.exposed:
+        """Return amounts as an answer shows them; None where the machine has no price."""
+        if not self.rate:
             return None
         spent = self.spent(amounts, usage)
         return Cost(
             pico=spent.money,
-            currency=self.currency,
+            currency=spent.currency,
             device_seconds=spent.time / 1e9,
             energy_joules=spent.energy / 1e6,
             counterfactual={name: amount / PICO for name, amount in spent.counterfactual.items()},
@@ -189,21 +187,6 @@ def _sum(legs: Iterable[dict[str, int]]) -> dict[str, int]:
         for unit, amount in amounts.items():
             total[unit] += amount
     return total
-
-
-def _price(config: CostConfig) -> Rented | Owned:
-    owned = config.owned
-    if owned is None:
-        return Rented(Decimal(config.price_per_hour))
-    return Owned(
-        capex=Decimal(owned.capex),
-        months=owned.months,
-        residual=Decimal(owned.residual),
-        opex_per_hour=Decimal(owned.opex_per_hour),
-        watts=Decimal(config.watts),
-        pue=Decimal(owned.pue),
-        price_per_kwh=Decimal(owned.price_per_kwh),
-    )
 
 
 def _machine_memory() -> int:

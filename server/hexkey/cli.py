@@ -1,4 +1,4 @@
-"""The command line: ``hexkey serve``, ``hexkey check``, ``hexkey pull``."""
+"""The command line: ``hexkey serve``, ``hexkey check``, ``hexkey pull``, ``hexkey costs``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexkey import __version__, banner, config, logs
-from hexkey.commands import keys, remote
+from hexkey.commands import costs, keys, remote
 from hexkey.commands.remote import RemoteError
 from hexkey.engines import factory
 from hexkey.errors import ServeError
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     pull.set_defaults(run=_pull)
     keys.add(commands)
     remote.add(commands)
+    costs.add(commands, DEFAULT)
     return parser
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from hexkey.errors import Code, ServeError
 from hexkey.metrics import NONE, PICO, Metrics
-from hexkey.types import Delta, Event, Finish, Request, Usage
+from hexkey.types import Delta, Event, Finish, Request, Timing, Usage
 
 if TYPE_CHECKING:
     from hexkey.billing import Charge, Spent
-    from hexkey.types import Began, Task
+    from hexkey.types import Began, FinishReason, Task
 
 log = structlog.get_logger("hexkey.request")
 
@@ -70,9 +70,32 @@ class Receipt:
     first_s: float | None
     input_tokens: int
     output_tokens: int
+    cached_tokens: int
     input_characters: int
     audio_seconds: float
     spent: Spent | None
+    timing: Timing
+    reasons: tuple[FinishReason, ...]
+
+
+class Trace(Protocol):
+    """A request in a distributed trace; ``id`` is its trace's, empty where nobody records it."""
+
+    id: str
+    traceparent: str
+
+    def end(self, receipt: Receipt) -> None:
+        """The request is settled."""
+
+
+class Tracer(Protocol):
+    """What begins traces; see ``hexkey.tracing``."""
+
+    def begin(self, request: Request) -> Trace:
+        """Return the trace of a request that begins now."""
+
+    def close(self) -> None:
+        """Send what was recorded; blocks for some seconds at most."""
 
 
 class Meter:
@@ -89,12 +112,15 @@ class Meter:
         "_model",
         "_queued",
         "_queued_s",
+        "_reasons",
         "_request",
+        "_routed",
         "_tokens",
+        "_trace",
         "_usage",
     )
 
-    def __init__(self, metrics: Metrics, request: Request) -> None:
+    def __init__(self, metrics: Metrics, request: Request, tracer: Tracer | None = None) -> None:
         self._metrics = metrics
         self._request = request
         self._model = NONE
@@ -102,16 +128,30 @@ class Meter:
         self._queued_s: float | None = None
         self._admitted = False
         self._begun = perf_counter()
+        self._routed = 0.0
         self._first = 0.0
         self._last = 0.0
         self._gaps: list[float] = []
         self._legs: list[tuple[str, Usage]] = []
         self._tokens = 0
+        self._reasons: list[FinishReason] = []
         self._usage: Usage | None = None
+        self._trace = tracer.begin(request) if tracer else None
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that records this request, as hexadecimal; empty where none does."""
+        return self._trace.id if self._trace is not None else ""
+
+    @property
+    def traceparent(self) -> str:
+        """What to tell others of this request's place in its trace; empty without tracing."""
+        return self._trace.traceparent if self._trace is not None else ""
 
     def routed(self, model: str) -> None:
         """The request has its model."""
         self._model = model
+        self._routed = perf_counter()
 
     def queued(self) -> None:
         """The request waits for its turn."""
@@ -145,10 +185,23 @@ class Meter:
                 self._first = now
             self._last = now
             self._tokens += event.tokens
+        elif type(event) is Finish:
+            self._reasons.append(event.reason)
         elif type(event) is Usage:
             self._usage = event
         elif type(event) is not Finish and not self._first:
             self._first = perf_counter()
+
+    def timing(self) -> Timing:
+        """Return where the time went until now."""
+        now = perf_counter()
+        routed, first = self._routed or now, self._first or now
+        queue = self._queued_s
+        if queue is None:
+            # What no step was reported of has been waiting until its first output, or still does.
+            queue = first - routed
+        prefill = max(0.0, first - routed - queue)
+        return Timing(routed - self._begun, queue, prefill, now - first)
 
     def settle(self, error: BaseException | None, charge: Charge | None = None) -> Receipt:
         """Write the request's metrics and its one log line; called once.
@@ -173,13 +226,18 @@ class Meter:
             first_s=self._first - self._begun if self._first else None,
             input_tokens=usage.input_tokens if usage else 0,
             output_tokens=usage.output_tokens if usage else self._tokens,
+            cached_tokens=usage.cached_tokens if usage else 0,
             input_characters=usage.input_characters if usage else 0,
             audio_seconds=usage.audio_seconds if usage else 0.0,
             spent=spent,
+            timing=self.timing(),
+            reasons=tuple(self._reasons),
         )
         self._count(receipt)
         if isinstance(error, ServeError) and not self._admitted:
             self._metrics.rejected.labels(receipt.task.value, error.reason.lower()).inc()
+        if self._trace is not None:
+            self._trace.end(receipt)
         log.info(
             "request",
             request_id=receipt.request_id,
@@ -196,6 +254,7 @@ class Meter:
             output_tokens=receipt.output_tokens,
             cost_pico=spent.money if spent else 0,
             device_ms=round(spent.time / 1e6, 3) if spent else 0,
+            **({"trace_id": self.trace_id} if self.trace_id else {}),
         )
         return receipt
 
@@ -212,13 +271,14 @@ class Meter:
         task, model = receipt.task.value, receipt.model
         series = self._metrics.of_request(task, model, receipt.outcome.value, receipt.protocol)
         series.requests.inc()
-        series.duration.observe(receipt.duration_s)
+        traced = {"trace_id": self.trace_id} if self.trace_id else None
+        series.duration.observe(receipt.duration_s, traced)
         if receipt.queued_s is not None:
             series.queue.observe(receipt.queued_s)
         if not self._admitted:
             return
         if receipt.first_s is not None:
-            series.time_to_first_token.observe(receipt.first_s)
+            series.time_to_first_token.observe(receipt.first_s, traced)
         for gap in self._gaps:
             series.inter_token_latency.observe(gap)
         if receipt.spent is not None:

@@ -106,8 +106,8 @@ class Pool:
         if permit.model != leg.model:
             raise ValueError(f"a permit for {permit.model} cannot run {leg.model}")
 
-        def submitted(host_id: int) -> None:
-            charge.join(host_id)
+        def submitted(host_id: int, sent_ns: int) -> None:
+            charge.join(host_id, sent_ns)
             permit.submit()
 
         supervisor = self._member(leg.model).supervisor

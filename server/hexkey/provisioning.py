@@ -12,11 +12,13 @@ from hexkey.engines.supervisor import HostSettings
 from hexkey.identity.quota import Allowance
 from hexkey.models.cache import default_cache, fetch
 from hexkey.residency import GIB, Keep, Spec
+from hexkey.usage.store import Store
+from hexkey.usage.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hexkey.config import Config, ModelConfig
+    from hexkey.config import Config, ModelConfig, UsageConfig
 
     Say = Callable[[str], None]
 
@@ -86,3 +88,9 @@ def _cache(config: Config) -> Path:
 def memory(config: Config) -> int:
     """Return the bytes that all models may take together; 0 is any amount."""
     return int(config.limits.memory_gib * GIB)
+
+
+def usage_writer(config: UsageConfig) -> Writer:
+    """Return what writes the usage ledger."""
+    folder = Path(config.folder).expanduser()
+    return Writer(Store(folder, keep_days=config.keep_days, max_bytes=int(config.max_gib * GIB)))

@@ -14,19 +14,24 @@ from hexkey.metering import Meter
 from hexkey.types import Began, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from hexkey.administration import Administration
     from hexkey.admission import Gate, Permit
+    from hexkey.metering import Receipt, Tracer
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
     from hexkey.routing import Leg, Pair, Plan, Route
-    from hexkey.types import Event, Request
+    from hexkey.types import Event, Request, Timing
     from hexkey.validation import Limits
 
 
 class Service:
-    """Says the task, finds the model, keeps the promise that every request settles once."""
+    """Says the task, finds the model, keeps the promise that every request settles once.
+
+    ``record`` is told of every request that ran, once it is settled; ``tracer`` of every request.
+    """
 
     def __init__(
         self,
@@ -40,6 +45,8 @@ class Service:
         self.access = access or Access()
         self.metrics = metrics
         self.stopping = False
+        self.record: Callable[[Receipt], None] = lambda _receipt: None
+        self.tracer: Tracer | None = None
         self._gate = gate
         self.limits = limits
         self.administration: Administration | None = None
@@ -76,7 +83,10 @@ class Service:
 class Run:
     """One request under way; see ``Service.run``."""
 
-    __slots__ = ("_attempt", "_charge", "_hold", "_meter", "_request", "_service", "plan", "route")
+    __slots__ = (
+        "_attempt", "_charge", "_exposed", "_hold", "_meter", "_request", "_service", "plan",
+        "route",
+    )  # fmt: skip
 
     plan: Plan
     route: Route
@@ -85,7 +95,8 @@ class Run:
     def __init__(self, service: Service, request: Request) -> None:
         self._service = service
         self._request = request
-        self._meter = Meter(service.metrics, request)
+        self._meter = Meter(service.metrics, request, service.tracer)
+        self._exposed = service.pool.billing.may_see_cost(request)
 
     def whole(self) -> None:
         """Say, before it is entered, that nobody reads the answer before it is complete."""
@@ -105,6 +116,16 @@ class Run:
     def notes(self) -> tuple[str, ...]:
         """What the caller should know about how the request is served."""
         return self._service.pool.notes(self.route.model, self._request.payload)
+
+    @property
+    def traceparent(self) -> str:
+        """Its place in its trace, to be told to the caller; empty without tracing."""
+        return self._meter.traceparent
+
+    @property
+    def timing(self) -> Timing | None:
+        """Where the time went until now; None for callers who may not see it."""
+        return self._meter.timing() if self._exposed else None
 
     async def __aenter__(self) -> Self:
         """Validate, route and admit."""
@@ -152,6 +173,7 @@ class Run:
             tokens = receipt.input_tokens + receipt.output_tokens
             spent = receipt.spent.money if receipt.spent else 0
             self._service.access.settle(self._hold, tokens, spent)
+            self._service.record(receipt)
 
     def __aiter__(self) -> Self:
         return self
@@ -161,6 +183,8 @@ class Run:
         while isinstance(event := await self._attempt.next_event(), Began):
             self._meter.began(event)
         if type(event) is Usage:
-            event.cost = self._charge.finish(event)
+            cost = self._charge.finish(event)
+            if self._exposed:
+                event.cost, event.timing = cost, self._meter.timing()
         self._meter.note(event)
         return event

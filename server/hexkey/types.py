@@ -118,7 +118,7 @@ ANYBODY = Caller()
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One call, whichever wire it came by.
+    """One call, whichever wire it came by; ``traceparent`` and ``tracestate`` as W3C has them.
 
     ``model`` empty means: choose by task. ``deadline`` is on ``time.monotonic()``, in seconds.
     ``whole`` says that nobody reads the answer before it is complete.
@@ -130,6 +130,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     caller: Caller = ANYBODY
     priority: Priority = Priority.NORMAL
+    traceparent: str = ""
+    tracestate: str = ""
     deadline: float | None = None
     constraints: Constraints = UNCONSTRAINED
     whole: bool = False
@@ -243,10 +245,31 @@ class Cost(msgspec.Struct, frozen=True):
         return f"{whole}.{rest:012d}"
 
 
+class Timing(msgspec.Struct, frozen=True):
+    """Where a request's time went, in seconds: the parts follow each other and add up.
+
+    ``route`` until it had its model, ``queue`` until an engine took it up, ``prefill`` until its
+    first output, ``decode`` from then on.
+    """
+
+    route: float
+    queue: float
+    prefill: float
+    decode: float
+
+    @property
+    def header(self) -> str:
+        """The value of ``Server-Timing``, in milliseconds."""
+        return ", ".join(
+            f"{name};dur={1000 * getattr(self, name):.2f}" for name in self.__struct_fields__
+        )
+
+
 class Usage(msgspec.Struct, array_like=True, tag="u"):
     """What the whole request took; always the last event of a request that succeeds.
 
-    Hosts know nothing of money: ``cost`` is filled in on the front end's side.
+    Hosts know nothing of money: ``cost`` and ``timing`` are filled in on the front end's side, for
+    callers who may see them.
     """
 
     input_tokens: int = 0
@@ -255,6 +278,7 @@ class Usage(msgspec.Struct, array_like=True, tag="u"):
     input_characters: int = 0
     audio_seconds: float = 0.0
     cost: Cost | None = None
+    timing: Timing | None = None
 
 
 class Failure(msgspec.Struct, array_like=True, tag="x"):

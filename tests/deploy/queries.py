@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,6 +12,8 @@ from hexkey.admission import Gate
 from hexkey.billing import Billing
 from hexkey.config import CostConfig
 from hexkey.metrics import Metrics
+from hexkey.usage.store import Store
+from hexkey.usage.writer import Writer
 from tests.deploy.conftest import DEPLOY
 
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
@@ -27,6 +30,7 @@ def exported() -> set[str]:
     metrics = Metrics()
     metrics.watch_queues(Gate({}))
     metrics.watch(Billing(CostConfig(), ["m"]))
+    metrics.watch_usage(Writer(Store(Path(), keep_days=1, max_bytes=1)))
     families = metrics.registry.collect()
     return {one.name + suffix for one in families for suffix in SUFFIXES[one.type]}
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from tests.e2e.conftest import Served, serve
 from tests.programs import found
 
 FAKE = """
+cost: {currency: EUR, price_per_hour: "3600", watts: "50"}
 models:
   - {name: pretend, engine: fake, tasks: [autocomplete, chat, translate], pairs: [en-pt],
      options: {step_ms: 2}}
@@ -156,3 +158,42 @@ def test_the_exposition_is_what_promtool_calls_good(served: Served) -> None:
     command = [found("promtool"), "check", "metrics"]
     done = subprocess.run(command, input=text, capture_output=True, check=False, timeout=30)
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
+
+
+def leave(served: Served) -> None:
+    """A client that goes away in the middle of its answer."""
+    body = {"prefix": "a b", "max_tokens": 4000, "stream": True}
+    with httpx.stream("POST", f"{served.http}/v1/autocomplete", json=body, timeout=30) as answer:
+        for _, _line in zip(range(20), answer.iter_lines(), strict=False):
+            pass
+
+
+# Kahan's sums of some ten numbers that were rounded once each.
+ROUNDING = 1e-9
+BALANCE = "sum(hexkey_bill_total) - sum(hexkey_cost_total) - sum(hexkey_cost_in_flight)"
+
+
+def test_the_bill_is_the_sum_of_its_parts_at_every_scrape(
+    served: Served, prometheus: Prometheus
+) -> None:
+    begun = time.monotonic()
+    with ThreadPoolExecutor(12) as pool:
+        work = [pool.submit(send, served, 15) for _ in range(8)]
+        work += [pool.submit(leave, served) for _ in range(24)]
+        for one in work:
+            one.result()
+    time.sleep(max(0.0, 5 - (time.monotonic() - begun)))
+    scrapes = "count_over_time(hexkey_ledger_imbalance[20m])"
+    assert prometheus.values(scrapes, "device")["machine"] >= 8
+    worst = "max_over_time(abs(hexkey_ledger_imbalance)[20m:250ms])"
+    assert prometheus.values(worst, "device") == {"machine": 0.0}
+    off = prometheus.values(f"max_over_time(abs({BALANCE})[20m:250ms])", "device")
+    bill = prometheus.values("sum(hexkey_bill_total)", "device")
+    assert off[""] <= ROUNDING * bill[""]
+    # A euro a second, and each cause of cost has had its share.
+    assert bill[""] > 5
+    kinds = prometheus.values("sum by (kind) (hexkey_cost_total)", "kind")
+    assert all(kinds[kind] > 0 for kind in ("active", "idle", "load", "unallocated"))
+    outcomes = prometheus.values("sum by (outcome) (hexkey_task_cost_total)", "outcome")
+    assert outcomes["ok"] > 0
+    assert outcomes["cancelled"] > 0

@@ -148,3 +148,57 @@ def test_an_engine_killed_in_a_step_unbalances_nothing(priced: Served) -> None:
     values = scraped(priced)
     assert in_balance(values)
     assert values["hexkey_cost_total"]["text,,overhead"] > 0
+
+
+def test_on_real_engines_answers_and_waste_are_all_that_was_active(  # noqa: C901 - two wires
+    quickstart: Served,
+) -> None:
+    """Tokens of SmolLM2 over HTTP, sentences of Firefox's models over gRPC, half of them left."""
+    before = scraped(quickstart).get("hexkey_task_cost_total", {})
+    told: list[int] = []
+
+    def over_http(number: int) -> None:
+        leave = number % 2 == 0
+        body = {"prefix": "Once upon a time", "max_tokens": 400 if leave else 24, "stream": True}
+        url = f"{quickstart.http}/v1/autocomplete"
+        with httpx.stream("POST", url, json=body, timeout=60) as answer:
+            for count, line in enumerate(answer.iter_lines()):
+                if leave and count > 8:
+                    return
+                if '"usage"' in line:
+                    told.append(int(line.split('"amount":"')[1].split('"')[0].replace(".", "")))
+
+    def over_grpc(number: int) -> None:
+        leave = number % 2 == 0
+        with grpc.insecure_channel(quickstart.grpc) as channel:
+            stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+            text = " ".join([SENTENCE] * (200 if leave else 3))
+            events = stub.StreamTranslate(
+                pb.TranslateRequest(text=[text], source="en", target="pt"), timeout=60
+            )
+            for count, event in enumerate(events):
+                if leave and count > 1:
+                    events.cancel()
+                    return
+                if event.HasField("usage"):
+                    told.append(event.usage.cost.cost_pico)
+
+    with ThreadPoolExecutor(12) as pool:
+        for future in [pool.submit((over_http, over_grpc)[i % 4 < 2], i) for i in range(12)]:
+            future.result()
+    assert len(told) == 6
+    idle = time.monotonic() + 30
+    while any(value for value in scraped(quickstart)["hexkey_requests_in_flight"].values()):
+        assert time.monotonic() < idle
+        time.sleep(0.1)
+    values = scraped(quickstart)
+    assert in_balance(values)
+    grown = {
+        key: value - before.get(key, 0.0) for key, value in values["hexkey_task_cost_total"].items()
+    }
+    ok = sum(value for key, value in grown.items() if key.split(",")[1] == "ok")
+    assert ok == pytest.approx(sum(told) / 1e12, rel=1e-9)
+    assert sum(value for key, value in grown.items() if key.split(",")[1] == "cancelled") > 0
+    active = sum(v for k, v in values["hexkey_cost_total"].items() if k.endswith(",active"))
+    settled = sum(values["hexkey_task_cost_total"].values())
+    assert active == pytest.approx(settled, rel=1e-9)

@@ -48,7 +48,7 @@ class Pivoting:
 
     def __init__(self, before: dict[str, Step]) -> None:
         self.catalog = CATALOG
-        self.billing = Billing(CostConfig(), ["en-de", "pt-en"])
+        self.billing = Billing(CostConfig(expose="none"), ["en-de", "pt-en"])
         self.under_way: list[str] = []
         self.seen: list[Request] = []
         self._before = before

@@ -6,6 +6,7 @@ import os
 import time
 from itertools import count
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,10 +15,13 @@ from hexkey.config import CostConfig, OwnedConfig, ReferenceConfig, parse_config
 from hexkey.engines.frames import Step
 from hexkey.engines.supervisor import State
 from hexkey.metrics import Metrics
-from hexkey.types import Cost, Task, Usage
+from hexkey.types import Caller, Cost, Task, Usage
+from tests.unit.requests import request
 
 RENTED = CostConfig(currency="EUR", price_per_hour="3600", watts="100")
 ids = count(1)
+BIG = "{name: x, as_of: 2026-11-01"
+HOSTED = "price_per_hour: '3.6', input_per_second: '8000', output_per_second: '1000'"
 
 
 def served(config: CostConfig = RENTED) -> Billing:
@@ -57,6 +61,20 @@ def test_a_request_costs_what_its_time_costs() -> None:
     assert balanced(billing)
 
 
+def test_a_host_that_is_done_before_we_have_looked_is_paid_all_the_same() -> None:
+    billing = served()
+    charge = billing.open("a", Task.CHAT, "")
+    sent_ns = time.monotonic_ns()
+    time.sleep(0.002)
+    done_ns = time.monotonic_ns()
+    time.sleep(0.002)
+    # On a busy machine the host may get the processor first, and its report is here already.
+    charge.join(7, sent_ns)
+    billing.on_step("a", Step(1, sent_ns, done_ns, 0, [(7, 1, 0)]), more=False)
+    assert charge.settle("ok", Usage()).time == done_ns - sent_ns
+    assert balanced(billing)
+
+
 def test_batch_mates_share_and_waste_stays_visible() -> None:
     billing = served()
     first, second = (billing.open("a", Task.CHAT, "") for _ in range(2))
@@ -90,9 +108,17 @@ def test_an_owned_machine_costs_its_wear_and_its_power() -> None:
 
 
 def test_costs_are_told_only_where_there_is_a_price_and_a_will() -> None:
-    for config in (CostConfig(), CostConfig(price_per_hour="1", expose="none")):
-        charge = served(config).open("a", Task.CHAT, "")
-        assert charge.finish(Usage()) is None
+    assert served(CostConfig()).open("a", Task.CHAT, "").finish(Usage()) is None
+    plain = request()
+    boss = msgspec.structs.replace(plain, caller=Caller(admin=True))
+    may_see = {
+        expose: [
+            served(CostConfig(price_per_hour="1", expose=expose)).may_see_cost(one)
+            for one in (plain, boss)
+        ]
+        for expose in ("all", "admin", "none")
+    }
+    assert may_see == {"all": [True, True], "admin": [False, True], "none": [False, False]}
 
 
 def test_references_say_what_others_would_have_taken() -> None:
@@ -101,11 +127,14 @@ models: [{name: m, engine: fake, tasks: [chat]}]
 cost:
   references:
     - {name: big, as_of: 2026-11-01, input_per_million: "1", output_per_million: "4"}
+    - {name: own, as_of: 2026-11-01, price_per_hour: "3.6", input_per_second: "8000",
+       output_per_second: "1000"}
 """
     config = parse_config(text).cost
     assert isinstance(config.references[0], ReferenceConfig)
     spent = Billing(config, ["m"]).open("m", Task.CHAT, "").settle("ok", Usage(1000, 500))
-    assert spent.counterfactual == {"big": 3 * 10**9}
+    # The second takes 1000/8000 + 500/1000 seconds of a machine at a thousandth a second.
+    assert spent.counterfactual == {"big": 3 * 10**9, "own": 625 * 10**6}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +148,20 @@ cost:
         ("{owned: {capex: '1', months: 0}}", "cost.owned.months: "),
         ("{owned: {capex: '1', months: 1}, price_per_hour: '1'}", "cost.price_per_hour: "),
         ("{references: [{name: x, as_of: soon}]}", "cost.references[0].as_of: expected a day"),
+        ("{energy: sun}", "cost.energy: expected static, rapl, nvml"),
+        ("{energy: rapl+rapl}", "cost.energy: "),
+        (f"{{references: [{BIG}}}]}}", "cost.references[0]: give input_per_million and "),
+        (f"{{references: [{BIG}, input_per_million: '1'}}]}}", "cost.references[0]: give "),
+        (
+            f"{{references: [{BIG}, {HOSTED}, input_per_million: '1'}}]}}",
+            "cost.references[0]: give ",
+        ),
+        (f"{{references: [{BIG}, {HOSTED}, cached_per_million: '1'}}]}}", "or else price_per_hour"),
+        (
+            f"{{references: [{BIG}, {HOSTED.replace('8000', '0')}}}]}}",
+            "cost.references[0].input_per_second: must be greater than 0",
+        ),
+        (f"{{references: [{BIG}, {HOSTED}}}, {BIG}, {HOSTED}}}]}}", "'x' is there twice"),
     ],
 )
 def test_a_price_that_is_none_is_named(cost: str, said: str) -> None:

@@ -19,6 +19,8 @@ from hexkey.config import (
     ModelConfig,
     QueueConfig,
     RoutingConfig,
+    TracesConfig,
+    UsageConfig,
     load,
     parse_config,
 )
@@ -68,6 +70,8 @@ def test_every_file_in_configs_loads(path: Path) -> None:
         ("cost", CostConfig),
         ("routing", RoutingConfig),
         ("access", AccessConfig),
+        ("usage", UsageConfig),
+        ("traces", TracesConfig),
     ],
 )
 def test_every_option_is_shown(written: dict[str, Any], section: str, kind: type[Any]) -> None:
@@ -109,6 +113,8 @@ def test_every_option_is_explained() -> None:
         LogConfig,
         ModelConfig,
         RoutingConfig,
+        UsageConfig,
+        TracesConfig,
         factory.options_of("marian"),
     ]
     names = set().union(*map(keys, known)) - {"http", "options"}

@@ -10,9 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from hexkey.errors import Code, ServeError
-from hexkey.metering import Meter, Outcome, outcome_of
+from hexkey.metering import Meter, Outcome, Receipt, outcome_of
 from hexkey.metrics import NONE, Metrics
-from hexkey.types import Delta, Finish, FinishReason, Scores, Usage, Vector
+from hexkey.types import Began, Delta, Finish, FinishReason, Request, Scores, Usage, Vector
 from tests.unit.requests import request
 
 OUTCOMES = {
@@ -180,3 +180,89 @@ def test_two_servers_in_one_process_count_apart() -> None:
     admitted(one).settle(None)
     assert value(one, "requests_total") == 1
     assert value(other, "requests_total") == 0
+
+
+class Clock:
+    """Reads what it is set to, in place of ``perf_counter``."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("came_to", "parts"),
+    [
+        # Each entry of came_to happens a second after the one before; settled one second later.
+        ([], (1, 0, 0, 0)),
+        (["routed"], (1, 1, 0, 0)),
+        (["routed", "began"], (1, 0.5, 1.5, 0)),
+        (["routed", "began", "delta"], (1, 0.5, 1.5, 1)),
+        (["routed", "began", "delta", "delta", "usage"], (1, 0.5, 1.5, 3)),
+        # An engine that tells nothing of its steps.
+        (["routed", "delta"], (1, 1, 0, 1)),
+    ],
+)
+def test_the_parts_of_the_time_follow_each_other(
+    monkeypatch: pytest.MonkeyPatch, came_to: list[str], parts: tuple[float, ...]
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("hexkey.metering.perf_counter", clock)
+    meter = Meter(Metrics(), request())
+    steps = {
+        "routed": lambda: meter.routed("m"),
+        "began": lambda: meter.began(Began(0.5)),
+        "delta": lambda: meter.note(Delta(0, "a", 1)),
+        "usage": lambda: meter.note(Usage(1, 1)),
+    }
+    for one in came_to:
+        clock.now += 1
+        steps[one]()
+    clock.now += 1
+    receipt = meter.settle(asyncio.CancelledError())
+    timing = receipt.timing
+    assert (timing.route, timing.queue, timing.prefill, timing.decode) == parts
+    assert sum(parts) == receipt.duration_s
+    assert timing.header == ", ".join(
+        f"{name};dur={1000 * part:.2f}"
+        for name, part in zip(("route", "queue", "prefill", "decode"), parts, strict=True)
+    )
+
+
+class Book:
+    """A trace that keeps the receipt it is ended with."""
+
+    id = "f" * 32
+    traceparent = "00-f-f-01"
+    ended: list[Receipt]
+
+    def __init__(self) -> None:
+        self.ended = []
+
+    def begin(self, _request: Request) -> Book:
+        return self
+
+    def end(self, receipt: Receipt) -> None:
+        self.ended.append(receipt)
+
+    def close(self) -> None: ...
+
+
+def test_a_traced_request_names_its_trace_in_the_log() -> None:
+    book = Book()
+    metrics = Metrics()
+    meter = Meter(metrics, request(), book)
+    assert (meter.trace_id, meter.traceparent) == (book.id, book.traceparent)
+    meter.note(Finish(0, FinishReason.LENGTH))
+    with capture_logs() as logs:
+        receipt = meter.settle(None)
+    assert book.ended == [receipt]
+    assert receipt.reasons == (FinishReason.LENGTH,)
+    assert logs[0]["trace_id"] == book.id
+    text, _ = metrics.answer("application/openmetrics-text; version=1.0.0")
+    assert f'# {{trace_id="{book.id}"}}'.encode() in text
+    with capture_logs() as logs:
+        Meter(Metrics(), request()).settle(None)
+    assert "trace_id" not in logs[0]

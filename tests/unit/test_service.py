@@ -29,7 +29,7 @@ class ScriptedPool:
 
     def __init__(self, script: list[Event | BaseException]) -> None:
         self.catalog = (Candidate("m", frozenset({Task.CHAT})),)
-        self.billing = Billing(CostConfig(), ["m"])
+        self.billing = Billing(CostConfig(expose="none"), ["m"])
         self.closed = 0
         self._script = script
 

@@ -21,6 +21,8 @@ from hexkey.config.sections import (
     ReferenceConfig,
     RoutingConfig,
     TenantConfig,
+    TracesConfig,
+    UsageConfig,
 )
 from hexkey.schema import Reader
 
@@ -42,6 +44,8 @@ __all__ = [
     "ReferenceConfig",
     "RoutingConfig",
     "TenantConfig",
+    "TracesConfig",
+    "UsageConfig",
     "load",
     "parse_config",
     "split_address",

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import fields
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from hexkey.config.address import split_address
@@ -26,8 +27,13 @@ if TYPE_CHECKING:
         OwnedConfig,
         PolicyConfig,
         QueueConfig,
+        ReferenceConfig,
+        TracesConfig,
     )
 
+_SOURCES = {"static", "rapl", "nvml"}
+_LISTED, _CACHED = ("input_per_million", "output_per_million"), "cached_per_million"
+_HOSTED = ("price_per_hour", "input_per_second", "output_per_second")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -55,6 +61,23 @@ def check(config: Config) -> list[str]:
     bounds = ("max_characters", "max_body_bytes", "stop_grace_s", "cold_start_s")
     errors += [f"limits.{line}" for line in _not_positive(config.limits, bounds)]
     errors += [f"limits.{line}" for line in _negative(config.limits, ("memory_gib",))]
+    errors += [f"usage.{line}" for line in _not_positive(config.usage, ("keep_days", "max_gib"))]
+    errors += [f"traces.{line}" for line in _check_traces(config.traces)]
+    return errors
+
+
+def _check_traces(traces: TracesConfig) -> list[str]:
+    errors = []
+    if not 0 <= traces.sample <= 1:
+        errors.append("sample: must be a number from 0 to 1")
+    if not traces.endpoint:
+        return errors
+    if not re.match(r"https?://[^/]", traces.endpoint):
+        errors.append(
+            f"endpoint: expected a URL such as http://collector:4318, found {traces.endpoint!r}"
+        )
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter") is None:
+        errors.append("endpoint: needs OpenTelemetry; pip install 'hexkey[traces]'")
     return errors
 
 
@@ -62,8 +85,8 @@ def _check_cost(cost: CostConfig) -> list[str]:
     errors = [f"{line}" for line in _check_decimals(cost, ("price_per_hour", "watts"))]
     if not re.fullmatch("[A-Z]{3}", cost.currency):
         errors.append(f"currency: expected three letters such as EUR, found {cost.currency!r}")
-    if cost.expose not in {"all", "none"}:
-        errors.append(f"expose: expected all or none, found {cost.expose!r}")
+    if cost.expose not in {"all", "admin", "none"}:
+        errors.append(f"expose: expected all, admin or none, found {cost.expose!r}")
     if cost.owned is not None:
         names = tuple(one.name for one in fields(cost.owned) if one.name != "months")
         wrong = [f"owned.{line}" for line in _check_decimals(cost.owned, names)]
@@ -72,9 +95,20 @@ def _check_cost(cost: CostConfig) -> list[str]:
         if cost.price_per_hour != "0":
             wrong.append("price_per_hour: leave it out where owned is given")
         errors += wrong
+    sources = cost.energy.split("+")
+    if not set(sources) <= _SOURCES or len(set(sources)) < len(sources):
+        errors.append(
+            f"energy: expected static, rapl, nvml or some of them such as rapl+nvml, "
+            f"found {cost.energy!r}"
+        )
     for index, one in enumerate(cost.references):
-        names = ("input_per_million", "output_per_million")
-        errors += [f"references[{index}].{line}" for line in _check_decimals(one, names)]
+        errors += [f"references[{index}]{line}" for line in _check_reference(one)]
+    called = [one.name for one in cost.references]
+    errors += [
+        f"references: {name!r} is there twice"
+        for name in sorted(set(called))
+        if called.count(name) > 1
+    ]
     return errors
 
 
@@ -92,6 +126,20 @@ def _check_access(access: AccessConfig) -> list[str]:
         wrong += _not_positive(tenant, ("weight",))
         errors += [f"{path}.{line}" for line in wrong]
     return errors
+
+
+def _check_reference(one: ReferenceConfig) -> list[str]:
+    given = {name for name in (*_LISTED, _CACHED, *_HOSTED) if getattr(one, name) is not None}
+    if given - {_CACHED} not in (set(_LISTED), set(_HOSTED)) or {_CACHED, *_HOSTED} <= given:
+        return [f": give {' and '.join(_LISTED)}, or else {', '.join(_HOSTED)}"]
+    errors = [f".{line}" for line in _check_decimals(one, tuple(sorted(given)))]
+    if errors:
+        return errors
+    return [
+        f".{name}: must be greater than 0"
+        for name in _HOSTED[1:]
+        if name in given and not Decimal(getattr(one, name))
+    ]
 
 
 def _check_decimals(holder: object, names: tuple[str, ...]) -> list[str]:

@@ -125,22 +125,31 @@ class OwnedConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceConfig:
-    """Prices per million tokens of a service that could do the same work, as of a day."""
+    """What could do the same work, at its prices as of a day.
+
+    A service has prices per million tokens; a big model on a machine of one's own has that
+    machine's price and its tokens per second.
+    """
 
     name: str
     as_of: date
-    input_per_million: str
-    output_per_million: str
+    input_per_million: str | None = None
+    output_per_million: str | None = None
+    cached_per_million: str | None = None
+    price_per_hour: str | None = None
+    input_per_second: str | None = None
+    output_per_second: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CostConfig:
-    """What the machine costs. ``expose`` is all (in every answer) or none (metrics only)."""
+    """What the machine costs. ``expose``: who is told, ``all``, ``admin`` or ``none``."""
 
     currency: str = "USD"
     price_per_hour: str = "0"
     owned: OwnedConfig | None = None
     watts: str = "0"
+    energy: str = "static"
     expose: str = "all"
     references: tuple[ReferenceConfig, ...] = ()
 
@@ -171,6 +180,23 @@ class AccessConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageConfig:
+    """The usage ledger on disk; an empty ``folder`` keeps none."""
+
+    folder: str = ""
+    keep_days: int = 400
+    max_gib: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TracesConfig:
+    """Where traces go, an OTLP/HTTP collector, and which share of them; empty turns them off."""
+
+    endpoint: str = ""
+    sample: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything an operator decides."""
 
@@ -181,4 +207,6 @@ class Config:
     cost: CostConfig = CostConfig()
     routing: RoutingConfig = RoutingConfig()
     access: AccessConfig = AccessConfig()
+    usage: UsageConfig = UsageConfig()
+    traces: TracesConfig = TracesConfig()
     cache_dir: str = ""

@@ -78,8 +78,18 @@ class NvmlReader:
         self._last = now
         return self._total
 
+    def count(self) -> int:
+        """Return how many GPUs the machine has."""
+        return int(self._nvml.nvmlDeviceGetCount())
+
     def _millijoules(self) -> int:
         return int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
+
+
+def gpus() -> list[NvmlReader]:
+    """Return a reader for each GPU of the machine; ``EnergyUnavailable`` where there is none."""
+    first = NvmlReader()
+    return [first, *(NvmlReader(index) for index in range(1, first.count()))]
 
 
 def _counts(zone: Path) -> bool:

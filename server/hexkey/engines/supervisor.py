@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hexkey.engines.link import Mailbox
     from hexkey.types import Event, ModelInfo, Request
 
+    Submitted = Callable[[int, int], None]
+
 WATCH_S = 0.5
 REAP_S = 2.0
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -152,21 +154,24 @@ class Supervisor:
     async def run(
         self,
         request: Request,
-        submitted: Callable[[int], None] = lambda _host_id: None,
+        submitted: Submitted = lambda _host_id, _sent_ns: None,
         complete: Callable[[Usage], None] = lambda _usage: None,
     ) -> AsyncGenerator[Event | Began, None]:
         """Yield a request's events until its ``Usage``; raises ``ServeError`` where it fails.
 
         A request whose host ended before any event came is submitted once more to the next host:
         nobody has seen anything of it, so nothing can be seen twice. ``submitted`` is told, each
-        time, what the host calls the request; ``complete``, that the engine is through with it.
+        time, what the host calls the request and since when it has it (monotonic ns);
+        ``complete``, that the engine is through with it.
         """
         self.users += 1
         try:
             for last_try in (False, True):
                 link = await self._ready_link(request.deadline)
+                # Before it is sent: a quick host can be done before we are scheduled again.
+                sent_ns = time.monotonic_ns()
                 request_id, mailbox = link.submit(request.payload, complete, whole=request.whole)
-                submitted(request_id)
+                submitted(request_id, sent_ns)
                 timer = _deadline_timer(request.deadline, link, request_id, mailbox)
                 seen = False
                 try:

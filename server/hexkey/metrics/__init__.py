@@ -22,10 +22,12 @@ from hexkey.metrics.exposition import OPENMETRICS, TEXT, Exposition, wants_openm
 from hexkey.metrics.ledger import DEVICE, MAX_TENANTS, NONE, PICO, LedgerCollector
 from hexkey.metrics.queues import QueueCollector
 from hexkey.metrics.tenants import OTHER
+from hexkey.metrics.usage import UsageCollector
 
 if TYPE_CHECKING:
     from hexkey.metrics.ledger import Books
     from hexkey.metrics.queues import Queues
+    from hexkey.metrics.usage import UsageWriter
 
 __all__ = ["DEVICE", "MAX_TENANTS", "NONE", "OPENMETRICS", "OTHER", "PICO", "TEXT", "Metrics"]
 
@@ -148,6 +150,10 @@ class Metrics:
     def watch_queues(self, queues: Queues) -> None:
         """Export what waits, read anew at each scrape."""
         self.registry.register(QueueCollector(queues))
+
+    def watch_usage(self, writer: UsageWriter) -> None:
+        """Export how the usage ledger on disk does, read anew at each scrape."""
+        self.registry.register(UsageCollector(writer))
 
     def render(self) -> bytes:
         """Return the exposition in Prometheus' text format."""

@@ -28,6 +28,7 @@ class Books(Protocol):
     """A device's ledger as metrics read it; see ``hexkey.billing.Billing``."""
 
     currency: str
+    energy_source: str
     rate: int
 
     def statement(self, unit: str) -> Statement:
@@ -74,9 +75,11 @@ class LedgerCollector(Collector):
         for model, kind, amount in _places(books.statement("time")):
             seconds.add_metric([device, model, kind], amount / 1e9)
         yield seconds
-        joules = _family("energy_joules", "Where the energy went.", "device", "model", "kind")
+        joules = _family(
+            "energy_joules", "Where the energy went.", "device", "model", "kind", "source"
+        )
         for model, kind, amount in _places(books.statement("energy")):
-            joules.add_metric([device, model, kind], amount / 1e6)
+            joules.add_metric([device, model, kind, books.energy_source], amount / 1e6)
         yield joules
         terms = GaugeMetricFamily(
             "hexkey_attribution_coefficient",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hexkey.cost.energy import MAX_AHEAD, Sampled, static_power
 from hexkey.cost.price import HOUR_NS
-from hexkey.cost.readers import EnergyUnavailable, NvmlReader, RaplReader
+from hexkey.cost.readers import EnergyUnavailable, NvmlReader, RaplReader, gpus
 
 SECOND = 10**9
 
@@ -83,6 +83,9 @@ class FakeNvml(ModuleType):
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802 - NVML's name
         return index
 
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802 - NVML's name
+        return 3
+
     def nvmlDeviceGetTotalEnergyConsumption(self, _handle: int) -> int:  # noqa: N802 - NVML's name
         if not self.millijoules:
             raise self.NVMLError("Not Supported")
@@ -102,6 +105,13 @@ def test_nvml_counts_from_its_start_and_over_a_driver_reload(
     assert reader.read() == 5000
     with pytest.raises(OSError, match="Not Supported"):
         reader.read()
+
+
+def test_every_gpu_of_the_machine_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    nvml.millijoules = [0, 100, 200, 1, 102, 203]
+    assert [reader.read() for reader in gpus()] == [1000, 2000, 3000]
 
 
 def test_without_nvml_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

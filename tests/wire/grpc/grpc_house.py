@@ -11,7 +11,8 @@ import grpc
 from google.rpc import error_details_pb2
 
 from hexkey.admission import Gate
-from hexkey.config import QueueConfig
+from hexkey.billing import Billing
+from hexkey.config import CostConfig, QueueConfig
 from hexkey.engines.supervisor import HostSettings, Observer
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
@@ -35,6 +36,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "late": {"load_ms": 700},
 }
 SERVED = ("fast", "slow", "bulk")
+FREE = CostConfig()
 EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # grpc's stubs do not know of it
 
 
@@ -63,7 +65,9 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(models: tuple[str, ...] = SERVED) -> AsyncIterator[House]:
+async def open_house(
+    models: tuple[str, ...] = SERVED, *, cost: CostConfig = FREE
+) -> AsyncIterator[House]:
     metrics = Metrics()
     pool = Pool(
         [
@@ -75,6 +79,7 @@ async def open_house(models: tuple[str, ...] = SERVED) -> AsyncIterator[House]:
         ],
         metrics,
         Observer(),
+        Billing(cost, list(models)),
     )
     gate = Gate(dict.fromkeys(models, QueueConfig()))
     service = Service(pool, gate, metrics, Limits())

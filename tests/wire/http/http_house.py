@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from hexkey.admission import Gate
-from hexkey.config import QueueConfig
+from hexkey.billing import Billing
+from hexkey.config import CostConfig, QueueConfig
 from hexkey.engines.supervisor import HostSettings, Observer
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT, Task.SUMMARIZE})
 READING = frozenset({Task.EMBED, Task.RERANK, Task.CLASSIFY})
 PAIRS = (Pair("en", "pt"), Pair("pt", "en"))
+FREE = CostConfig()
 STEP_MS = 2.0
 SLOW_STEP_MS = 20.0
 
@@ -75,6 +77,7 @@ async def open_house(
     *,
     queue: QueueConfig | None = None,
     tokens_per_step: int = 1,
+    cost: CostConfig = FREE,
 ) -> AsyncIterator[House]:
     models = {
         "coder": (Candidate("coder", TEXT), STEP_MS),
@@ -96,6 +99,7 @@ async def open_house(
         ],
         metrics,
         Observer(),
+        Billing(cost, list(models)),
     )
     gate = Gate(dict.fromkeys(models, queue or QueueConfig()))
     service = Service(pool, gate, metrics, Limits())

@@ -104,7 +104,9 @@ async def test_the_feed_tells_history_and_then_the_present(house: House) -> None
     assert len(history) >= 1
     assert isinstance(snapshot, dict)
     assert snapshot["total"] >= 1
-    assert {one["name"] for one in snapshot["models"]} == {"coder", "acme/slow", "interpreter"}
+    assert {one["name"] for one in snapshot["models"]} == {
+        one.name for one in house.service.pool.catalog
+    }
     assert await unwatched(feed_of(house))
 
 

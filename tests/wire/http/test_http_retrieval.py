@@ -41,6 +41,7 @@ async def test_embed(client: httpx.AsyncClient) -> None:
     for one in answer["embeddings"]:
         assert len(one["values"]) == 4
         assert math.hypot(*one["values"]) == pytest.approx(1)
+    assert answer["usage"].pop("timing")["prefill_ms"] > 0
     assert answer["usage"] == {
         "input_tokens": 3,
         "output_tokens": 0,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from hexkey.errors import ServeError
-    from hexkey.types import Cost, Payload
+    from hexkey.types import Payload, Usage
 
     Context = grpc.aio.ServicerContext[bytes, Message]
     Method = grpc.RpcMethodHandler[bytes, Message]
@@ -31,6 +31,7 @@ PROTOCOL = "grpc"
 REQUEST_ID = "x-request-id"
 MODEL = "x-hexkey-model"
 COST, COST_PICO, CURRENCY = "x-request-cost", "x-request-cost-pico", "x-request-cost-currency"
+TIMING = "server-timing"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 M = TypeVar("M")
@@ -40,19 +41,23 @@ R = TypeVar("R", bound="Message")
 class Call:
     """One RPC. ``id`` is the caller's request id where it sent a valid one, else a new one."""
 
-    __slots__ = ("_context", "caller", "id")
+    __slots__ = ("_context", "_sent", "caller", "id", "traceparent")
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self.id = _request_id(context)
+        # Read once: grpc makes the pairs anew each time.
+        self._sent = _texts(context)
+        sent = self._sent.get(REQUEST_ID, "")
+        self.id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
         self.caller = ANYBODY
+        self.traceparent = ""
 
     def credential(self) -> str:
         """Return the API key that the metadata hold; empty where there is none."""
-        for key, value in self._context.invocation_metadata() or ():
-            if key == "x-api-key" and isinstance(value, str):
+        for key, value in self._sent.items():
+            if key == "x-api-key":
                 return value
-            if key == "authorization" and isinstance(value, str):
+            if key == "authorization":
                 scheme, _, credential = value.partition(" ")
                 return credential.strip() if scheme.lower() == "bearer" else value
         return ""
@@ -66,6 +71,8 @@ class Call:
             protocol=PROTOCOL,
             model=model,
             caller=self.caller,
+            traceparent=self._sent.get("traceparent", ""),
+            tracestate=self._sent.get("tracestate", ""),
             deadline=None if remaining_s is None else time.monotonic() + remaining_s,
         )
 
@@ -74,14 +81,22 @@ class Call:
 
         What fails before has trailers only, which is what lets a client's retry policy act.
         """
-        await self._context.send_initial_metadata(((REQUEST_ID, self.id), (MODEL, model)))
+        await self._context.send_initial_metadata((*self._names(), (MODEL, model)))
 
-    def charged(self, cost: Cost | None) -> None:
-        """Have the trailing metadata tell what the call cost."""
-        if cost is not None:
-            self._context.set_trailing_metadata(
-                ((COST, cost.amount), (COST_PICO, str(cost.pico)), (CURRENCY, cost.currency))
-            )
+    def used(self, usage: Usage) -> None:
+        """Have the trailing metadata tell what the call took, where the caller may see it."""
+        told: list[tuple[str, str]] = []
+        if (timing := usage.timing) is not None:
+            told.append((TIMING, timing.header))
+        if (cost := usage.cost) is not None:
+            told += (COST, cost.amount), (COST_PICO, str(cost.pico)), (CURRENCY, cost.currency)
+        self._context.set_trailing_metadata(told)
+
+    def _names(self) -> list[tuple[str, str]]:
+        names = [(REQUEST_ID, self.id)]
+        if self.traceparent:
+            names.append(("traceparent", self.traceparent))
+        return names
 
     async def write(self, message: Message) -> None:
         """Send one message of a stream; returns once the client has room for more."""
@@ -90,7 +105,7 @@ class Call:
     async def refuse(self, error: ServeError) -> NoReturn:
         """End the RPC with an error."""
         status = status_of(error)
-        trailers = (*status.trailing_metadata, (REQUEST_ID, self.id))
+        trailers = (*status.trailing_metadata, *self._names())
         await self._context.abort(status.code, status.details, trailers)
 
 
@@ -153,8 +168,10 @@ def parsed(parse: Callable[[bytes], M], data: bytes) -> M:
         raise invalid("the request is not a protobuf message of the method's type") from None
 
 
-def _request_id(context: Context) -> str:
+def _texts(context: Context) -> dict[str, str]:
+    """Return the caller's metadata, of equal names the first, without what is binary."""
+    found: dict[str, str] = {}
     for key, value in context.invocation_metadata() or ():
-        if key == REQUEST_ID and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
-            return value
-    return uuid4().hex
+        if isinstance(value, str):
+            found.setdefault(key, value)
+    return found

@@ -72,23 +72,26 @@ class InferenceServicer:
         request = call.request(codec.decode(message), message.model)
         run = self._service.run(request)
         run.whole()
+        call.traceparent = run.traceparent
         async with run:
             answer = await gather(run)
-        call.charged(answer.usage.cost)
+        call.used(answer.usage)
         await call.begin(run.model)
         return codec.encode(_served(request, run), answer)
 
     async def _stream(self, codec: TaskCodec, message: Any, call: Call) -> None:
         """Answer a task's message by events as they come."""
         request = call.request(codec.decode(message), message.model)
-        async with self._service.run(request) as run:
+        run = self._service.run(request)
+        call.traceparent = run.traceparent
+        async with run:
             first = await anext(run)
             await call.begin(run.model)
             await call.write(start(_served(request, run)))
             await call.write(event(first))
             async for one in run:
                 if type(one) is Usage:
-                    call.charged(one.cost)
+                    call.used(one)
                 await call.write(event(one))
 
 

@@ -18,12 +18,12 @@ from hexkey.types import (
     Translate,
     Usage,
 )
-from hexkey.wire.http.schemas import CostDetails, UsageAnswer
+from hexkey.wire.http.schemas import CostDetails, TimingAnswer, UsageAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from hexkey.types import Cost
+    from hexkey.types import Cost, Timing
     from hexkey.wire.http.exchange import Exchange
     from hexkey.wire.http.schemas import AutocompleteBody, SamplingFields, TranslateBody
 
@@ -142,6 +142,7 @@ def usage(event: Usage) -> UsageAnswer:
         event.input_characters,
         event.audio_seconds or UNSET,
         *cost(event.cost),
+        timing(event.timing),
     )
 
 
@@ -165,6 +166,14 @@ def refuse(body: msgspec.Struct, *names: str) -> None:
     for name in names:
         if getattr(body, name):
             raise invalid(f"{name} is not supported", name)
+
+
+def timing(of: Timing | None) -> TimingAnswer | UnsetType:
+    """Return the timing of a usage; unset where it is not exposed."""
+    if of is None:
+        return UNSET
+    parts = (of.route, of.queue, of.prefill, of.decode)
+    return TimingAnswer(*(round(1000 * part, 3) for part in parts))
 
 
 def renamed(error: ServeError, names: Mapping[str, str]) -> ServeError:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from hexkey.errors import ServeError
+    from hexkey.types import Timing
     from hexkey.wire.http.errors import Dialect, Header
     from hexkey.wire.http.stream import Framing
 
@@ -39,11 +40,13 @@ class Exchange:
     values. A stream that has nothing to say for ``quiet_s`` seconds sends a sign of life.
     ``dialect`` is how errors are told to whoever asks for this path, ``caller`` who that is.
     ``notes`` are what the caller should know of how it is served: headers fit into every API.
+    ``timing`` and ``traceparent`` are what the answer's headers tell, where there is something to
+    tell.
     """
 
     __slots__ = (
         "_began", "_began_loop", "_send", "body", "caller", "dialect", "framing", "headers", "id",
-        "notes", "quiet_s", "receive", "scope", "started",
+        "notes", "quiet_s", "receive", "scope", "started", "timing", "traceparent",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +65,8 @@ class Exchange:
         self.dialect: Dialect = errors.OPENAI
         self.caller = ANYBODY
         self.notes: tuple[str, ...] = ()
+        self.timing: Timing | None = None
+        self.traceparent = ""
         sent = self.headers.get(b"x-request-id", b"")
         self.id = sent.decode() if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
 
@@ -87,6 +92,8 @@ class Exchange:
             protocol=PROTOCOL,
             model=model or "",
             caller=self.caller,
+            traceparent=self._text(b"traceparent"),
+            tracestate=self._text(b"tracestate"),
             deadline=self.deadline(),
         )
 
@@ -113,6 +120,8 @@ class Exchange:
         self.started = True
         request_id = (b"x-request-id", self.id.encode())
         notes = [(b"x-hexkey-note", note.encode("latin-1", "replace")) for note in self.notes]
+        if self.traceparent:
+            headers = (*headers, (b"traceparent", self.traceparent.encode()))
         await self._send(
             {
                 "type": "http.response.start",
@@ -129,9 +138,15 @@ class Exchange:
         """Return the seconds since the request's headers were read."""
         return perf_counter() - self._began
 
-    def timing(self, name: bytes) -> bytes:
-        """Return a Server-Timing metric: milliseconds since the request's headers were read."""
-        return b"%b;dur=%.2f" % (name, self.elapsed_s() * 1000)
+    def _text(self, name: bytes) -> str:
+        value = self.headers.get(name)
+        return value.decode("latin-1") if value else ""
+
+    def server_timing(self) -> list[Header]:
+        """Return the header that says where the time went, where the caller may see it."""
+        if self.timing is None:
+            return []
+        return [(b"server-timing", self.timing.header.encode())]
 
     @staticmethod
     def _bad_timeout(name: bytes) -> ServeError:

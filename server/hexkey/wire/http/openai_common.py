@@ -28,6 +28,7 @@ def usage(event: Usage) -> CompletionUsage:
         event.input_tokens + event.output_tokens,
         PromptDetails(event.cached_tokens),
         *codec.cost(event.cost),
+        codec.timing(event.timing),
     )
 
 

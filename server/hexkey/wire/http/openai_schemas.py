@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from hexkey.types import FinishReason
 from hexkey.validation import ROLES
 from hexkey.wire.http.families.tabby import TabbySegments  # noqa: TC001 - msgspec needs it
-from hexkey.wire.http.schemas import MODEL, CostDetails, SamplingFields
+from hexkey.wire.http.schemas import MODEL, CostDetails, SamplingFields, TimingAnswer
 
 MAX_TOKEN_ID = (1 << 31) - 1
 TokenId = Annotated[int, Meta(ge=0, le=MAX_TOKEN_ID)]
@@ -91,7 +91,7 @@ class PromptDetails(Struct):
 
 
 class CompletionUsage(Struct):
-    """What a request took, in tokens; its cost if exposed."""
+    """What a request took, in tokens; cost and timing for callers who may see them."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -99,6 +99,7 @@ class CompletionUsage(Struct):
     prompt_tokens_details: PromptDetails
     cost: float | UnsetType = UNSET
     cost_details: CostDetails | UnsetType = UNSET
+    timing: TimingAnswer | UnsetType = UNSET
 
 
 class CompletionLogprobs(Struct):

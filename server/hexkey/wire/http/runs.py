@@ -22,7 +22,7 @@ from hexkey.wire.http.stream import SSE, EventStream, Framing
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from hexkey.types import Cost
+    from hexkey.types import Cost, Timing
     from hexkey.wire.http.errors import Header
     from hexkey.wire.http.exchange import Exchange
 
@@ -43,6 +43,14 @@ class Runs(Protocol):
 
     def whole(self) -> None:
         """Say that nobody reads the answer before it is complete."""
+
+    @property
+    def traceparent(self) -> str:
+        """The run's place in its trace; empty without tracing, and for several."""
+
+    @property
+    def timing(self) -> Timing | None:
+        """Where the time went until now, for callers who may see it."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -107,6 +115,7 @@ class Output:
 async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Output], Usage]:
     """Run to the end; return ``count`` outputs and what they took."""
     run.whole()
+    exchange.traceparent = run.traceparent
     async with Presence(exchange.receive), run:
         exchange.notes = run.notes
         # Not before the run has begun: only then is it known that the count is within bounds.
@@ -120,6 +129,7 @@ async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Outpu
             elif type(event) is Usage:
                 usage = event
                 break
+    exchange.timing = usage.timing
     return outputs, usage
 
 
@@ -156,11 +166,14 @@ async def stream(exchange: Exchange, run: Runs, encoder: Encoder, framing: Frami
     when that takes longer than the pulse do they go out ahead, with a sign of life.
     """
     out = EventStream(exchange, framing)
+    exchange.traceparent = run.traceparent
     async with Presence(exchange.receive, out.pulse, exchange.quiet_s), run:
         exchange.notes = run.notes
         out.prepare(run.model, encoder.start(run.model, run.notes))
         while True:
             event = await run.__anext__()
+            if not exchange.started:
+                exchange.timing = run.timing
             if type(event) is Delta:
                 await out.write(encoder.delta(event))
             elif type(event) is Finish:
@@ -175,9 +188,9 @@ async def stream(exchange: Exchange, run: Runs, encoder: Encoder, framing: Frami
 
 def served_by(exchange: Exchange, model: str, cost: Cost | None) -> list[Header]:
     """Return the headers that say who served, how long it took and what it cost."""
-    headers = [
+    headers: list[Header] = [
         (b"x-hexkey-model", model.encode("latin-1", "replace")),
-        (b"server-timing", exchange.timing(b"total")),
+        *exchange.server_timing(),
     ]
     if cost is not None:
         headers += [

@@ -123,8 +123,20 @@ class CostDetails(Struct):
     counterfactual: dict[str, float]
 
 
+class TimingAnswer(Struct):
+    """Where a request's time went, in milliseconds; the parts follow each other."""
+
+    route_ms: float
+    queue_ms: float
+    prefill_ms: float
+    decode_ms: float
+
+
 class UsageAnswer(Struct):
-    """What a whole request took; seconds where there was audio, its cost if exposed."""
+    """What a whole request took; seconds where there was audio.
+
+    Its cost and its timing are there for callers who may see them.
+    """
 
     input_tokens: int
     output_tokens: int
@@ -133,6 +145,7 @@ class UsageAnswer(Struct):
     audio_seconds: float | UnsetType = UNSET
     cost: float | UnsetType = UNSET
     cost_details: CostDetails | UnsetType = UNSET
+    timing: TimingAnswer | UnsetType = UNSET
 
 
 class AutocompleteChoice(Struct):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hexkey.service import Run, Service
+    from hexkey.types import Timing
 
 WAITING_EVENTS = 64
 
@@ -51,6 +52,16 @@ class Several:
         """Say that nobody reads the answers before they are complete."""
         self._requests = [msgspec.structs.replace(one, whole=True) for one in self._requests]
 
+    @property
+    def traceparent(self) -> str:
+        """Nothing: there is a span for each, and the caller's is the parent of them all."""
+        return ""
+
+    @property
+    def timing(self) -> Timing | None:
+        """Where the time of the first went; they run side by side."""
+        return self._first.timing
+
     async def __aenter__(self) -> Self:
         self._tasks = [
             asyncio.create_task(self._pump(which)) for which in range(len(self._requests))
@@ -81,6 +92,7 @@ class Several:
             total = self._usage
             if event.cost is not None:
                 total.cost = total.cost + event.cost if total.cost else event.cost
+            total.timing = _slower(total.timing, event.timing)
             total.input_tokens += event.input_tokens
             total.output_tokens += event.output_tokens
             total.cached_tokens += event.cached_tokens
@@ -108,3 +120,10 @@ class Several:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _slower(one: Timing | None, other: Timing | None) -> Timing | None:
+    """Return the timing of whichever ended later."""
+    if one is None or other is None:
+        return one or other
+    return max(one, other, key=lambda timing: sum(msgspec.structs.astuple(timing)))

@@ -80,7 +80,6 @@ class EventStream:
         exchange = self._exchange
         exchange.framing = self._framing
         model = (self._model or "").encode("latin-1", "replace")
-        timing = exchange.timing(b"first")
         content_type = (b"content-type", self._framing.content_type)
-        served = ((b"x-hexkey-model", model), (b"server-timing", timing))
+        served = ((b"x-hexkey-model", model), *exchange.server_timing())
         await exchange.start(200, (content_type, *HEADERS, *served))

@@ -1,0 +1,86 @@
+"""The folder of usage: for its owner only, a file a day, nothing twice, old days gone."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from hexkey.usage.store import files
+from tests.unit.usage.rows import DAY_US, NOON_US, ids, row, store
+
+
+def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "usage"
+    before = os.umask(0)
+    try:
+        made = store(folder)
+        made.write([("a", row())])
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+        assert modes == dict.fromkeys(modes, 0o600)
+        assert {"ballast", "usage-2026-11-25.sqlite", "usage-2026-11-25.sqlite-wal"} <= set(modes)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        made.close()
+    finally:
+        os.umask(before)
+
+
+def test_a_row_written_twice_is_there_once(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    made.write([("a", row()), ("b", row())])
+    made.write([("b", row()), ("c", row())])
+    made.close()
+    assert ids(tmp_path) == ["a", "b", "c"]
+
+
+def test_each_day_has_its_file(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    made.write([("a", row(at_us=NOON_US)), ("b", row(at_us=NOON_US + DAY_US))])
+    made.close()
+    assert [day for day, _ in files(tmp_path)] == [date(2026, 11, 25), date(2026, 11, 26)]
+    assert ids(tmp_path) == ["a", "b"]
+
+
+def test_days_go_when_they_are_old_and_todays_stays(tmp_path: Path) -> None:
+    made = store(tmp_path, keep_days=2)
+    for back in (5, 2, 1, 0):
+        made.write([(f"{back}", row(at_us=NOON_US - back * DAY_US))])
+    assert ids(tmp_path) == ["1", "0"]
+    made.close()
+    small = store(tmp_path, max_bytes=1)
+    small.write([("today", row())])
+    small.close()
+    assert ids(tmp_path) == ["0", "today"]
+
+
+def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "usage-2026-11-25.sqlite"
+    path.write_bytes(b"no database at all " * 1000)
+    made = store(tmp_path)
+    with pytest.raises(Exception, match="not a database"):
+        made.write([("a", row())])
+    made.close()
+    made.write([("a", row())])
+    made.close()
+    assert ids(tmp_path) == ["a"]
+    assert [one.name for one in tmp_path.glob("*.broken-*")]
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        store(tmp_path / "file")
+
+
+def test_other_peoples_files_are_left_alone(tmp_path: Path) -> None:
+    for name in ("usage-notes.sqlite", "notes.txt"):
+        (tmp_path / name).write_text("mine")
+    made = store(tmp_path, keep_days=1)
+    made.write([("a", row())])
+    made.close()
+    assert {"usage-notes.sqlite", "notes.txt"} <= {one.name for one in tmp_path.iterdir()}
+    (tmp_path / "usage-notes.sqlite").unlink()
+    assert ids(tmp_path) == ["a"]

@@ -1,0 +1,179 @@
+"""What answers tell of cost and timing, over both wires, line by line, and who is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import date
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from hexkey.config import CostConfig, ReferenceConfig
+from hexkey.v1 import inference_pb2 as pb
+from tests.wire.grpc import grpc_house
+from tests.wire.http import http_house
+
+# 3600 an hour: one second of the machine costs 1.
+PRICED = {
+    "price_per_hour": "3600",
+    "watts": "50",
+    "references": (ReferenceConfig("big", date(2026, 11, 1), "1", "4"),),
+}
+PARTS = ("route", "queue", "prefill", "decode")
+HEADERS = ("x-request-cost", "x-request-cost-currency", "x-litellm-response-cost", "server-timing")
+CHAT = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 5}
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/autocomplete": {"prefix": "Hello", "max_tokens": 5},
+    "/v1/translate": {"text": ["one two", "three"], "source": "en", "target": "pt"},
+    "/v1/chat/completions": {**CHAT, "stream_options": {"include_usage": True}},
+    "/v1/completions": {
+        "prompt": ["a", "b"],
+        "max_tokens": 5,
+        "stream_options": {"include_usage": True},
+    },
+}
+ASK = pb.AutocompleteRequest(prefix="Hello", max_tokens=5)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def config(expose: str, currency: str = "USD") -> CostConfig:
+    return CostConfig(expose=expose, currency=currency, **PRICED)  # type: ignore[arg-type]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def web() -> AsyncIterator[httpx.AsyncClient]:
+    async with http_house.open_house(cost=config("all")) as house, house.client() as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rpc() -> AsyncIterator[grpc_house.House]:
+    async with grpc_house.open_house(("fast",), cost=config("all")) as house:
+        yield house
+
+
+def milliseconds(header: str) -> dict[str, float]:
+    parts = re.findall(r"(\w+);dur=([\d.]+)", header)
+    assert tuple(name for name, _ in parts) == PARTS
+    return {name: float(value) for name, value in parts}
+
+
+async def streamed(client: httpx.AsyncClient, path: str) -> tuple[httpx.Headers, dict[str, Any]]:
+    """The headers of a stream, and the usage in its last event before the end mark."""
+    body = {**BODIES[path], "stream": True}
+    async with client.stream("POST", path, json=body) as answer:
+        lines = [line async for line in answer.aiter_lines() if line]
+    assert lines[-1] == "data: [DONE]"
+    last = json.loads(lines[-2].removeprefix("data: "))
+    return answer.headers, last["usage"]
+
+
+def is_whole(usage: dict[str, Any]) -> None:
+    """Every line of cost-ledger.md, "In the answer", about ``usage``."""
+    details = usage["cost_details"]
+    assert usage["cost"] > 0
+    assert set(details) == {
+        "currency", "amount", "method", "device_seconds", "energy_joules", "counterfactual",
+    }  # fmt: skip
+    assert details["currency"] == "USD"
+    assert re.fullmatch(r"\d+\.\d{12}", details["amount"])
+    assert float(details["amount"]) == pytest.approx(usage["cost"])
+    assert details["method"] == "shapley"
+    assert details["device_seconds"] == pytest.approx(usage["cost"], rel=1e-3)
+    assert details["energy_joules"] == pytest.approx(50 * usage["cost"], rel=1e-3)
+    assert details["counterfactual"]["big"] > 0
+    assert set(usage["timing"]) == {f"{part}_ms" for part in PARTS}
+    assert usage["timing"]["prefill_ms"] > 0
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_an_answer_tells_all(web: httpx.AsyncClient, path: str) -> None:
+    body = {name: value for name, value in BODIES[path].items() if name != "stream_options"}
+    answer = await web.post(path, json=body)
+    usage = answer.json()["usage"]
+    is_whole(usage)
+    amount = usage["cost_details"]["amount"]
+    assert answer.headers["x-request-cost"] == amount
+    assert answer.headers["x-request-cost-currency"] == "USD"
+    assert answer.headers["x-litellm-response-cost"] == amount
+    parts = milliseconds(answer.headers["server-timing"])
+    told = {f"{name}_ms": value for name, value in parts.items()}
+    assert told == pytest.approx(usage["timing"], abs=0.01)
+    assert sum(parts.values()) < 1000 * answer.elapsed.total_seconds()
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_stream_tells_all_in_its_last_chunk(web: httpx.AsyncClient, path: str) -> None:
+    headers, usage = await streamed(web, path)
+    is_whole(usage)
+    # What a stream costs is not known when its headers go out; how long it waited is.
+    assert "x-request-cost" not in headers
+    before, after = milliseconds(headers["server-timing"]), usage["timing"]
+    for part in ("route", "queue", "prefill"):
+        # Of several prompts the first is told of before, and the slowest after.
+        assert path == "/v1/completions" or before[part] <= after[f"{part}_ms"] + 0.01
+    assert after["decode_ms"] > 0
+
+
+async def test_a_stream_without_usage_tells_nothing(web: httpx.AsyncClient) -> None:
+    answer = await web.post("/v1/chat/completions", json={**CHAT, "stream": True})
+    assert '"cost"' not in answer.text
+
+
+async def test_trailing_metadata_tell_all(rpc: grpc_house.House) -> None:
+    unary = rpc.stub.Autocomplete(ASK)
+    usage = (await unary).usage
+    stream = rpc.stub.StreamAutocomplete(ASK)
+    messages = [message async for message in stream]
+    for call, told in ((unary, usage), (stream, messages[-1].usage)):
+        trailers = grpc_house.metadata_of(await call.trailing_metadata())
+        cost = told.cost
+        assert cost.cost_pico > 0
+        assert trailers["x-request-cost-pico"] == str(cost.cost_pico)
+        assert float(trailers["x-request-cost"]) == pytest.approx(cost.cost_pico / 1e12)
+        assert trailers["x-request-cost-currency"] == cost.currency == "USD"
+        assert cost.device_seconds == pytest.approx(cost.cost_pico / 1e12, rel=1e-3)
+        assert cost.energy_joules > 0
+        assert cost.counterfactual["big"] > 0
+        assert milliseconds(trailers["server-timing"])["prefill"] > 0
+
+
+@pytest.mark.parametrize("expose", ["none", "admin"])
+async def test_who_may_not_see_is_told_nothing(expose: str) -> None:
+    cost = config(expose)
+    async with http_house.open_house(cost=cost) as house, house.client() as client:
+        for path, full in BODIES.items():
+            body = {name: one for name, one in full.items() if name != "stream_options"}
+            answer = await client.post(path, json=body)
+            headers, usage = await streamed(client, path)
+            for one in (answer.headers, headers):
+                assert not set(HEADERS) & set(one)
+            for told in (answer.json()["usage"], usage):
+                assert not {"cost", "cost_details", "timing"} & set(told)
+    async with grpc_house.open_house(("fast",), cost=cost) as rpc:
+        unary = rpc.stub.Autocomplete(ASK)
+        assert not (await unary).usage.HasField("cost")
+        stream = rpc.stub.StreamAutocomplete(ASK)
+        assert not [one async for one in stream][-1].usage.HasField("cost")
+        for call in (unary, stream):
+            assert not set(HEADERS) & set(grpc_house.metadata_of(await call.trailing_metadata()))
+
+
+async def test_other_currencies_are_no_dollars() -> None:
+    cost = config("all", "EUR")
+    async with http_house.open_house(cost=cost) as house, house.client() as client:
+        answer = await client.post("/v1/autocomplete", json=BODIES["/v1/autocomplete"])
+    assert answer.headers["x-request-cost-currency"] == "EUR"
+    assert "x-litellm-response-cost" not in answer.headers
+
+
+async def test_without_a_price_the_time_is_told() -> None:
+    async with http_house.open_house() as house, house.client() as client:
+        answer = await client.post("/v1/autocomplete", json=BODIES["/v1/autocomplete"])
+    assert "x-request-cost" not in answer.headers
+    assert milliseconds(answer.headers["server-timing"])["prefill"] > 0
+    assert "cost" not in answer.json()["usage"]
