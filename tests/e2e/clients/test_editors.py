@@ -37,6 +37,10 @@ TABBY = {
         "filepath": "add.py",
         "git_url": "",
         "declarations": [{"filepath": "sub.py", "body": "def sub(a, b): ..."}],
+        "relevant_snippets_from_changed_files": [
+            {"filepath": "mul.py", "body": "def mul(a, b): ...", "score": 0.5}
+        ],
+        "relevant_snippets_from_recently_opened_files": [],
         "clipboard": "",
     },
     "temperature": 0.1,
@@ -84,7 +88,10 @@ def test_llama_tells_what_is_missing(quickstart: Served, missing: str) -> None:
 
 def test_tabby(quickstart: Served) -> None:
     with httpx.Client(base_url=quickstart.http, timeout=60) as client:
-        assert client.get("/v1/health").json()["model"] == "smollm2-135m-instruct"
+        health = client.get("/v1/health").json()
+        assert health["model"] == "smollm2-135m-instruct"
+        # The agent reads the first number as a version, and asks older servers for less.
+        assert health["version"]["git_describe"].startswith("0.30.0 (hexkey ")
         assert client.get("/v1beta/server_setting").json() == {
             "disable_client_side_telemetry": True
         }

@@ -110,17 +110,21 @@ def _content(operation: Operation, schemas: dict[type, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {_JSON: {"schema": _any(operation.answer, schemas)}}
     if operation.plain:
         content[_PLAIN] = {"schema": {"type": "string"}}
-    if operation.event is not None and operation.framing is NDJSON:
-        # One line of it, for the same reason.
-        event = _any(operation.event, schemas)
-        content[NDJSON.content_type.decode()] = {"schema": event}
-    elif operation.event is not None:
-        # Of one event: OpenAPI 3.1 has no word for a sequence, and tools read it this way.
+    if operation.event is None:
+        return content
+    told = _any((*_types(operation.event), operation.dialect.body), schemas)
+    if operation.framing is NDJSON:
+        # Of one line: OpenAPI 3.1 has no word for a sequence, and tools read it this way.
+        content[NDJSON.content_type.decode()] = {"schema": told}
+    else:
+        # Of one event, for the same reason.
         data = {
             "type": "string",
-            "description": "JSON; that of the last event is [DONE], of a failed stream an error.",
-            "contentMediaType": _JSON,
-            "contentSchema": _any(operation.event, schemas),
+            "description": "JSON; that of a failed stream's last event is an error.",
+            "anyOf": [
+                {"const": "[DONE]"},
+                {"contentMediaType": _JSON, "contentSchema": told},
+            ],
         }
         event = {"type": "object", "properties": {"data": data}, "required": ["data"]}
         content[_EVENTS] = {"schema": event}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hexkey.wire.http.openai_schemas import CompletionBody
 
 MAX_TOKENS = 64
+API_VERSION = "0.30.0"
+"""Version of Tabby whose API this follows; its agent asks older ones for less."""
 
 
 class TabbySnippet(Struct):
@@ -39,6 +41,7 @@ class TabbySegments(Struct):
     suffix: str | None = None
     declarations: list[TabbySnippet] | None = None
     relevant_snippets_from_changed_files: list[TabbySnippet] | None = None
+    relevant_snippets_from_recently_opened_files: list[TabbySnippet] | None = None
 
 
 class TabbyVersion(Struct):
@@ -94,7 +97,7 @@ async def tabby_health(exchange: Exchange, service: Service) -> None:
             cpu_info="",
             cpu_count=0,
             cuda_devices=[],
-            version=TabbyVersion(f"hexkey {__version__}"),
+            version=TabbyVersion(f"{API_VERSION} (hexkey {__version__})"),
         )
     )
 
@@ -115,6 +118,7 @@ def payload(body: CompletionBody, segments: TabbySegments) -> Autocomplete:
     snippets = (
         *(segments.declarations or ()),
         *(segments.relevant_snippets_from_changed_files or ()),
+        *(segments.relevant_snippets_from_recently_opened_files or ()),
     )
     return Autocomplete(
         prefix=segments.prefix,
