@@ -127,6 +127,8 @@ MODELS = Dashboard("hexkey: Models", "model", "hexkey_model_state", (
           {f"{{{{model}}}} p{percent}": f"histogram_quantile(0.{percent}, "
            f'{_rate("model, le", "hexkey_engine_step_seconds_bucket", "model")})'
            for percent in (50, 95)}),
+    Panel("KV cache", "Which share of its KV cache do each model's requests hold?", "percentunit",
+          {"{{model}}": 'max by (model) (hexkey_engine_kv_usage_ratio{model=~"$model"})'}),
     Panel("Busy", "Which share of the time does each engine compute?", "percentunit",
           _by("model", "hexkey_engine_step_seconds_sum", "model")),
     Panel("Restarts", "How often did each engine start anew since its server started, and why?",

@@ -157,6 +157,7 @@ class Pool:
         if step.computed:
             series.steps.observe((step.done_ns - step.begin_ns) / 1e9)
             series.batch.observe(len(step.computed))
+        series.hold(step.kv_used, step.running)
         more = step.running > 0 or member.supervisor.waiting > 0
         self.billing.on_step(member.slot, step, more=more)
 

@@ -33,13 +33,15 @@ class StepReport:
 
     ``events`` holds, per request, what became known; a request settles with its ``Usage`` (all
     outputs complete) or its ``Failure``, once, as its last event. ``begin_ns`` and ``done_ns``
-    are ``time.monotonic_ns()`` around the computation.
+    are ``time.monotonic_ns()`` around the computation. ``kv_used`` is the share, 0 to 1, of the KV
+    cache that requests hold, where the engine has one.
     """
 
     begin_ns: int
     done_ns: int
     computed: list[Computed] = field(default_factory=list)
     events: list[tuple[int, list[HostEvent]]] = field(default_factory=list)
+    kv_used: float | None = None
 
 
 class EngineLost(Exception):  # noqa: N818 - it is what happened, and no mistake of anybody's

@@ -61,6 +61,7 @@ class Docket:
             self._engine.running,
             report.computed,
             events,
+            report.kv_used,
         )
 
     def can_wait(self, step: Step) -> bool:

@@ -78,6 +78,7 @@ class Step(msgspec.Struct, tag="step", array_like=True):
     running: int
     computed: list[tuple[int, int, int]] = []
     events: list[tuple[int, list[HostEvent]]] = []
+    kv_used: float | None = None
 
 
 T = TypeVar("T")

@@ -95,6 +95,9 @@ class Metrics:
         self.engine_batch = self._histogram(
             "engine_batch_size", "Requests computed in one step.", ("model",), BATCH
         )
+        self.engine_kv = self._gauge(
+            "engine_kv_usage_ratio", "Share of the KV cache that requests hold.", ("model",)
+        )
         self.engine_restarts = self._counter(
             "engine_restarts_total", "Restarts of an engine host.", ("model", "reason")
         )
@@ -242,7 +245,19 @@ class EngineSeries:
     """The series that one model's engine writes to at every step."""
 
     def __init__(self, metrics: Metrics, model: str) -> None:
+        self._metrics = metrics
+        self._model = model
         self.running = metrics.engine_running.labels(model)
         self.steps = metrics.engine_steps.labels(model)
         self.batch = metrics.engine_batch.labels(model)
         self.in_flight = metrics.in_flight.labels(model)
+
+    @cached_property
+    def kv(self) -> Gauge:
+        """Share of the KV cache that requests hold; only engines that have one write to it."""
+        return self._metrics.engine_kv.labels(self._model)
+
+    def hold(self, used: float | None, running: int) -> None:
+        """A step told its share of the KV cache, or nothing; without requests nobody holds any."""
+        if used is not None or (not running and "kv" in self.__dict__):
+            self.kv.set(used if used and running else 0.0)

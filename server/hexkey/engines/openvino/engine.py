@@ -117,6 +117,7 @@ class OpenvinoEngine:
         report = StepReport(time.monotonic_ns(), 0)
         self._pipeline.step()
         report.done_ns = time.monotonic_ns()
+        report.kv_used = self._pipeline.get_metrics().cache_usage / 100
         events: dict[int, list[HostEvent]] = {}
         room = MAX_BATCHED_TOKENS - sum(1 for one in self._active if one.generated)
         for sequence in self._active.copy():

@@ -117,6 +117,8 @@ class VllmEngine:
         except EngineDeadError as error:
             raise EngineLost from error
         report = StepReport(self._done_ns, int(outputs.timestamp * 1e9))
+        if outputs.scheduler_stats is not None:
+            report.kv_used = outputs.scheduler_stats.kv_cache_usage
         told = False
         events: dict[int, list[HostEvent]] = {}
         spent: list[str] = []
