@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.programs import TOOLS, found
 
@@ -17,6 +17,7 @@ DESKTOP = (1440, 900)
 SHOTS = Path(os.environ.get("HEXKEY_SCREENSHOTS", TOOLS.parent / "screenshots"))
 """Where screenshots go, for a person to look at."""
 WAIT_MS = 20_000
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,13 @@ def opened(
     dark: bool = False,
     still: bool = False,
     loss: bool = False,
+    refusals: bool = False,
 ) -> Iterator[Page]:
-    """Open a page; nothing may be logged or thrown but, with ``loss``, that the server is gone."""
+    """Open a page; nothing may be logged or thrown while it is open.
+
+    But, with ``loss``, that the server is gone; with ``refusals``, that it wants another key.
+    """
+    allowed = ["ERR_CONNECTION"] * loss + ["status of 401", "status of 403"] * refusals
     complaints: list[str] = []
     with chromium.new_context(
         viewport={"width": size[0], "height": size[1]},
@@ -66,7 +72,7 @@ def opened(
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(url)
         yield page
-    assert [one for one in complaints if not (loss and "ERR_CONNECTION" in one)] == []
+    assert [one for one in complaints if not any(text in one for text in allowed)] == []
 
 
 def shoot(page: Page, name: str) -> None:
