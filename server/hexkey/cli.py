@@ -127,7 +127,9 @@ def _check(options: argparse.Namespace) -> int:
     reader = Reader()
     for index, model in enumerate(settings.models):
         # Not at the start of a server, which must load no engine's libraries; hosts check again.
-        reader.read(factory.options_of(model.engine), model.options, f"models[{index}].options")
+        reader.read(
+            factory.options_of(model.engine, model.tasks), model.options, f"models[{index}].options"
+        )
     if reader.errors:
         raise config.ConfigError(str(options.config), reader.errors)
     _say(f"{options.config} is good.\n" + banner.coverage(settings))

@@ -26,6 +26,7 @@ from hexkey.config import (
 )
 from hexkey.engines import factory
 from hexkey.engines.options import read_options
+from hexkey.types import Task
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXAMPLE = CONFIGS / "example.yaml"
@@ -45,14 +46,14 @@ def written() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[str, ModelConfig]:
-    """The example's model and, by engine, those in its comments."""
+def models() -> list[ModelConfig]:
+    """The example's model and those in its comments."""
     text = EXAMPLE.read_text()
     _, found, commented = text.partition(OTHER_ENGINES)
     assert found, "the comment before the other engines' options was reworded"
     plain = "\n".join(line.removeprefix("#") for line in commented.splitlines())
     hidden = parse_config(f"models:\n{plain}".encode()).models
-    return {model.engine: model for model in (*load(EXAMPLE).models, *hidden)}
+    return [*load(EXAMPLE).models, *hidden]
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.y*ml")), ids=lambda path: path.name)
@@ -92,17 +93,17 @@ def test_what_is_shown_is_the_default() -> None:
         assert getattr(model, name) == getattr(default, name), name
 
 
-def test_every_engine_is_shown(models: dict[str, ModelConfig]) -> None:
-    assert set(models) == set(factory.NAMES)
+def test_every_engine_is_shown(models: list[ModelConfig]) -> None:
+    assert {model.engine for model in models} == set(factory.NAMES)
+    every = {task for model in models for task in model.tasks}
+    assert every == set(Task) - {Task.SUMMARIZE}  # which is any model's that chats
 
 
-@pytest.mark.parametrize("engine", factory.NAMES)
-def test_every_option_of_an_engine_is_shown_with_its_default(
-    models: dict[str, ModelConfig], engine: str
-) -> None:
-    kind, options = factory.options_of(engine), models[engine].options
-    assert set(options) == keys(kind)
-    assert read_options(kind, options, engine) == kind()
+def test_every_option_of_an_engine_is_shown_with_its_default(models: list[ModelConfig]) -> None:
+    for model in models:
+        kind = factory.options_of(model.engine, model.tasks)
+        assert set(model.options) == keys(kind), model.name
+        assert read_options(kind, model.options, model.name) == kind()
 
 
 def test_every_option_is_explained() -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from hexkey.types import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hexkey.engines.base import Factory
 
 # Module paths, not modules: an engine's libraries load in its own host only.
@@ -27,8 +29,13 @@ _OPTIONS = {
     "openvino": "hexkey.engines.openvino.loading:Options",
     "vllm": "hexkey.engines.vllm.options:Options",
     "marian": "hexkey.engines.marian.engine:MarianOptions",
-    "ctranslate2": "hexkey.engines.ctranslate2:CTranslate2Options",
+    "ctranslate2": "hexkey.engines.ctranslate2.translation:CTranslate2Options",
     "encoder": "hexkey.engines.encoder.loading:EncoderOptions",
+}
+
+# Where an engine runs models of more than one kind, their task says which.
+_OPTIONS_BY_TASK = {
+    ("ctranslate2", Task.TRANSCRIBE): "hexkey.engines.ctranslate2.whisper:WhisperOptions",
 }
 
 _TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT, Task.SUMMARIZE})
@@ -37,15 +44,17 @@ TASKS = {
     "fake": frozenset(Task),
     "openvino": _TEXT,
     "marian": _TRANSLATION,
-    "ctranslate2": _TRANSLATION,
+    "ctranslate2": _TRANSLATION | {Task.TRANSCRIBE},
     "encoder": frozenset({Task.EMBED, Task.RERANK, Task.CLASSIFY}),
 }
 """What each engine can be configured for."""
 
 
-def options_of(name: str) -> type[Any]:
-    """Return the dataclass of an engine's options; its libraries may load along."""
-    module, _, kind = _OPTIONS[name].partition(":")
+def options_of(name: str, tasks: Iterable[Task] = ()) -> type[Any]:
+    """Return the dataclass of an engine's options for a model; its libraries may load along."""
+    by_task = (_OPTIONS_BY_TASK.get((name, task)) for task in tasks)
+    place = next(filter(None, by_task), _OPTIONS[name])
+    module, _, kind = place.partition(":")
     found: type[Any] = getattr(import_module(module), kind)
     return found
 
