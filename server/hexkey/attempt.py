@@ -96,6 +96,10 @@ class Attempt:
         await self.close()
         self._at += 1
         payload = msgspec.structs.replace(self._request.payload, texts=texts)
+        if isinstance(payload, Translate) and payload.glossary:
+            # Terms are in the last language by now, and stay as they are.
+            kept = tuple((target, target) for _, target in payload.glossary)
+            payload = msgspec.structs.replace(payload, glossary=kept)
         self._request = msgspec.structs.replace(self._request, payload=payload)
         self._meter.queued()
         permit = await self._admit(self._request, self._route.legs[self._at])

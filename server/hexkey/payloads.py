@@ -84,12 +84,26 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
     sampling: Sampling = Sampling()
 
 
+class Format(StrEnum):
+    """What the texts of a translation are written in."""
+
+    TEXT = "text"
+    HTML = "html"
+    XML = "xml"
+
+
 class Translate(msgspec.Struct, frozen=True, kw_only=True, tag="translate"):
-    """Translate each of ``texts``; an empty ``source`` lets the server decide it."""
+    """Translate each of ``texts``; an empty ``source`` lets the server decide it.
+
+    Of HTML and XML only what is text is translated. ``glossary`` holds terms as (source, target);
+    wherever one stands as a word of its own it becomes its target, whatever the model would say.
+    """
 
     texts: tuple[str, ...]
     target: str
     source: str = ""
+    format: Format = Format.TEXT
+    glossary: tuple[tuple[str, str], ...] = ()
 
 
 class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):

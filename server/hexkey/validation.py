@@ -34,6 +34,7 @@ MAX_TOKENS = 1 << 20
 MAX_TEMPERATURE = 2
 MAX_PENALTY = 2
 MAX_SEED = (1 << 63) - 1
+MAX_TERMS = 1000
 MAX_TEXTS = 1000
 MAX_INPUTS = 2048
 MAX_MESSAGES = 1000
@@ -90,7 +91,13 @@ def translate(payload: Translate, limits: Limits) -> None:
         raise invalid("target is missing; send a language code such as 'pt'", "target")
     for name, code in (("source", payload.source), ("target", payload.target)):
         _code(name, code)
-    _size(sum(map(len, payload.texts)), limits, "text")
+    if len(payload.glossary) > MAX_TERMS:
+        raise invalid(f"a glossary has at most {MAX_TERMS} terms", "glossary")
+    for index, (source, target) in enumerate(payload.glossary):
+        if not source.strip() or not target.strip():
+            raise invalid("a term is some text and its translation", f"glossary[{index}]")
+    terms = sum(len(source) + len(target) for source, target in payload.glossary)
+    _size(sum(map(len, payload.texts)) + terms, limits, "text")
 
 
 def embed(payload: Embed, limits: Limits) -> None:

@@ -14,11 +14,13 @@ from hexkey.engines.base import StepReport
 from hexkey.engines.batcher import Batcher
 from hexkey.errors import Code, invalid
 from hexkey.text.document import DocumentPlan
+from hexkey.text.veil import VeiledDocument
 from hexkey.types import (
     Delta,
     Failure,
     Finish,
     FinishReason,
+    Format,
     HostEvent,
     ModelInfo,
     Payload,
@@ -94,6 +96,12 @@ class _Work:
     usage: Usage = field(default_factory=Usage)
 
 
+def _plan(text: str, payload: Translate) -> DocumentPlan:
+    if payload.format is Format.TEXT and not payload.glossary:
+        return DocumentPlan(text, payload.source)
+    return VeiledDocument(text, payload.source, payload.format, payload.glossary)
+
+
 class TranslationEngine(Generic[Token]):
     """Drives one translator for many requests at once."""
 
@@ -113,10 +121,7 @@ class TranslationEngine(Generic[Token]):
         """Cut the request's texts into sentences and queue the first of them."""
         if not isinstance(payload, Translate):
             raise invalid("this model translates only")
-        documents = []
-        for text in payload.texts:
-            plan = DocumentPlan(text, payload.source)
-            documents.append(_Document(plan))
+        documents = [_Document(_plan(text, payload)) for text in payload.texts]
         work = _Work(payload, documents)
         work.usage.input_characters = sum(map(len, payload.texts))
         self._works[request_id] = work

@@ -71,7 +71,12 @@ class Placeholder:
     @property
     def breaks(self) -> bool:
         """Whether it is a tag of a block (`<p>`, `<br/>`, `<li>`): no sentence goes across."""
-        return self.kind == "tag" and _BLOCK.match(self.text) is not None
+        return self.kind == "tag" and is_block(self.text)
+
+
+def is_block(tag: str) -> bool:
+    """Tell whether a tag is that of an HTML block."""
+    return _BLOCK.match(tag) is not None
 
 
 def find(text: str) -> Iterator[Placeholder]:

@@ -66,6 +66,13 @@ class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_STATE_BACKOFF: _ClassVar[ModelState]
     MODEL_STATE_FAILED: _ClassVar[ModelState]
     MODEL_STATE_DRAINING: _ClassVar[ModelState]
+
+class TextFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TEXT_FORMAT_UNSPECIFIED: _ClassVar[TextFormat]
+    TEXT_FORMAT_TEXT: _ClassVar[TextFormat]
+    TEXT_FORMAT_HTML: _ClassVar[TextFormat]
+    TEXT_FORMAT_XML: _ClassVar[TextFormat]
 TASK_UNSPECIFIED: Task
 TASK_AUTOCOMPLETE: Task
 TASK_CHAT: Task
@@ -87,6 +94,10 @@ MODEL_STATE_READY: ModelState
 MODEL_STATE_BACKOFF: ModelState
 MODEL_STATE_FAILED: ModelState
 MODEL_STATE_DRAINING: ModelState
+TEXT_FORMAT_UNSPECIFIED: TextFormat
+TEXT_FORMAT_TEXT: TextFormat
+TEXT_FORMAT_HTML: TextFormat
+TEXT_FORMAT_XML: TextFormat
 
 class ContextFile(_message.Message):
     __slots__ = ("path", "text")
@@ -157,16 +168,28 @@ class AutocompleteResponse(_message.Message):
     def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[AutocompleteChoice, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TranslateRequest(_message.Message):
-    __slots__ = ("model", "text", "source", "target")
+    __slots__ = ("model", "text", "source", "target", "format", "glossary")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    GLOSSARY_FIELD_NUMBER: _ClassVar[int]
     model: str
     text: _containers.RepeatedScalarFieldContainer[str]
     source: str
     target: str
-    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ...) -> None: ...
+    format: TextFormat
+    glossary: _containers.RepeatedCompositeFieldContainer[Term]
+    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., format: _Optional[_Union[TextFormat, str]] = ..., glossary: _Optional[_Iterable[_Union[Term, _Mapping]]] = ...) -> None: ...
+
+class Term(_message.Message):
+    __slots__ = ("source", "target")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    target: str
+    def __init__(self, source: _Optional[str] = ..., target: _Optional[str] = ...) -> None: ...
 
 class Translation(_message.Message):
     __slots__ = ("text", "source", "target")

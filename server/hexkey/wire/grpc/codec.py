@@ -14,6 +14,7 @@ from hexkey.types import (
     Delta,
     Finish,
     FinishReason,
+    Format,
     Length,
     Message,
     Sampling,
@@ -42,6 +43,12 @@ LENGTH = {
     pb.LENGTH_SHORT: Length.SHORT,
     pb.LENGTH_MEDIUM: Length.MEDIUM,
     pb.LENGTH_LONG: Length.LONG,
+}
+FORMAT = {
+    pb.TEXT_FORMAT_UNSPECIFIED: Format.TEXT,
+    pb.TEXT_FORMAT_TEXT: Format.TEXT,
+    pb.TEXT_FORMAT_HTML: Format.HTML,
+    pb.TEXT_FORMAT_XML: Format.XML,
 }
 FINISH_REASON = {
     FinishReason.STOP: pb.FINISH_REASON_STOP,
@@ -98,7 +105,16 @@ def chat(message: pb.ChatRequest) -> Chat:
 
 def translate(message: pb.TranslateRequest) -> Translate:
     """Decode."""
-    return Translate(texts=tuple(message.text), source=message.source, target=message.target)
+    form = FORMAT.get(message.format)
+    if form is None:
+        raise invalid(f"{message.format} is not a format known here", "format")
+    return Translate(
+        texts=tuple(message.text),
+        source=message.source,
+        target=message.target,
+        format=form,
+        glossary=tuple((term.source, term.target) for term in message.glossary),
+    )
 
 
 def summarize(message: pb.SummarizeRequest) -> Summarize:

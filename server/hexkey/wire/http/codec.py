@@ -13,6 +13,7 @@ from hexkey.errors import ServeError, invalid
 from hexkey.types import (
     Autocomplete,
     ContextFile,
+    Format,
     Sampling,
     StopRule,
     Translate,
@@ -125,7 +126,13 @@ def autocomplete(body: AutocompleteBody) -> Autocomplete:
 
 def translate(body: TranslateBody) -> Translate:
     """Return what core is asked for."""
-    return Translate(texts=texts(body.text), target=body.target, source=body.source or "")
+    return Translate(
+        texts=texts(body.text),
+        target=body.target,
+        source=body.source or "",
+        format=body.format or Format.TEXT,
+        glossary=tuple((term.source, term.target) for term in body.glossary or ()),
+    )
 
 
 def texts(of: str | list[str]) -> tuple[str, ...]:

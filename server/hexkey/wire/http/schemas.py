@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hexkey import validation
-from hexkey.types import FinishReason, StopRule, Task
+from hexkey.types import FinishReason, Format, StopRule, Task
 
 
 def bounded(low: float, high: float, text: str) -> Meta:
@@ -93,12 +93,25 @@ class AutocompleteBody(SamplingFields, kw_only=True):
     stream: Annotated[bool | None, STREAM] = None
 
 
+class Term(Struct):
+    """A term and how it is to be translated."""
+
+    source: str
+    target: str
+
+
 class TranslateBody(Struct, kw_only=True):
     """Asks for translations of texts."""
 
     text: Annotated[str | list[str], Meta(description="One text or several.")]
     target: Annotated[str, Meta(description="Language code.", examples=["pt", "pt-BR"])] = ""
     source: Annotated[str | None, Meta(description="Language code; auto where left out.")] = None
+    format: Annotated[
+        Format | None, Meta(description="What the texts are; markup is kept as it is.")
+    ] = None
+    glossary: Annotated[
+        list[Term] | None, Meta(description="Terms; each stands as a word of its own.")
+    ] = None
     model: Annotated[str | None, MODEL] = None
     stream: Annotated[bool | None, STREAM] = None
 

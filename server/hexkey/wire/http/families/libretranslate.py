@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hexkey import routing
 from hexkey.errors import Code, ServeError, invalid
-from hexkey.types import Translate
+from hexkey.types import Format, Translate
 from hexkey.wire.http import codec
 from hexkey.wire.http.errors import STATUSES, Dialect
 from hexkey.wire.http.families import languages
@@ -32,7 +32,7 @@ class LibreTranslateBody(Struct):
     q: Annotated[str | list[str], Meta(description="One text or several.")]
     target: Annotated[str, Meta(description="Language code.", examples=["pt"])]
     source: Annotated[str, Meta(description="Language code, or auto.")] = routing.AUTO
-    format: Annotated[str | None, Meta(description="Only text is served.")] = None
+    format: Annotated[str | None, Meta(description="text or html.")] = None
     alternatives: Annotated[int | None, Meta(description="None are made.")] = None
 
 
@@ -79,11 +79,16 @@ _BODY = msgspec.json.Decoder(LibreTranslateBody)
 async def libretranslate(exchange: Exchange, service: Service) -> None:
     """Translate one text or several, as LibreTranslate does."""
     body = codec.decode_any(_BODY, exchange)
-    if body.format not in {None, "text"}:
-        raise invalid("only the format 'text' is supported yet", "format")
+    if body.format not in {None, "text", "html"}:
+        raise invalid("format must be text or html", "format")
     many = not isinstance(body.q, str)
     texts = (body.q,) if isinstance(body.q, str) else tuple(body.q)
-    payload = Translate(texts=texts, target=body.target, source=body.source)
+    payload = Translate(
+        texts=texts,
+        target=body.target,
+        source=body.source,
+        format=Format(body.format or Format.TEXT),
+    )
     run = service.run(exchange.request(payload, None))
     outputs, usage = await collect(exchange, run, len(texts))
     translated = [output.text for output in outputs]

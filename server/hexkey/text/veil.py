@@ -1,0 +1,164 @@
+"""Hide markup and terms from a translator behind short tokens, and put them back.
+
+Every token has the form of a placeholder, so ``protect`` sees to it that each comes out as often as
+it went in. What is markup is put back as it was; what is a glossary's term, as its translation.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from itertools import count
+from typing import TYPE_CHECKING
+
+from hexkey.text.document import DocumentPlan
+from hexkey.text.markup import Kind, Piece, cut
+from hexkey.types import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_XML_ENTITIES = {"&lt;", "&gt;", "&amp;", "&quot;", "&apos;"}
+_SPACES = re.compile(r"(\s+)")
+_BRACKETS = re.compile(r"[<>]")
+_RISKY = re.compile(r"[{}<>`]")
+_RUN = re.compile(r"\S*\Z")
+STRAY = 48
+"""More characters than ``placeholders`` takes together with a bracket before them."""
+_LINE_BREAK = re.compile(r"[ \t\r]*\n\s*")
+_PRE = re.compile(r"<pre[\s>]", re.IGNORECASE)
+_PRE_END = re.compile(r"</pre\s*>", re.IGNORECASE)
+
+
+class Veil:
+    """A text with tokens in it; ``terms`` are (source, target) pairs, matched as whole words."""
+
+    def __init__(
+        self, source: str, form: Format = Format.TEXT, terms: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self._form = form
+        self._mark = next(mark for n in count() if (mark := f"q{n}z") not in source)
+        self._hidden: list[str] = []
+        self._terms = dict(_by_lower(terms))
+        self._term = _pattern(term for term, _ in terms) if terms else None
+        self._token = re.compile(rf"<(?:hr/)?{self._mark}(\d+)>|\{{\{{{self._mark}(\d+)\}}\}}")
+        self.text = "".join(self._veiled(source))
+
+    def lift(self, translated: str) -> str:
+        """Return finished sentences with everything in its place again."""
+        parts: list[str] = []
+        position = 0
+        for token in self._token.finditer(translated):
+            parts += self._written(translated[position : token.start()])
+            parts.append(self._hidden[int(token[1] or token[2])])
+            position = token.end()
+        return "".join([*parts, self._written(translated[position:])])
+
+    def _veiled(self, source: str) -> Iterator[str]:
+        if self._form is Format.TEXT:
+            yield self._without_terms(source)
+            return
+        edge = Piece(Kind.BLOCK, "")
+        pieces = [edge, *cut(source, html=self._form is Format.HTML), edge]
+        preformatted = False
+        for before, piece, after in zip(pieces, pieces[1:], pieces[2:], strict=False):
+            if piece.kind is Kind.TEXT:
+                text = piece.text
+                if self._form is Format.HTML and not preformatted:
+                    text = _one_line(text, before.kind is Kind.BLOCK, after.kind is Kind.BLOCK)
+                yield self._plain(text)
+                continue
+            preformatted = bool(_PRE.match(piece.text)) or (
+                preformatted and not _PRE_END.match(piece.text)
+            )
+            yield self._hide(piece)
+
+    def _hide(self, piece: Piece) -> str:
+        number = len(self._hidden)
+        self._hidden.append(piece.text)
+        if piece.kind is Kind.WORD:
+            return f"{{{{{self._mark}{number}}}}}"
+        element = "hr/" if piece.kind is Kind.BLOCK else ""
+        return f"<{element}{self._mark}{number}>"
+
+    def _plain(self, text: str) -> str:
+        """Return a stretch of text with its entities as characters.
+
+        A run of characters that ``placeholders`` could take together with a token beside it, or
+        that holds an entity nobody knows, is kept as it is.
+        """
+        parts: list[str] = []
+        open_text: list[str] = []
+        runs = _SPACES.split(text)
+        for index, run in enumerate(runs):
+            plain = _ENTITY.sub(self._character, run)
+            at_edge = index in {0, len(runs) - 1}
+            if not (_RISKY if at_edge else _BRACKETS).search(plain) and "\0" not in plain:
+                open_text.append(plain)
+                continue
+            parts += self._without_terms("".join(open_text)), self._hide(Piece(Kind.WORD, run))
+            open_text.clear()
+        return "".join([*parts, self._without_terms("".join(open_text))])
+
+    def _character(self, entity: re.Match[str]) -> str:
+        """Return what an entity stands for, NUL for one that is not known."""
+        known = self._form is Format.HTML or entity[0] in _XML_ENTITIES or entity[0][1] == "#"
+        character = html.unescape(entity[0]) if known else entity[0]
+        return "\0" if character == entity[0] else character
+
+    def _without_terms(self, text: str) -> str:
+        if self._term is None:
+            return text
+
+        def hidden(found: re.Match[str]) -> str:
+            before = text[max(0, found.start() - STRAY) : found.start()]
+            if _RISKY.search(_RUN.search(before)[0]):  # type: ignore[index]  # it always matches
+                return found[0]
+            return self._hide(Piece(Kind.WORD, self._written(self._terms[found[0].lower()])))
+
+        return self._term.sub(hidden, text)
+
+    def _written(self, text: str) -> str:
+        return text if self._form is Format.TEXT else html.escape(text, quote=False)
+
+
+class VeiledDocument(DocumentPlan):
+    """A document of a format, with a glossary; see ``DocumentPlan``."""
+
+    def __init__(
+        self,
+        text: str,
+        language: str | None,
+        form: Format,
+        terms: Sequence[tuple[str, str]],
+    ) -> None:
+        self._veil = Veil(text, form, terms)
+        super().__init__(self._veil.text, language)
+
+    def take(self) -> str:
+        """Return the finished text that follows what was taken before; "" if there is none."""
+        return self._veil.lift(super().take())
+
+
+def _by_lower(terms: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for source, target in terms:
+        yield source.lower(), target
+
+
+def _pattern(terms: Iterable[str]) -> re.Pattern[str]:
+    # The longest first, so that a term within another one does not win.
+    longest = sorted(set(terms), key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)", re.IGNORECASE)
+
+
+def _one_line(text: str, at_start: bool, at_end: bool) -> str:  # noqa: FBT001 - two edges
+    """Return HTML text with its line breaks as the spaces they are, but for layout at an edge."""
+    bare = text.strip()
+    if not bare:
+        return text if at_start or at_end else _LINE_BREAK.sub(" ", text)
+    start = text.index(bare[0])
+    end = start + len(bare)
+    head = text[:start] if at_start else _LINE_BREAK.sub(" ", text[:start])
+    tail = text[end:] if at_end else _LINE_BREAK.sub(" ", text[end:])
+    return head + _LINE_BREAK.sub(" ", bare) + tail
