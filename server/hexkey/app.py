@@ -18,6 +18,7 @@ from hexkey.billing import Billing
 from hexkey.config import split_address
 from hexkey.engines.supervisor import Observer
 from hexkey.errors import ServeError
+from hexkey.glossaries import Glossaries
 from hexkey.identity import state
 from hexkey.identity.access import Access
 from hexkey.metrics import Metrics
@@ -91,6 +92,7 @@ class App:
         self.service = service
         self.administration = Administration(config, self.pool, self.metrics, self._apply, read)
         service.administration = self.administration
+        service.glossaries = Glossaries(state.folder() / "glossaries")
         self._apply(config)
         self._http = HttpServer(service, max_body_bytes=limits.max_body_bytes)
         self._grpc = GrpcServer(service, max_message_bytes=limits.max_body_bytes)

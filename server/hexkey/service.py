@@ -8,6 +8,7 @@ import msgspec
 
 from hexkey import routing, tasks
 from hexkey.attempt import Attempt
+from hexkey.glossaries import Glossaries
 from hexkey.identity.access import Access
 from hexkey.identity.keyring import ensure_model, ensure_task, may_use
 from hexkey.metering import Meter
@@ -50,6 +51,7 @@ class Service:
         self._gate = gate
         self.limits = limits
         self.administration: Administration | None = None
+        self.glossaries = Glossaries()
 
     @property
     def ready(self) -> bool:

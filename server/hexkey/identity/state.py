@@ -1,4 +1,4 @@
-"""Where a server keeps what outlives it: keys, the operator's key of this run."""
+"""Where a server keeps what outlives it: keys, the operator's key of this run, glossaries."""
 
 from __future__ import annotations
 

@@ -96,7 +96,12 @@ class _Endpoint:
 def _route(path: str, operations: dict[str, Operation], service: Service) -> Route:
     # A model's name may hold slashes.
     endpoint = _Endpoint(operations, service)
-    return Route(path.replace("{id}", "{id:path}"), endpoint, methods=list(operations), name=path)
+    return Route(
+        path.replace("models/{id}", "models/{id:path}"),
+        endpoint,
+        methods=list(operations),
+        name=path,
+    )
 
 
 async def _not_found(scope: Scope, _receive: Receive, _send: Send) -> None:

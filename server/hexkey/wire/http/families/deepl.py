@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hexkey import routing
 from hexkey.errors import Code, ServeError, invalid
-from hexkey.types import Task, Translate
+from hexkey.types import Format, Task, Translate
 from hexkey.wire.http import codec
 from hexkey.wire.http.errors import STATUSES, Dialect
 from hexkey.wire.http.families import languages
@@ -40,8 +40,8 @@ class DeepLBody(Struct):
     source_lang: str | None = None
     formality: Annotated[str | None, Meta(description="Only what may be left unheeded.")] = None
     show_billed_characters: bool | None = None
-    tag_handling: Annotated[str | None, _NOT_SERVED] = None
-    glossary_id: Annotated[str | None, _NOT_SERVED] = None
+    tag_handling: Annotated[str | None, Meta(description="html or xml.")] = None
+    glossary_id: Annotated[str | None, Meta(description="Needs source_lang.")] = None
     glossary_ids: Annotated[str | list[str] | None, _NOT_SERVED] = None
     style_id: Annotated[str | None, _NOT_SERVED] = None
     translation_memory_id: Annotated[str | None, _NOT_SERVED] = None
@@ -107,12 +107,19 @@ _BODY = msgspec.json.Decoder(DeepLBody)
 async def deepl_translate(exchange: Exchange, service: Service) -> None:
     """Translate texts, as DeepL does."""
     body = codec.decode_any(_BODY, exchange)
-    codec.refuse(body, "tag_handling", "glossary_id", "glossary_ids", "style_id")
-    codec.refuse(body, "translation_memory_id", "custom_instructions")
+    codec.refuse(body, "glossary_ids", "style_id", "translation_memory_id", "custom_instructions")
+    if body.tag_handling not in {None, "html", "xml"}:
+        raise invalid("tag_handling must be html or xml", "tag_handling")
     if body.formality and body.formality not in _OPTIONAL_FORMALITY:
         raise invalid("formality is not supported for the given target_lang", "formality")
     texts = (body.text,) if isinstance(body.text, str) else tuple(body.text)
-    payload = Translate(texts=texts, target=body.target_lang, source=body.source_lang or "")
+    payload = Translate(
+        texts=texts,
+        target=body.target_lang,
+        source=body.source_lang or "",
+        format=Format(body.tag_handling or Format.TEXT),
+        glossary=_glossary(body, exchange, service),
+    )
     run = service.run(exchange.request(payload, None))
     outputs, usage = await collect(exchange, run, len(texts))
     source = routing.language(run.pair.source).upper() if run.pair else ""
@@ -121,6 +128,18 @@ async def deepl_translate(exchange: Exchange, service: Service) -> None:
         for text, output in zip(texts, outputs, strict=True)
     ]
     await exchange.json(DeepLAnswer(translations), served_by(exchange, run.model, usage.cost))
+
+
+def _glossary(body: DeepLBody, exchange: Exchange, service: Service) -> tuple[tuple[str, str], ...]:
+    if not body.glossary_id:
+        return ()
+    if not body.source_lang:
+        raise invalid("a glossary needs source_lang", "source_lang")
+    glossary = service.glossaries.get(exchange.caller.tenant, body.glossary_id)
+    pair = (routing.language(body.source_lang), routing.language(body.target_lang))
+    if pair != (glossary.source, glossary.target):
+        raise invalid(f"this glossary is for {glossary.source}-{glossary.target}", "glossary_id")
+    return glossary.terms
 
 
 async def deepl_languages(exchange: Exchange, service: Service) -> None:
