@@ -177,3 +177,20 @@ async def test_without_a_price_the_time_is_told() -> None:
     assert "x-request-cost" not in answer.headers
     assert milliseconds(answer.headers["server-timing"])["prefill"] > 0
     assert "cost" not in answer.json()["usage"]
+
+
+async def test_an_administrator_is_told_where_others_are_not() -> None:
+    cost = config("admin")
+    path = "/v1/autocomplete"
+    async with http_house.open_house(cost=cost) as house, house.client() as client:
+        key = {"authorization": f"Bearer {house.service.access.keyring.admin_key}"}
+        is_whole((await client.post(path, json=BODIES[path], headers=key)).json()["usage"])
+        plain = await client.post(path, json=BODIES[path])
+        assert "cost" not in plain.json()["usage"]
+    async with grpc_house.open_house(("fast",), cost=cost) as rpc:
+        key = {"authorization": f"Bearer {rpc.service.access.keyring.admin_key}"}
+        call = rpc.stub.Autocomplete(ASK, metadata=tuple(key.items()))
+        assert (await call).usage.cost.cost_pico > 0
+        trailers = grpc_house.metadata_of(await call.trailing_metadata())
+        assert {"x-request-cost-pico", "server-timing"} <= set(trailers)
+        assert not (await rpc.stub.Autocomplete(ASK)).usage.HasField("cost")

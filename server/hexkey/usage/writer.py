@@ -92,11 +92,14 @@ class Writer:
             log.error("usage rows were lost at the stop", rows=left)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        stopping = False
+        while not stopping:
             self._some.wait()
             self._some.clear()
             self._many.wait(WINDOW_S)
             self._many.clear()
+            # Asked before the rows are looked at, so that a stop leaves none behind.
+            stopping = self._stopping.is_set()
             while (self._rows or self._batch) and self._write():
                 pass
         self._store.close()

@@ -58,6 +58,16 @@ def test_every_row_is_written_once_and_in_order(tmp_path: Path) -> None:
     assert (writer.lost, writer.waiting) == (0, 0)
 
 
+def test_a_stop_before_the_thread_has_begun_leaves_nothing_behind(tmp_path: Path) -> None:
+    writer = Writer(store(tmp_path))
+    writer.put(now_row())
+    writer._stopping.set()
+    writer.start()
+    writer.close()
+    assert (writer.written, writer.lost) == (1, 0)
+    assert len(ids(tmp_path)) == 1
+
+
 def test_a_row_alone_does_not_wait_for_others(tmp_path: Path) -> None:
     writer = Writer(store(tmp_path))
     writer.start()
