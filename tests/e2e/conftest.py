@@ -21,6 +21,7 @@ __all__ = ["chromium"]
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "configs" / "quickstart.yaml"
+FULL = ROOT / "configs" / "full.yaml"
 READY_S = 90.0
 
 
@@ -103,6 +104,14 @@ def serve(
         assert process.stderr is not None
         process.stdout.close()
         process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def full() -> Iterator[Served]:
+    """Every task, on real models."""
+    with serve(FULL) as served:
+        assert served.http, "".join(served.out + served.log)
+        yield served
 
 
 @pytest.fixture(scope="session")

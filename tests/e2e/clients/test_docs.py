@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.conftest import ROOT, Served
 
+EVERY_TASK = "## With every task"
 PAGE = ROOT / "docs" / "clients.md"
 NODE = str(Path(sys.executable).with_name("node"))
 NODE_MODULES = Path(sys.prefix) / "tools" / "node_modules"
@@ -37,15 +38,20 @@ def expected(language: str, code: str) -> list[str]:
 @pytest.mark.parametrize(
     ("language", "code"), examples(), ids=[code.split("\n")[0] for _, code in examples()]
 )
-def test_an_example_prints_what_it_says(quickstart: Served, language: str, code: str) -> None:
+def test_an_example_prints_what_it_says(
+    request: pytest.FixtureRequest, language: str, code: str
+) -> None:
+    needs_all = code in PAGE.read_text().partition(EVERY_TASK)[2]
+    served: Served = request.getfixturevalue("full" if needs_all else "quickstart")
     said = expected(language, code)
     assert said, "an example ends with comments that tell what it prints"
     done = subprocess.run(
-        [*COMMAND[language], code.replace("http://localhost:8080", quickstart.http)],
+        [*COMMAND[language], code.replace("http://localhost:8080", served.http)],
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
+        cwd=ROOT,
         env=os.environ | {"NODE_PATH": str(NODE_MODULES)},
     )
     assert done.returncode == 0, done.stderr
