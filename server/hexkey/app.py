@@ -67,17 +67,13 @@ class App:
             memory=memory(config),
         )
         self.metrics.watch(self.pool.billing)
-        gate = Gate(
-            {model.name: model.queue for model in config.models},
-            {tenant.name: tenant.weight for tenant in config.access.tenants},
-            self.pool.places,
-        )
-        self.metrics.watch_queues(gate)
+        self.gate = Gate({}, places=self.pool.places)
+        self.metrics.watch_queues(self.gate)
         limits = config.limits
         self.access = Access(config.access.keys, state.key_file(config.access.file))
         service = Service(
             self.pool,
-            gate,
+            self.gate,
             self.metrics,
             Limits(max_characters=limits.max_characters),
             self.access,
@@ -138,6 +134,11 @@ class App:
         """Take in what a reload may change beside the models."""
         self.access.allow(allowances(config))
         self.service.limits = Limits(max_characters=config.limits.max_characters)
+        self.service.sessions.configure(config.autocomplete)
+        self.gate.configure(
+            {model.name: model.queue for model in config.models},
+            {tenant.name: tenant.weight for tenant in config.access.tenants},
+        )
 
 
 async def serve(

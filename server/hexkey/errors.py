@@ -6,8 +6,8 @@
 
 A code says *whose turn it is*: the caller's to change the request (INVALID_ARGUMENT, NOT_FOUND,
 UNAUTHENTICATED, PERMISSION_DENIED, TOO_LARGE), the caller's to wait (RESOURCE_EXHAUSTED,
-UNAVAILABLE), or nobody's (DEADLINE_EXCEEDED, CANCELLED, INTERNAL). Each wire has one table from
-these codes to its own; core knows none of them.
+UNAVAILABLE), or nobody's (DEADLINE_EXCEEDED, CANCELLED, SUPERSEDED, INTERNAL). Each wire has one
+table from these codes to its own; core knows none of them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Code(StrEnum):
     RESOURCE_EXHAUSTED = "resource_exhausted"
     UNAVAILABLE = "unavailable"
     CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
     INTERNAL = "internal"
 
 

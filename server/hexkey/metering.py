@@ -25,6 +25,7 @@ class Outcome(StrEnum):
 
     OK = "ok"
     CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
     DEADLINE = "deadline"
     REJECTED = "rejected"
     INVALID = "invalid"
@@ -40,6 +41,7 @@ _OUTCOME = {
     Code.RESOURCE_EXHAUSTED: Outcome.REJECTED,
     Code.DEADLINE_EXCEEDED: Outcome.DEADLINE,
     Code.CANCELLED: Outcome.CANCELLED,
+    Code.SUPERSEDED: Outcome.SUPERSEDED,
     Code.UNAVAILABLE: Outcome.ERROR,
     Code.INTERNAL: Outcome.ERROR,
 }
@@ -234,7 +236,11 @@ class Meter:
             reasons=tuple(self._reasons),
         )
         self._count(receipt)
-        if isinstance(error, ServeError) and not self._admitted:
+        if (
+            isinstance(error, ServeError)
+            and not self._admitted
+            and error.code is not Code.SUPERSEDED
+        ):
             self._metrics.rejected.labels(receipt.task.value, error.reason.lower()).inc()
         if self._trace is not None:
             self._trace.end(receipt)

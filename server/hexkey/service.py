@@ -8,10 +8,12 @@ import msgspec
 
 from hexkey import routing, tasks
 from hexkey.attempt import Attempt
+from hexkey.config import AutocompleteConfig
 from hexkey.glossaries import Glossaries
 from hexkey.identity.access import Access
 from hexkey.identity.keyring import ensure_model, ensure_task, may_use
 from hexkey.metering import Meter
+from hexkey.sessions import Recalled, Sessions
 from hexkey.types import Began, Usage
 
 if TYPE_CHECKING:
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 
     from hexkey.administration import Administration
     from hexkey.admission import Gate, Permit
+    from hexkey.billing import Charge
     from hexkey.metering import Receipt, Tracer
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
     from hexkey.routing import Leg, Pair, Plan, Route
+    from hexkey.sessions import Session
     from hexkey.types import Event, Request, Timing
     from hexkey.validation import Limits
 
@@ -50,6 +54,7 @@ class Service:
         self.tracer: Tracer | None = None
         self._gate = gate
         self.limits = limits
+        self.sessions = Sessions(AutocompleteConfig(), metrics)
         self.administration: Administration | None = None
         self.glossaries = Glossaries()
 
@@ -86,19 +91,23 @@ class Run:
     """One request under way; see ``Service.run``."""
 
     __slots__ = (
-        "_attempt", "_charge", "_exposed", "_hold", "_meter", "_request", "_service", "plan",
-        "route",
+        "_attempt", "_charge", "_exposed", "_hold", "_meter", "_request", "_service", "_session",
+        "cached", "plan", "route",
     )  # fmt: skip
 
     plan: Plan
     route: Route
     """The route under way, one of the plan's."""
+    cached: bool
+    """Whether the answer is a remembered suggestion, for which no model computed."""
 
     def __init__(self, service: Service, request: Request) -> None:
         self._service = service
         self._request = request
         self._meter = Meter(service.metrics, request, service.tracer)
         self._exposed = service.pool.billing.may_see_cost(request)
+        self._session: Session | None = None
+        self.cached = False
 
     def whole(self) -> None:
         """Say, before it is entered, that nobody reads the answer before it is complete."""
@@ -137,37 +146,30 @@ class Run:
             self.route = self.plan.routes[0]
             meter.routed(self.route.model)
             service.pool.ensure_able(self.route.model, request.payload)
+            self._session = service.sessions.begin(request, self.route.model)
             self._hold = service.access.reserve(request)
-            meter.queued()
             try:
-                permit = await service.admit(request, self.route.legs[0])
+                await self._begin()
             except BaseException:
                 service.access.settle(self._hold, 0, 0)
                 raise
             meter.admitted()
-        except BaseException as error:
+        except BaseException as caught:
+            error = self._ended_with(caught)
             meter.settle(error)
+            if error is not caught and error is not None:
+                raise error from None
             raise
-        first = self.route.legs[0].model
-        self._charge = service.pool.billing.open(first, request.task, request.tenant)
-        self._attempt = Attempt(
-            self.route,
-            request,
-            pool=service.pool,
-            metrics=service.metrics,
-            meter=meter,
-            admit=service.admit,
-        )
-        self._attempt.begin(permit, self._charge)
         return self
 
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
-        error: BaseException | None,
+        caught: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
         """Settle: close the engine's stream, give the permit back, write the receipt."""
+        error = self._ended_with(caught)
         try:
             await self._attempt.close()
         finally:
@@ -176,6 +178,8 @@ class Run:
             spent = receipt.spent.money if receipt.spent else 0
             self._service.access.settle(self._hold, tokens, spent)
             self._service.record(receipt)
+        if error is not caught and error is not None:
+            raise error from None
 
     def __aiter__(self) -> Self:
         return self
@@ -189,4 +193,37 @@ class Run:
             if self._exposed:
                 event.cost, event.timing = cost, self._meter.timing()
         self._meter.note(event)
+        if self._session is not None:
+            self._session.note(event)
         return event
+
+    async def _begin(self) -> None:
+        """Find the answer among what is remembered, or wait for the turn and start."""
+        service, request, legs = self._service, self._request, self.route.legs
+        if self._session is not None:
+            if (recalled := self._session.recall()) is not None:
+                self.cached = True
+                self._charge = self._open_charge()
+                self._attempt: Attempt | Recalled = recalled
+                return
+            await self._session.pause()
+        self._meter.queued()
+        permit = await service.admit(request, legs[0])
+        self._charge = self._open_charge()
+        attempt = self._attempt = Attempt(
+            self.route,
+            request,
+            pool=service.pool,
+            metrics=service.metrics,
+            meter=self._meter,
+            admit=service.admit,
+        )
+        attempt.begin(permit, self._charge)
+
+    def _open_charge(self) -> Charge:
+        request, model = self._request, self.route.legs[0].model
+        return self._service.pool.billing.open(model, request.task, request.tenant)
+
+    def _ended_with(self, caught: BaseException | None) -> BaseException | None:
+        """Return what a block ended with; a cancellation may be a newer request's doing."""
+        return caught if self._session is None else self._session.close(caught)

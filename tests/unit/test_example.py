@@ -11,6 +11,7 @@ import yaml
 
 from hexkey.config import (
     AccessConfig,
+    AutocompleteConfig,
     Config,
     CostConfig,
     LimitsConfig,
@@ -73,6 +74,7 @@ def test_every_file_in_configs_loads(path: Path) -> None:
         ("access", AccessConfig),
         ("usage", UsageConfig),
         ("traces", TracesConfig),
+        ("autocomplete", AutocompleteConfig),
     ],
 )
 def test_every_option_is_shown(written: dict[str, Any], section: str, kind: type[Any]) -> None:

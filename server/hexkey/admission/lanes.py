@@ -47,7 +47,9 @@ class Lane:
 
     def head(self) -> Ticket:
         """Return the ticket whose turn it is."""
-        return self._lines[self._shares.next(self._lines)].tickets[0]
+        lines = self._lines
+        tenant = self._shares.next(lines, lambda one: lines[one].tickets[0].tokens)
+        return lines[tenant].tickets[0]
 
     def take(self, ticket: Ticket) -> None:
         """The ticket at the head takes its turn."""
@@ -121,8 +123,8 @@ class Lanes:
 
     def head(self, among: Collection[Priority]) -> Ticket | None:
         """Return the ticket whose turn it is among some classes, None if nothing waits there."""
-        waiting = [one for one in among if self.of[one].requests]
-        return self.of[self._shares.next(waiting)].head() if waiting else None
+        heads = {one: self.of[one].head() for one in among if self.of[one].requests}
+        return heads[self._shares.next(heads, lambda one: heads[one].tokens)] if heads else None
 
     def take(self, ticket: Ticket) -> None:
         """The ticket that ``head`` gave takes its turn."""

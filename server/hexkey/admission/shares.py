@@ -1,8 +1,9 @@
-"""Weighted fair turns, work-conserving: start-time fair queueing (Goyal, Vin, Cheng 1996).
+"""Weighted fair turns, work-conserving.
 
-Each key has a tag that grows by cost / weight with every turn it takes; the lowest tag is next.
-One that comes anew starts at the tag last served, so nobody saves up turns by staying away, and
-one that leaves in debt finds it when it comes back.
+The manner is that of fair queueing (Demers, Keshav, Shenker 1989; Goyal, Vin, Cheng 1996).
+Each key has a tag that grows by cost / weight with every turn it takes; next is the one whose tag
+would be lowest after its turn. One that comes anew starts at the tag last served, so nobody saves
+up turns by staying away, and one that leaves in debt finds it when it comes back.
 """
 
 from __future__ import annotations
@@ -47,9 +48,12 @@ class Shares(Generic[K]):
             if len(self._debts) < MAX_DEBTS:
                 self._debts[key] = tag
 
-    def next(self, among: Iterable[K]) -> K:
-        """Return whose turn it is among some of the keys; the earlier in order of equals."""
-        return min(among, key=self._tags.__getitem__)
+    def next(self, among: Iterable[K], cost: Callable[[K], float]) -> K:
+        """Return whose turn it is among some of the keys; the earlier in order of equals.
+
+        ``cost`` is what the next turn of each would be charged.
+        """
+        return min(among, key=lambda key: self._tags[key] + cost(key) / self._weight(key))
 
     def charge(self, key: K, cost: float) -> None:
         """A key takes its turn."""

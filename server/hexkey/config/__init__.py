@@ -9,6 +9,7 @@ from hexkey.config.address import split_address
 from hexkey.config.checks import check
 from hexkey.config.sections import (
     AccessConfig,
+    AutocompleteConfig,
     Config,
     CostConfig,
     LimitsConfig,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessConfig",
+    "AutocompleteConfig",
     "Config",
     "ConfigError",
     "CostConfig",

@@ -21,6 +21,7 @@ from hexkey.types import Task
 if TYPE_CHECKING:
     from hexkey.config.sections import (
         AccessConfig,
+        AutocompleteConfig,
         Config,
         CostConfig,
         ModelConfig,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _SOURCES = {"static", "rapl", "nvml"}
 _LISTED, _CACHED = ("input_per_million", "output_per_million"), "cached_per_million"
 _HOSTED = ("price_per_hour", "input_per_second", "output_per_second")
+MAX_DEBOUNCE_MS = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -58,6 +60,7 @@ def check(config: Config) -> list[str]:
     errors += [f"access.{line}" for line in _check_access(config.access)]
     if config.log.level not in {"debug", "info", "warning", "error"}:
         errors.append("log.level: expected one of debug, info, warning, error")
+    errors += [f"autocomplete.{line}" for line in _check_autocomplete(config.autocomplete)]
     bounds = ("max_characters", "max_body_bytes", "stop_grace_s", "cold_start_s")
     errors += [f"limits.{line}" for line in _not_positive(config.limits, bounds)]
     errors += [f"limits.{line}" for line in _negative(config.limits, ("memory_gib",))]
@@ -195,6 +198,13 @@ def _check_model(model: ModelConfig) -> list[str]:
     errors += _not_positive(model, ("load_timeout_s", "stall_timeout_s"))
     errors += [f"queue.{line}" for line in _check_queue(model.queue)]
     return errors
+
+
+def _check_autocomplete(section: AutocompleteConfig) -> list[str]:
+    errors = _negative(section, ("debounce_ms", "cache_entries"))
+    if section.debounce_ms > MAX_DEBOUNCE_MS:
+        errors.append(f"debounce_ms: must be at most {MAX_DEBOUNCE_MS}")
+    return errors + _not_positive(section, ("cache_bytes", "cache_ttl_s"))
 
 
 def _check_queue(queue: QueueConfig) -> list[str]:

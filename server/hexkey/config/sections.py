@@ -155,6 +155,22 @@ class CostConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AutocompleteConfig:
+    """What holds for requests that name a typing session.
+
+    ``latest_wins`` ends an older request of a session when a newer one comes, ``debounce_ms`` is
+    how long a request waits for a newer one before it is admitted. Suggestions are remembered for
+    ``cache_ttl_s`` seconds within both bounds; ``cache_entries`` 0 remembers none.
+    """
+
+    latest_wins: bool = True
+    debounce_ms: float = 0.0
+    cache_entries: int = 4096
+    cache_bytes: int = 16 << 20
+    cache_ttl_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class TenantConfig:
     """What one tenant may use; 0 is no bound. Budgets are quoted decimals of the currency.
 
@@ -206,6 +222,7 @@ class Config:
     log: LogConfig = LogConfig()
     cost: CostConfig = CostConfig()
     routing: RoutingConfig = RoutingConfig()
+    autocomplete: AutocompleteConfig = AutocompleteConfig()
     access: AccessConfig = AccessConfig()
     usage: UsageConfig = UsageConfig()
     traces: TracesConfig = TracesConfig()

@@ -120,6 +120,15 @@ class Metrics:
         )
         self.currency = ""
         self._exposition = Exposition(self.registry)
+        self.suggestions = self._counter(
+            "suggestions_total", "Completions asked of the suggestion cache.", ("result",)
+        )
+        self.suggestion_entries = self._gauge(
+            "suggestion_cache_entries", "Suggestions that are remembered.", ()
+        )
+        self.suggestion_bytes = self._gauge(
+            "suggestion_cache_bytes", "Memory that they take, about.", ()
+        )
         self._of_request: dict[tuple[str, str, str, str], RequestSeries] = {}
         self._of_engine: dict[str, EngineSeries] = {}
         self.build = self._gauge("build_info", "Always 1.", ("version",))

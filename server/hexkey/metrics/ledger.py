@@ -71,10 +71,17 @@ class LedgerCollector(Collector):
         for tenant, amount in self._tenants.fold(_by_tenant(money)).items():
             tenants.add_metric([tenant, currency], amount / PICO)
         yield tenants
+        time = books.statement("time")
         seconds = _family("device_seconds", "Where the time went.", "device", "model", "state")
-        for model, kind, amount in _places(books.statement("time")):
+        for model, kind, amount in _places(time):
             seconds.add_metric([device, model, kind], amount / 1e9)
         yield seconds
+        spent = _family(
+            "task_device_seconds", "What settled requests took.", "task", "model", "outcome"
+        )
+        for line, amount in _by_task(time).items():
+            spent.add_metric(line, amount / 1e9)
+        yield spent
         joules = _family(
             "energy_joules", "Where the energy went.", "device", "model", "kind", "source"
         )

@@ -23,76 +23,78 @@ _sym_db = _symbol_database.Default()
 
 
 from hexkey.v1 import outcome_pb2 as hexkey_dot_v1_dot_outcome__pb2
+from hexkey.v1 import priority_pb2 as hexkey_dot_v1_dot_priority__pb2
 from hexkey.v1 import retrieval_pb2 as hexkey_dot_v1_dot_retrieval__pb2
 from hexkey.v1 import speech_pb2 as hexkey_dot_v1_dot_speech__pb2
 from hexkey.v1 import summary_pb2 as hexkey_dot_v1_dot_summary__pb2
 
 from hexkey.v1.outcome_pb2 import *
+from hexkey.v1.priority_pb2 import *
 from hexkey.v1.retrieval_pb2 import *
 from hexkey.v1.speech_pb2 import *
 from hexkey.v1.summary_pb2 import *
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hexkey/v1/inference.proto\x12\thexkey.v1\x1a\x17hexkey/v1/outcome.proto\x1a\x19hexkey/v1/retrieval.proto\x1a\x16hexkey/v1/speech.proto\x1a\x17hexkey/v1/summary.proto\")\n\x0b\x43ontextFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xac\x03\n\x13\x41utocompleteRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x0e\n\x06suffix\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12\'\n\x07\x63ontext\x18\x05 \x03(\x0b\x32\x16.hexkey.v1.ContextFile\x12&\n\tstop_rule\x18\x06 \x01(\x0e\x32\x13.hexkey.v1.StopRule\x12\x0f\n\x07session\x18\x07 \x01(\t\x12\x17\n\nmax_tokens\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\n \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05top_k\x18\x0b \x01(\x05\x12\x11\n\x04seed\x18\x0c \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04stop\x18\r \x03(\t\x12\x0e\n\x01n\x18\x0e \x01(\x05H\x04\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\x0f \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x10 \x01(\x01\x42\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x04\n\x02_n\"a\n\x12\x41utocompleteChoice\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12.\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\"\x91\x01\n\x14\x41utocompleteResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12.\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x1d.hexkey.v1.AutocompleteChoice\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\"\x99\x01\n\x10TranslateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x03(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12%\n\x06\x66ormat\x18\n \x01(\x0e\x32\x15.hexkey.v1.TextFormat\x12!\n\x08glossary\x18\x0b \x03(\x0b\x32\x0f.hexkey.v1.Term\"&\n\x04Term\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\";\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\"\x8c\x01\n\x11TranslateResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12,\n\x0ctranslations\x18\x03 \x03(\x0b\x32\x16.hexkey.v1.Translation\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\",\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\xba\x02\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12(\n\x08messages\x18\x02 \x03(\x0b\x32\x16.hexkey.v1.ChatMessage\x12\x17\n\nmax_tokens\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05top_k\x18\x06 \x01(\x05\x12\x11\n\x04seed\x18\x07 \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04stop\x18\x08 \x03(\t\x12\x0e\n\x01n\x18\t \x01(\x05H\x04\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\n \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x0b \x01(\x01\x42\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x04\n\x02_n\"t\n\nChatChoice\x12\r\n\x05index\x18\x01 \x01(\x05\x12\'\n\x07message\x18\x02 \x01(\x0b\x32\x16.hexkey.v1.ChatMessage\x12.\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\"\x81\x01\n\x0c\x43hatResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x15.hexkey.v1.ChatChoice\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\"\xcb\x01\n\x0bStreamEvent\x12!\n\x05start\x18\x01 \x01(\x0b\x32\x10.hexkey.v1.StartH\x00\x12!\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x10.hexkey.v1.DeltaH\x00\x12#\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x11.hexkey.v1.FinishH\x00\x12!\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.UsageH\x00\x12%\n\x07segment\x18\x05 \x01(\x0b\x32\x12.hexkey.v1.SegmentH\x00\x42\x07\n\x05\x65vent\"X\n\x05Start\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05notes\x18\x03 \x03(\t\x12%\n\x04pair\x18\x04 \x01(\x0b\x32\x17.hexkey.v1.LanguagePair\"9\n\x05\x44\x65lta\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0btoken_count\x18\x03 \x01(\x05\"@\n\x06\x46inish\x12\r\n\x05index\x18\x01 \x01(\x05\x12\'\n\x06reason\x18\x02 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\".\n\x0cLanguagePair\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.hexkey.v1.Model\"\xb7\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x05tasks\x18\x02 \x03(\x0e\x32\x0f.hexkey.v1.Task\x12&\n\x05pairs\x18\x03 \x03(\x0b\x32\x17.hexkey.v1.LanguagePair\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.hexkey.v1.ModelState\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\x05\x12\x0b\n\x03\x66im\x18\x06 \x01(\x08\x12\r\n\x05notes\x18\x07 \x03(\t\"\x9e\x03\n\x13\x45xplainRouteRequest\x12\x36\n\x0c\x61utocomplete\x18\x01 \x01(\x0b\x32\x1e.hexkey.v1.AutocompleteRequestH\x00\x12\x30\n\ttranslate\x18\x02 \x01(\x0b\x32\x1b.hexkey.v1.TranslateRequestH\x00\x12&\n\x04\x63hat\x18\x03 \x01(\x0b\x32\x16.hexkey.v1.ChatRequestH\x00\x12(\n\x05\x65mbed\x18\x04 \x01(\x0b\x32\x17.hexkey.v1.EmbedRequestH\x00\x12*\n\x06rerank\x18\x05 \x01(\x0b\x32\x18.hexkey.v1.RerankRequestH\x00\x12.\n\x08\x63lassify\x18\x06 \x01(\x0b\x32\x1a.hexkey.v1.ClassifyRequestH\x00\x12\x32\n\ntranscribe\x18\x07 \x01(\x0b\x32\x1c.hexkey.v1.TranscribeRequestH\x00\x12\x30\n\tsummarize\x18\x08 \x01(\x0b\x32\x1b.hexkey.v1.SummarizeRequestH\x00\x42\t\n\x07request\"r\n\x14\x45xplainRouteResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x04pair\x18\x02 \x01(\x0b\x32\x17.hexkey.v1.LanguagePair\x12$\n\x08verdicts\x18\x03 \x03(\x0b\x32\x12.hexkey.v1.Verdict\"6\n\x07Verdict\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t*\xb3\x01\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x15\n\x11TASK_AUTOCOMPLETE\x10\x01\x12\r\n\tTASK_CHAT\x10\x02\x12\x12\n\x0eTASK_TRANSLATE\x10\x03\x12\x0e\n\nTASK_EMBED\x10\x04\x12\x0f\n\x0bTASK_RERANK\x10\x05\x12\x11\n\rTASK_CLASSIFY\x10\x06\x12\x13\n\x0fTASK_TRANSCRIBE\x10\x07\x12\x12\n\x0eTASK_SUMMARIZE\x10\x08*z\n\x08StopRule\x12\x19\n\x15STOP_RULE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTOP_RULE_NONE\x10\x01\x12\x12\n\x0eSTOP_RULE_LINE\x10\x02\x12\x16\n\x12STOP_RULE_SENTENCE\x10\x03\x12\x13\n\x0fSTOP_RULE_BLOCK\x10\x04*\xbd\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_STOPPED\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x15\n\x11MODEL_STATE_READY\x10\x03\x12\x17\n\x13MODEL_STATE_BACKOFF\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x06*j\n\nTextFormat\x12\x1b\n\x17TEXT_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10TEXT_FORMAT_TEXT\x10\x01\x12\x14\n\x10TEXT_FORMAT_HTML\x10\x02\x12\x13\n\x0fTEXT_FORMAT_XML\x10\x03\x32\xc3\x08\n\x10InferenceService\x12O\n\x0c\x41utocomplete\x12\x1e.hexkey.v1.AutocompleteRequest\x1a\x1f.hexkey.v1.AutocompleteResponse\x12N\n\x12StreamAutocomplete\x12\x1e.hexkey.v1.AutocompleteRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x46\n\tTranslate\x12\x1b.hexkey.v1.TranslateRequest\x1a\x1c.hexkey.v1.TranslateResponse\x12H\n\x0fStreamTranslate\x12\x1b.hexkey.v1.TranslateRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x37\n\x04\x43hat\x12\x16.hexkey.v1.ChatRequest\x1a\x17.hexkey.v1.ChatResponse\x12>\n\nStreamChat\x12\x16.hexkey.v1.ChatRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12:\n\x05\x45mbed\x12\x17.hexkey.v1.EmbedRequest\x1a\x18.hexkey.v1.EmbedResponse\x12=\n\x06Rerank\x12\x18.hexkey.v1.RerankRequest\x1a\x19.hexkey.v1.RerankResponse\x12\x43\n\x08\x43lassify\x12\x1a.hexkey.v1.ClassifyRequest\x1a\x1b.hexkey.v1.ClassifyResponse\x12I\n\nTranscribe\x12\x1c.hexkey.v1.TranscribeRequest\x1a\x1d.hexkey.v1.TranscribeResponse\x12J\n\x10StreamTranscribe\x12\x1c.hexkey.v1.TranscribeRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x46\n\tSummarize\x12\x1b.hexkey.v1.SummarizeRequest\x1a\x1c.hexkey.v1.SummarizeResponse\x12H\n\x0fStreamSummarize\x12\x1b.hexkey.v1.SummarizeRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12I\n\nListModels\x12\x1c.hexkey.v1.ListModelsRequest\x1a\x1d.hexkey.v1.ListModelsResponse\x12O\n\x0c\x45xplainRoute\x12\x1e.hexkey.v1.ExplainRouteRequest\x1a\x1f.hexkey.v1.ExplainRouteResponseP\x00P\x01P\x02P\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hexkey/v1/inference.proto\x12\thexkey.v1\x1a\x17hexkey/v1/outcome.proto\x1a\x18hexkey/v1/priority.proto\x1a\x19hexkey/v1/retrieval.proto\x1a\x16hexkey/v1/speech.proto\x1a\x17hexkey/v1/summary.proto\")\n\x0b\x43ontextFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xd3\x03\n\x13\x41utocompleteRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x0e\n\x06suffix\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12\'\n\x07\x63ontext\x18\x05 \x03(\x0b\x32\x16.hexkey.v1.ContextFile\x12&\n\tstop_rule\x18\x06 \x01(\x0e\x32\x13.hexkey.v1.StopRule\x12\x0f\n\x07session\x18\x07 \x01(\t\x12\x17\n\nmax_tokens\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\n \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05top_k\x18\x0b \x01(\x05\x12\x11\n\x04seed\x18\x0c \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04stop\x18\r \x03(\t\x12\x0e\n\x01n\x18\x0e \x01(\x05H\x04\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\x0f \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x10 \x01(\x01\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.PriorityB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x04\n\x02_n\"a\n\x12\x41utocompleteChoice\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12.\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\"\xa1\x01\n\x14\x41utocompleteResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12.\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x1d.hexkey.v1.AutocompleteChoice\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x0e\n\x06\x63\x61\x63hed\x18\x06 \x01(\x08\"\xc0\x01\n\x10TranslateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x03(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12%\n\x06\x66ormat\x18\n \x01(\x0e\x32\x15.hexkey.v1.TextFormat\x12!\n\x08glossary\x18\x0b \x03(\x0b\x32\x0f.hexkey.v1.Term\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\"&\n\x04Term\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\";\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\"\x8c\x01\n\x11TranslateResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12,\n\x0ctranslations\x18\x03 \x03(\x0b\x32\x16.hexkey.v1.Translation\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\",\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\xe1\x02\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12(\n\x08messages\x18\x02 \x03(\x0b\x32\x16.hexkey.v1.ChatMessage\x12\x17\n\nmax_tokens\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05top_k\x18\x06 \x01(\x05\x12\x11\n\x04seed\x18\x07 \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04stop\x18\x08 \x03(\t\x12\x0e\n\x01n\x18\t \x01(\x05H\x04\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\n \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x0b \x01(\x01\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.PriorityB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x04\n\x02_n\"t\n\nChatChoice\x12\r\n\x05index\x18\x01 \x01(\x05\x12\'\n\x07message\x18\x02 \x01(\x0b\x32\x16.hexkey.v1.ChatMessage\x12.\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\"\x81\x01\n\x0c\x43hatResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x15.hexkey.v1.ChatChoice\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\"\xcb\x01\n\x0bStreamEvent\x12!\n\x05start\x18\x01 \x01(\x0b\x32\x10.hexkey.v1.StartH\x00\x12!\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x10.hexkey.v1.DeltaH\x00\x12#\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x11.hexkey.v1.FinishH\x00\x12!\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.UsageH\x00\x12%\n\x07segment\x18\x05 \x01(\x0b\x32\x12.hexkey.v1.SegmentH\x00\x42\x07\n\x05\x65vent\"h\n\x05Start\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05notes\x18\x03 \x03(\t\x12%\n\x04pair\x18\x04 \x01(\x0b\x32\x17.hexkey.v1.LanguagePair\x12\x0e\n\x06\x63\x61\x63hed\x18\x05 \x01(\x08\"9\n\x05\x44\x65lta\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0btoken_count\x18\x03 \x01(\x05\"@\n\x06\x46inish\x12\r\n\x05index\x18\x01 \x01(\x05\x12\'\n\x06reason\x18\x02 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\".\n\x0cLanguagePair\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.hexkey.v1.Model\"\xb7\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x05tasks\x18\x02 \x03(\x0e\x32\x0f.hexkey.v1.Task\x12&\n\x05pairs\x18\x03 \x03(\x0b\x32\x17.hexkey.v1.LanguagePair\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.hexkey.v1.ModelState\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\x05\x12\x0b\n\x03\x66im\x18\x06 \x01(\x08\x12\r\n\x05notes\x18\x07 \x03(\t\"\x9e\x03\n\x13\x45xplainRouteRequest\x12\x36\n\x0c\x61utocomplete\x18\x01 \x01(\x0b\x32\x1e.hexkey.v1.AutocompleteRequestH\x00\x12\x30\n\ttranslate\x18\x02 \x01(\x0b\x32\x1b.hexkey.v1.TranslateRequestH\x00\x12&\n\x04\x63hat\x18\x03 \x01(\x0b\x32\x16.hexkey.v1.ChatRequestH\x00\x12(\n\x05\x65mbed\x18\x04 \x01(\x0b\x32\x17.hexkey.v1.EmbedRequestH\x00\x12*\n\x06rerank\x18\x05 \x01(\x0b\x32\x18.hexkey.v1.RerankRequestH\x00\x12.\n\x08\x63lassify\x18\x06 \x01(\x0b\x32\x1a.hexkey.v1.ClassifyRequestH\x00\x12\x32\n\ntranscribe\x18\x07 \x01(\x0b\x32\x1c.hexkey.v1.TranscribeRequestH\x00\x12\x30\n\tsummarize\x18\x08 \x01(\x0b\x32\x1b.hexkey.v1.SummarizeRequestH\x00\x42\t\n\x07request\"r\n\x14\x45xplainRouteResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x04pair\x18\x02 \x01(\x0b\x32\x17.hexkey.v1.LanguagePair\x12$\n\x08verdicts\x18\x03 \x03(\x0b\x32\x12.hexkey.v1.Verdict\"6\n\x07Verdict\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t*\xb3\x01\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x15\n\x11TASK_AUTOCOMPLETE\x10\x01\x12\r\n\tTASK_CHAT\x10\x02\x12\x12\n\x0eTASK_TRANSLATE\x10\x03\x12\x0e\n\nTASK_EMBED\x10\x04\x12\x0f\n\x0bTASK_RERANK\x10\x05\x12\x11\n\rTASK_CLASSIFY\x10\x06\x12\x13\n\x0fTASK_TRANSCRIBE\x10\x07\x12\x12\n\x0eTASK_SUMMARIZE\x10\x08*z\n\x08StopRule\x12\x19\n\x15STOP_RULE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTOP_RULE_NONE\x10\x01\x12\x12\n\x0eSTOP_RULE_LINE\x10\x02\x12\x16\n\x12STOP_RULE_SENTENCE\x10\x03\x12\x13\n\x0fSTOP_RULE_BLOCK\x10\x04*\xbd\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_STOPPED\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x15\n\x11MODEL_STATE_READY\x10\x03\x12\x17\n\x13MODEL_STATE_BACKOFF\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x06*j\n\nTextFormat\x12\x1b\n\x17TEXT_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10TEXT_FORMAT_TEXT\x10\x01\x12\x14\n\x10TEXT_FORMAT_HTML\x10\x02\x12\x13\n\x0fTEXT_FORMAT_XML\x10\x03\x32\xc3\x08\n\x10InferenceService\x12O\n\x0c\x41utocomplete\x12\x1e.hexkey.v1.AutocompleteRequest\x1a\x1f.hexkey.v1.AutocompleteResponse\x12N\n\x12StreamAutocomplete\x12\x1e.hexkey.v1.AutocompleteRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x46\n\tTranslate\x12\x1b.hexkey.v1.TranslateRequest\x1a\x1c.hexkey.v1.TranslateResponse\x12H\n\x0fStreamTranslate\x12\x1b.hexkey.v1.TranslateRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x37\n\x04\x43hat\x12\x16.hexkey.v1.ChatRequest\x1a\x17.hexkey.v1.ChatResponse\x12>\n\nStreamChat\x12\x16.hexkey.v1.ChatRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12:\n\x05\x45mbed\x12\x17.hexkey.v1.EmbedRequest\x1a\x18.hexkey.v1.EmbedResponse\x12=\n\x06Rerank\x12\x18.hexkey.v1.RerankRequest\x1a\x19.hexkey.v1.RerankResponse\x12\x43\n\x08\x43lassify\x12\x1a.hexkey.v1.ClassifyRequest\x1a\x1b.hexkey.v1.ClassifyResponse\x12I\n\nTranscribe\x12\x1c.hexkey.v1.TranscribeRequest\x1a\x1d.hexkey.v1.TranscribeResponse\x12J\n\x10StreamTranscribe\x12\x1c.hexkey.v1.TranscribeRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x46\n\tSummarize\x12\x1b.hexkey.v1.SummarizeRequest\x1a\x1c.hexkey.v1.SummarizeResponse\x12H\n\x0fStreamSummarize\x12\x1b.hexkey.v1.SummarizeRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12I\n\nListModels\x12\x1c.hexkey.v1.ListModelsRequest\x1a\x1d.hexkey.v1.ListModelsResponse\x12O\n\x0c\x45xplainRoute\x12\x1e.hexkey.v1.ExplainRouteRequest\x1a\x1f.hexkey.v1.ExplainRouteResponseP\x00P\x01P\x02P\x03P\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hexkey.v1.inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASK']._serialized_start=3197
-  _globals['_TASK']._serialized_end=3376
-  _globals['_STOPRULE']._serialized_start=3378
-  _globals['_STOPRULE']._serialized_end=3500
-  _globals['_MODELSTATE']._serialized_start=3503
-  _globals['_MODELSTATE']._serialized_end=3692
-  _globals['_TEXTFORMAT']._serialized_start=3694
-  _globals['_TEXTFORMAT']._serialized_end=3800
-  _globals['_CONTEXTFILE']._serialized_start=141
-  _globals['_CONTEXTFILE']._serialized_end=182
-  _globals['_AUTOCOMPLETEREQUEST']._serialized_start=185
-  _globals['_AUTOCOMPLETEREQUEST']._serialized_end=613
-  _globals['_AUTOCOMPLETECHOICE']._serialized_start=615
-  _globals['_AUTOCOMPLETECHOICE']._serialized_end=712
-  _globals['_AUTOCOMPLETERESPONSE']._serialized_start=715
-  _globals['_AUTOCOMPLETERESPONSE']._serialized_end=860
-  _globals['_TRANSLATEREQUEST']._serialized_start=863
-  _globals['_TRANSLATEREQUEST']._serialized_end=1016
-  _globals['_TERM']._serialized_start=1018
-  _globals['_TERM']._serialized_end=1056
-  _globals['_TRANSLATION']._serialized_start=1058
-  _globals['_TRANSLATION']._serialized_end=1117
-  _globals['_TRANSLATERESPONSE']._serialized_start=1120
-  _globals['_TRANSLATERESPONSE']._serialized_end=1260
-  _globals['_CHATMESSAGE']._serialized_start=1262
-  _globals['_CHATMESSAGE']._serialized_end=1306
-  _globals['_CHATREQUEST']._serialized_start=1309
-  _globals['_CHATREQUEST']._serialized_end=1623
-  _globals['_CHATCHOICE']._serialized_start=1625
-  _globals['_CHATCHOICE']._serialized_end=1741
-  _globals['_CHATRESPONSE']._serialized_start=1744
-  _globals['_CHATRESPONSE']._serialized_end=1873
-  _globals['_STREAMEVENT']._serialized_start=1876
-  _globals['_STREAMEVENT']._serialized_end=2079
-  _globals['_START']._serialized_start=2081
-  _globals['_START']._serialized_end=2169
-  _globals['_DELTA']._serialized_start=2171
-  _globals['_DELTA']._serialized_end=2228
-  _globals['_FINISH']._serialized_start=2230
-  _globals['_FINISH']._serialized_end=2294
-  _globals['_LANGUAGEPAIR']._serialized_start=2296
-  _globals['_LANGUAGEPAIR']._serialized_end=2342
-  _globals['_LISTMODELSREQUEST']._serialized_start=2344
-  _globals['_LISTMODELSREQUEST']._serialized_end=2363
-  _globals['_LISTMODELSRESPONSE']._serialized_start=2365
-  _globals['_LISTMODELSRESPONSE']._serialized_end=2419
-  _globals['_MODEL']._serialized_start=2422
-  _globals['_MODEL']._serialized_end=2605
-  _globals['_EXPLAINROUTEREQUEST']._serialized_start=2608
-  _globals['_EXPLAINROUTEREQUEST']._serialized_end=3022
-  _globals['_EXPLAINROUTERESPONSE']._serialized_start=3024
-  _globals['_EXPLAINROUTERESPONSE']._serialized_end=3138
-  _globals['_VERDICT']._serialized_start=3140
-  _globals['_VERDICT']._serialized_end=3194
-  _globals['_INFERENCESERVICE']._serialized_start=3803
-  _globals['_INFERENCESERVICE']._serialized_end=4894
+  _globals['_TASK']._serialized_start=3372
+  _globals['_TASK']._serialized_end=3551
+  _globals['_STOPRULE']._serialized_start=3553
+  _globals['_STOPRULE']._serialized_end=3675
+  _globals['_MODELSTATE']._serialized_start=3678
+  _globals['_MODELSTATE']._serialized_end=3867
+  _globals['_TEXTFORMAT']._serialized_start=3869
+  _globals['_TEXTFORMAT']._serialized_end=3975
+  _globals['_CONTEXTFILE']._serialized_start=167
+  _globals['_CONTEXTFILE']._serialized_end=208
+  _globals['_AUTOCOMPLETEREQUEST']._serialized_start=211
+  _globals['_AUTOCOMPLETEREQUEST']._serialized_end=678
+  _globals['_AUTOCOMPLETECHOICE']._serialized_start=680
+  _globals['_AUTOCOMPLETECHOICE']._serialized_end=777
+  _globals['_AUTOCOMPLETERESPONSE']._serialized_start=780
+  _globals['_AUTOCOMPLETERESPONSE']._serialized_end=941
+  _globals['_TRANSLATEREQUEST']._serialized_start=944
+  _globals['_TRANSLATEREQUEST']._serialized_end=1136
+  _globals['_TERM']._serialized_start=1138
+  _globals['_TERM']._serialized_end=1176
+  _globals['_TRANSLATION']._serialized_start=1178
+  _globals['_TRANSLATION']._serialized_end=1237
+  _globals['_TRANSLATERESPONSE']._serialized_start=1240
+  _globals['_TRANSLATERESPONSE']._serialized_end=1380
+  _globals['_CHATMESSAGE']._serialized_start=1382
+  _globals['_CHATMESSAGE']._serialized_end=1426
+  _globals['_CHATREQUEST']._serialized_start=1429
+  _globals['_CHATREQUEST']._serialized_end=1782
+  _globals['_CHATCHOICE']._serialized_start=1784
+  _globals['_CHATCHOICE']._serialized_end=1900
+  _globals['_CHATRESPONSE']._serialized_start=1903
+  _globals['_CHATRESPONSE']._serialized_end=2032
+  _globals['_STREAMEVENT']._serialized_start=2035
+  _globals['_STREAMEVENT']._serialized_end=2238
+  _globals['_START']._serialized_start=2240
+  _globals['_START']._serialized_end=2344
+  _globals['_DELTA']._serialized_start=2346
+  _globals['_DELTA']._serialized_end=2403
+  _globals['_FINISH']._serialized_start=2405
+  _globals['_FINISH']._serialized_end=2469
+  _globals['_LANGUAGEPAIR']._serialized_start=2471
+  _globals['_LANGUAGEPAIR']._serialized_end=2517
+  _globals['_LISTMODELSREQUEST']._serialized_start=2519
+  _globals['_LISTMODELSREQUEST']._serialized_end=2538
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2540
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2594
+  _globals['_MODEL']._serialized_start=2597
+  _globals['_MODEL']._serialized_end=2780
+  _globals['_EXPLAINROUTEREQUEST']._serialized_start=2783
+  _globals['_EXPLAINROUTEREQUEST']._serialized_end=3197
+  _globals['_EXPLAINROUTERESPONSE']._serialized_start=3199
+  _globals['_EXPLAINROUTERESPONSE']._serialized_end=3313
+  _globals['_VERDICT']._serialized_start=3315
+  _globals['_VERDICT']._serialized_end=3369
+  _globals['_INFERENCESERVICE']._serialized_start=3978
+  _globals['_INFERENCESERVICE']._serialized_end=5069
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from hexkey.v1 import outcome_pb2 as _outcome_pb2
+from hexkey.v1 import priority_pb2 as _priority_pb2
 from hexkey.v1 import retrieval_pb2 as _retrieval_pb2
 from hexkey.v1 import speech_pb2 as _speech_pb2
 from hexkey.v1 import summary_pb2 as _summary_pb2
@@ -11,6 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 from hexkey.v1.outcome_pb2 import Usage as Usage
 from hexkey.v1.outcome_pb2 import Cost as Cost
 from hexkey.v1.outcome_pb2 import FinishReason as FinishReason
+from hexkey.v1.priority_pb2 import Priority as Priority
 from hexkey.v1.retrieval_pb2 import EmbedRequest as EmbedRequest
 from hexkey.v1.retrieval_pb2 import Embedding as Embedding
 from hexkey.v1.retrieval_pb2 import EmbedResponse as EmbedResponse
@@ -32,6 +34,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 FINISH_REASON_UNSPECIFIED: _outcome_pb2.FinishReason
 FINISH_REASON_STOP: _outcome_pb2.FinishReason
 FINISH_REASON_LENGTH: _outcome_pb2.FinishReason
+PRIORITY_UNSPECIFIED: _priority_pb2.Priority
+PRIORITY_INTERACTIVE: _priority_pb2.Priority
+PRIORITY_NORMAL: _priority_pb2.Priority
+PRIORITY_BATCH: _priority_pb2.Priority
 LENGTH_UNSPECIFIED: _summary_pb2.Length
 LENGTH_SHORT: _summary_pb2.Length
 LENGTH_MEDIUM: _summary_pb2.Length
@@ -108,7 +114,7 @@ class ContextFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class AutocompleteRequest(_message.Message):
-    __slots__ = ("model", "prefix", "suffix", "language", "context", "stop_rule", "session", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty")
+    __slots__ = ("model", "prefix", "suffix", "language", "context", "stop_rule", "session", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty", "priority")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     SUFFIX_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +131,7 @@ class AutocompleteRequest(_message.Message):
     N_FIELD_NUMBER: _ClassVar[int]
     PRESENCE_PENALTY_FIELD_NUMBER: _ClassVar[int]
     FREQUENCY_PENALTY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     model: str
     prefix: str
     suffix: str
@@ -141,7 +148,8 @@ class AutocompleteRequest(_message.Message):
     n: int
     presence_penalty: float
     frequency_penalty: float
-    def __init__(self, model: _Optional[str] = ..., prefix: _Optional[str] = ..., suffix: _Optional[str] = ..., language: _Optional[str] = ..., context: _Optional[_Iterable[_Union[ContextFile, _Mapping]]] = ..., stop_rule: _Optional[_Union[StopRule, str]] = ..., session: _Optional[str] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ...) -> None: ...
+    priority: _priority_pb2.Priority
+    def __init__(self, model: _Optional[str] = ..., prefix: _Optional[str] = ..., suffix: _Optional[str] = ..., language: _Optional[str] = ..., context: _Optional[_Iterable[_Union[ContextFile, _Mapping]]] = ..., stop_rule: _Optional[_Union[StopRule, str]] = ..., session: _Optional[str] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
 
 class AutocompleteChoice(_message.Message):
     __slots__ = ("index", "text", "finish_reason")
@@ -154,34 +162,38 @@ class AutocompleteChoice(_message.Message):
     def __init__(self, index: _Optional[int] = ..., text: _Optional[str] = ..., finish_reason: _Optional[_Union[_outcome_pb2.FinishReason, str]] = ...) -> None: ...
 
 class AutocompleteResponse(_message.Message):
-    __slots__ = ("id", "model", "choices", "usage", "notes")
+    __slots__ = ("id", "model", "choices", "usage", "notes", "cached")
     ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     CHOICES_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     id: str
     model: str
     choices: _containers.RepeatedCompositeFieldContainer[AutocompleteChoice]
     usage: _outcome_pb2.Usage
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[AutocompleteChoice, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    cached: bool
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[AutocompleteChoice, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., cached: bool = ...) -> None: ...
 
 class TranslateRequest(_message.Message):
-    __slots__ = ("model", "text", "source", "target", "format", "glossary")
+    __slots__ = ("model", "text", "source", "target", "format", "glossary", "priority")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     GLOSSARY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     model: str
     text: _containers.RepeatedScalarFieldContainer[str]
     source: str
     target: str
     format: TextFormat
     glossary: _containers.RepeatedCompositeFieldContainer[Term]
-    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., format: _Optional[_Union[TextFormat, str]] = ..., glossary: _Optional[_Iterable[_Union[Term, _Mapping]]] = ...) -> None: ...
+    priority: _priority_pb2.Priority
+    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., format: _Optional[_Union[TextFormat, str]] = ..., glossary: _Optional[_Iterable[_Union[Term, _Mapping]]] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
 
 class Term(_message.Message):
     __slots__ = ("source", "target")
@@ -224,7 +236,7 @@ class ChatMessage(_message.Message):
     def __init__(self, role: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
 
 class ChatRequest(_message.Message):
-    __slots__ = ("model", "messages", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty")
+    __slots__ = ("model", "messages", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty", "priority")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -236,6 +248,7 @@ class ChatRequest(_message.Message):
     N_FIELD_NUMBER: _ClassVar[int]
     PRESENCE_PENALTY_FIELD_NUMBER: _ClassVar[int]
     FREQUENCY_PENALTY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     model: str
     messages: _containers.RepeatedCompositeFieldContainer[ChatMessage]
     max_tokens: int
@@ -247,7 +260,8 @@ class ChatRequest(_message.Message):
     n: int
     presence_penalty: float
     frequency_penalty: float
-    def __init__(self, model: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ...) -> None: ...
+    priority: _priority_pb2.Priority
+    def __init__(self, model: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
 
 class ChatChoice(_message.Message):
     __slots__ = ("index", "message", "finish_reason")
@@ -288,16 +302,18 @@ class StreamEvent(_message.Message):
     def __init__(self, start: _Optional[_Union[Start, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., segment: _Optional[_Union[_speech_pb2.Segment, _Mapping]] = ...) -> None: ...
 
 class Start(_message.Message):
-    __slots__ = ("id", "model", "notes", "pair")
+    __slots__ = ("id", "model", "notes", "pair", "cached")
     ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     PAIR_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     id: str
     model: str
     notes: _containers.RepeatedScalarFieldContainer[str]
     pair: LanguagePair
-    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., pair: _Optional[_Union[LanguagePair, _Mapping]] = ...) -> None: ...
+    cached: bool
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., pair: _Optional[_Union[LanguagePair, _Mapping]] = ..., cached: bool = ...) -> None: ...
 
 class Delta(_message.Message):
     __slots__ = ("index", "text", "token_count")

@@ -1,4 +1,5 @@
 from hexkey.v1 import outcome_pb2 as _outcome_pb2
+from hexkey.v1 import priority_pb2 as _priority_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -8,18 +9,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TranscribeRequest(_message.Message):
-    __slots__ = ("model", "audio", "language", "prompt", "timestamps")
+    __slots__ = ("model", "audio", "language", "prompt", "timestamps", "priority")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMPS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     model: str
     audio: bytes
     language: str
     prompt: str
     timestamps: bool
-    def __init__(self, model: _Optional[str] = ..., audio: _Optional[bytes] = ..., language: _Optional[str] = ..., prompt: _Optional[str] = ..., timestamps: bool = ...) -> None: ...
+    priority: _priority_pb2.Priority
+    def __init__(self, model: _Optional[str] = ..., audio: _Optional[bytes] = ..., language: _Optional[str] = ..., prompt: _Optional[str] = ..., timestamps: bool = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
 
 class Segment(_message.Message):
     __slots__ = ("start_seconds", "end_seconds", "text", "language")

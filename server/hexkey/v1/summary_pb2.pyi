@@ -1,4 +1,5 @@
 from hexkey.v1 import outcome_pb2 as _outcome_pb2
+from hexkey.v1 import priority_pb2 as _priority_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -20,20 +21,22 @@ LENGTH_MEDIUM: Length
 LENGTH_LONG: Length
 
 class SummarizeRequest(_message.Message):
-    __slots__ = ("model", "text", "length", "max_tokens", "temperature", "seed")
+    __slots__ = ("model", "text", "length", "max_tokens", "temperature", "seed", "priority")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LENGTH_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     model: str
     text: str
     length: Length
     max_tokens: int
     temperature: float
     seed: int
-    def __init__(self, model: _Optional[str] = ..., text: _Optional[str] = ..., length: _Optional[_Union[Length, str]] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
+    priority: _priority_pb2.Priority
+    def __init__(self, model: _Optional[str] = ..., text: _Optional[str] = ..., length: _Optional[_Union[Length, str]] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
 
 class SummarizeResponse(_message.Message):
     __slots__ = ("id", "model", "text", "finish_reason", "usage", "notes")

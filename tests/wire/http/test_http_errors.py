@@ -38,7 +38,7 @@ async def test_every_code_has_a_status(code: Code) -> None:
     }
     names = {name for name, _ in errors.headers_of(error)}
     assert (b"retry-after" in names) == (status in {429, 503})
-    assert (b"x-should-retry" in names) == (status in {500, 504})
+    assert (b"x-should-retry" in names) == (status in {409, 500, 504})
 
 
 async def test_retry_after_is_whole_seconds_rounded_up() -> None:

@@ -55,6 +55,7 @@ async def test_autocomplete(client: httpx.AsyncClient) -> None:
             "input_characters": 8,
         },
         "notes": [],
+        "cached": False,
     }
     assert response.headers["x-request-id"] == "a.B-1_"
     assert response.headers["x-hexkey-model"] == "coder"

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from hexkey.errors import invalid
-from hexkey.types import ANYBODY, Request
+from hexkey.types import ANYBODY, Priority, Request
 from hexkey.wire.grpc.errors import foreseen, status_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PROTOCOL = "grpc"
 REQUEST_ID = "x-request-id"
 MODEL = "x-hexkey-model"
+PRIORITY = "x-hexkey-priority"
 COST, COST_PICO, CURRENCY = "x-request-cost", "x-request-cost-pico", "x-request-cost-currency"
 TIMING = "server-timing"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -62,8 +63,11 @@ class Call:
                 return credential.strip() if scheme.lower() == "bearer" else value
         return ""
 
-    def request(self, payload: Payload, model: str) -> Request:
-        """Return what is asked, with the RPC's deadline."""
+    def request(self, payload: Payload, model: str, priority: Priority | None = None) -> Request:
+        """Return what is asked, with the RPC's deadline.
+
+        A priority named in the message beats the metadata's.
+        """
         remaining_s = self._context.time_remaining()
         return Request(
             id=self.id,
@@ -73,8 +77,19 @@ class Call:
             caller=self.caller,
             traceparent=self._sent.get("traceparent", ""),
             tracestate=self._sent.get("tracestate", ""),
+            priority=priority or self.priority(),
             deadline=None if remaining_s is None else time.monotonic() + remaining_s,
         )
+
+    def priority(self) -> Priority:
+        """Return how urgent the metadata says it is; ``ServeError`` for a class that is none."""
+        for key, value in self._context.invocation_metadata() or ():
+            if key == PRIORITY:
+                try:
+                    return Priority(str(value).lower())
+                except ValueError:
+                    raise invalid(f"{key} must be one of {', '.join(Priority)}", key) from None
+        return Priority.NORMAL
 
     async def begin(self, model: str) -> None:
         """Send the initial metadata. Call it once success is sure or output is at hand.

@@ -17,6 +17,7 @@ from hexkey.types import (
     Format,
     Length,
     Message,
+    Priority,
     Sampling,
     Segment,
     StopRule,
@@ -50,6 +51,12 @@ FORMAT = {
     pb.TEXT_FORMAT_HTML: Format.HTML,
     pb.TEXT_FORMAT_XML: Format.XML,
 }
+PRIORITY: dict[int, Priority | None] = {
+    pb.PRIORITY_UNSPECIFIED: None,
+    pb.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    pb.PRIORITY_NORMAL: Priority.NORMAL,
+    pb.PRIORITY_BATCH: Priority.BATCH,
+}
 FINISH_REASON = {
     FinishReason.STOP: pb.FINISH_REASON_STOP,
     FinishReason.LENGTH: pb.FINISH_REASON_LENGTH,
@@ -77,6 +84,7 @@ class Served:
     notes: tuple[str, ...]
     pair: Pair | None
     payload: Payload
+    cached: bool = False
 
 
 def autocomplete(message: pb.AutocompleteRequest) -> Autocomplete:
@@ -93,6 +101,13 @@ def autocomplete(message: pb.AutocompleteRequest) -> Autocomplete:
         session=message.session,
         sampling=_sampling(message),
     )
+
+
+def priority(value: int) -> Priority | None:
+    """Decode; None where it is not said, ``ServeError`` for a class that this server knows not."""
+    if value not in PRIORITY:
+        raise invalid(f"{value} is not a priority known here", "priority")
+    return PRIORITY[value]
 
 
 def chat(message: pb.ChatRequest) -> Chat:
@@ -159,6 +174,7 @@ def autocomplete_response(served: Served, answer: Answer) -> pb.AutocompleteResp
         choices=choices,
         usage=usage(answer.usage),
         notes=served.notes,
+        cached=served.cached,
     )
 
 
@@ -217,6 +233,7 @@ def start(served: Served) -> pb.StreamEvent:
             model=served.model,
             notes=served.notes,
             pair=_pair(served.pair) if served.pair else None,
+            cached=served.cached,
         )
     )
 

@@ -29,6 +29,7 @@ STATUS = {
     Code.RESOURCE_EXHAUSTED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Code.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     Code.CANCELLED: grpc.StatusCode.CANCELLED,
+    Code.SUPERSEDED: grpc.StatusCode.ABORTED,
     Code.INTERNAL: grpc.StatusCode.INTERNAL,
 }
 

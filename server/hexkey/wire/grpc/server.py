@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import grpc
 from grpc_health.v1 import health_pb2
 
-from hexkey.v1 import inference_pb2, outcome_pb2, retrieval_pb2, speech_pb2, summary_pb2
+from hexkey.v1 import (
+    inference_pb2,
+    outcome_pb2,
+    priority_pb2,
+    retrieval_pb2,
+    speech_pb2,
+    summary_pb2,
+)
 from hexkey.wire.address import ensure_free
 from hexkey.wire.grpc import reflection, servicer
 from hexkey.wire.grpc.health import Health
@@ -20,6 +27,7 @@ MAX_MESSAGE_BYTES = 16 << 20
 # What inference.proto imports, each after what it imports itself.
 _MESSAGES = (
     outcome_pb2.DESCRIPTOR,
+    priority_pb2.DESCRIPTOR,
     retrieval_pb2.DESCRIPTOR,
     speech_pb2.DESCRIPTOR,
     summary_pb2.DESCRIPTOR,

@@ -11,7 +11,7 @@ from hexkey.types import Usage
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import call as calls
 from hexkey.wire.grpc.answer import gather
-from hexkey.wire.grpc.codec import Served, event, explanation, model, start
+from hexkey.wire.grpc.codec import Served, event, explanation, model, priority, start
 from hexkey.wire.grpc.codecs import CODECS, explained
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class InferenceServicer:
 
     async def _whole(self, codec: TaskCodec, message: Any, call: Call) -> Message:
         """Answer a task's message whole."""
-        request = call.request(codec.decode(message), message.model)
+        request = call.request(codec.decode(message), message.model, priority(message.priority))
         run = self._service.run(request)
         run.whole()
         call.traceparent = run.traceparent
@@ -81,7 +81,7 @@ class InferenceServicer:
 
     async def _stream(self, codec: TaskCodec, message: Any, call: Call) -> None:
         """Answer a task's message by events as they come."""
-        request = call.request(codec.decode(message), message.model)
+        request = call.request(codec.decode(message), message.model, priority(message.priority))
         run = self._service.run(request)
         call.traceparent = run.traceparent
         async with run:
@@ -96,4 +96,4 @@ class InferenceServicer:
 
 
 def _served(request: Request, run: Run) -> Served:
-    return Served(request.id, run.model, run.notes, run.pair, request.payload)
+    return Served(request.id, run.model, run.notes, run.pair, request.payload, run.cached)

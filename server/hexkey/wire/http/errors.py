@@ -43,6 +43,7 @@ TABLE: dict[Code, Row] = {
     Code.RESOURCE_EXHAUSTED: Row(429, "rate_limit_error", retry=True),
     Code.UNAVAILABLE: Row(503, "server_error", retry=True),
     Code.CANCELLED: Row(499, "cancelled_error"),
+    Code.SUPERSEDED: Row(409, "superseded_error"),
     Code.INTERNAL: Row(500, "server_error"),
 }
 
@@ -129,7 +130,7 @@ def headers_of(error: ServeError) -> list[Header]:
         wait_s = DEFAULT_RETRY_S if error.retry_after_s is None else error.retry_after_s
         headers.append((b"retry-after", b"%d" % math.ceil(wait_s)))
         headers.append((b"retry-after-ms", b"%d" % math.ceil(wait_s * 1000)))
-    elif row.status >= 500:  # noqa: PLR2004 - the class of statuses that clients retry by default
+    elif row.status >= 500 or error.code is Code.SUPERSEDED:  # noqa: PLR2004 - retried by default
         headers.append((b"x-should-retry", b"false"))
     return headers
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hexkey.errors import invalid
-from hexkey.types import ANYBODY, Payload, Request
+from hexkey.types import ANYBODY, Payload, Priority, Request
 from hexkey.wire.http import errors
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ PROTOCOL = "http"
 KEY = "hexkey.exchange"
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_PRIORITY = b"x-hexkey-priority"
 _TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"request-timeout-ms")
 _JSON: Header = (b"content-type", b"application/json")
 _NO_SNIFF: Header = (b"x-content-type-options", b"nosniff")
@@ -84,8 +85,21 @@ class Exchange:
             return self._began_loop + timeout_ms / 1000
         return None
 
-    def request(self, payload: Payload, model: str | None) -> Request:
-        """Return what core is asked for."""
+    def priority(self) -> Priority:
+        """Return how urgent the header says it is; ``ServeError`` for a class that is none."""
+        value = self.headers.get(_PRIORITY)
+        if value is None:
+            return Priority.NORMAL
+        try:
+            return Priority(value.decode("latin-1").lower())
+        except ValueError:
+            name = _PRIORITY.decode()
+            raise invalid(f"{name} must be one of {', '.join(Priority)}", name) from None
+
+    def request(
+        self, payload: Payload, model: str | None, priority: Priority | None = None
+    ) -> Request:
+        """Return what core is asked for; a priority named in the body beats the header's."""
         return Request(
             id=self.id,
             payload=payload,
@@ -94,6 +108,7 @@ class Exchange:
             caller=self.caller,
             traceparent=self._text(b"traceparent"),
             tracestate=self._text(b"tracestate"),
+            priority=priority or self.priority(),
             deadline=self.deadline(),
         )
 

@@ -11,7 +11,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hexkey import validation
-from hexkey.types import FinishReason, Format, StopRule, Task
+from hexkey.types import FinishReason, Format, Priority, StopRule, Task
 
 
 def bounded(low: float, high: float, text: str) -> Meta:
@@ -24,6 +24,7 @@ MODEL = Meta(
     examples=["auto"],
 )
 STREAM = Meta(description="Answer with server-sent events as the output is generated.")
+PRIORITY = Meta(description="Who goes first where requests wait; normal by default.")
 _SESSION = Meta(description="Names the typing session; one cursor has one session.")
 
 
@@ -90,6 +91,7 @@ class AutocompleteBody(SamplingFields, kw_only=True):
         StopRule | None, Meta(description="Where the completion ends by itself.")
     ] = None
     session: Annotated[str | None, _SESSION] = None
+    priority: Annotated[Priority | None, PRIORITY] = None
     stream: Annotated[bool | None, STREAM] = None
 
 
@@ -113,6 +115,7 @@ class TranslateBody(Struct, kw_only=True):
         list[Term] | None, Meta(description="Terms; each stands as a word of its own.")
     ] = None
     model: Annotated[str | None, MODEL] = None
+    priority: Annotated[Priority | None, PRIORITY] = None
     stream: Annotated[bool | None, STREAM] = None
 
 
@@ -177,6 +180,7 @@ class AutocompleteAnswer(Struct):
     choices: list[AutocompleteChoice]
     usage: UsageAnswer
     notes: tuple[str, ...]
+    cached: bool
 
 
 class LanguagePair(Struct):
@@ -221,12 +225,16 @@ class RouteAnswer(Struct):
 
 
 class StartEvent(Struct):
-    """Who serves a stream, and how; ``pair`` only where it is a translation."""
+    """Who serves a stream, and how; ``pair`` only where it is a translation.
+
+    ``cached`` says that it is what is left of an earlier suggestion, which took no model.
+    """
 
     id: str
     model: str
     notes: tuple[str, ...]
     pair: LanguagePair | UnsetType = UNSET
+    cached: bool | UnsetType = UNSET
 
 
 class DeltaEvent(Struct):

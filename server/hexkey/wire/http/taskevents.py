@@ -31,6 +31,8 @@ class TaskEvents:
         """Write who serves."""
         pair = self._run.pair
         start = StartEvent(self._id, model, notes)
+        if self._run.cached:
+            start.cached = True
         if pair is not None:
             start.pair = pair_of(pair)
         return _event(TaskEvent(start=start))

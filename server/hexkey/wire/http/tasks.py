@@ -38,7 +38,7 @@ async def autocomplete(exchange: Exchange, service: Service) -> None:
     """Continue a text or fill the gap between a prefix and a suffix."""
     body = codec.decode(_AUTOCOMPLETE, exchange.body)
     payload = codec.autocomplete(body)
-    run = service.run(exchange.request(payload, body.model))
+    run = service.run(exchange.request(payload, body.model, body.priority))
     if body.stream:
         await stream(exchange, run, TaskEvents(exchange.id, run))
         return
@@ -47,7 +47,9 @@ async def autocomplete(exchange: Exchange, service: Service) -> None:
         AutocompleteChoice(index, output.text, output.reason)
         for index, output in enumerate(outputs)
     ]
-    answer = AutocompleteAnswer(exchange.id, run.model, choices, codec.usage(usage), run.notes)
+    answer = AutocompleteAnswer(
+        exchange.id, run.model, choices, codec.usage(usage), run.notes, run.cached
+    )
     await exchange.json(answer, served_by(exchange, run.model, usage.cost))
 
 
@@ -55,7 +57,7 @@ async def translate(exchange: Exchange, service: Service) -> None:
     """Translate one text or several."""
     body = codec.decode(_TRANSLATE, exchange.body)
     payload = codec.translate(body)
-    run = service.run(exchange.request(payload, body.model))
+    run = service.run(exchange.request(payload, body.model, body.priority))
     if body.stream:
         await stream(exchange, run, TaskEvents(exchange.id, run))
         return
