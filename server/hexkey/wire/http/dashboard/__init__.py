@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def operations(feed: Feed) -> tuple[Operation, ...]:
     """Return what is served below ``/dashboard``; a page is no API, so no document names it."""
+    # Read and packed now: the first viewer must not make tokens on their way wait for that.
+    assets.assets()
     return (
         Operation("GET", "/dashboard", assets.page, None, access=Access.OPEN),
         Operation("GET", "/dashboard/feed", feed.serve, None, access=Access.METRICS),
