@@ -62,6 +62,7 @@ async def beside(render: Callable[[], bytes]) -> tuple[float, float, float]:
     speed = done / took
     stop = asyncio.Event()
     loop = asyncio.create_task(turns(stop))
+    await asyncio.sleep(0.02)
     began = time.perf_counter()
     await asyncio.to_thread(render)
     scrape = time.perf_counter() - began
