@@ -138,6 +138,9 @@ MODELS = Dashboard("hexkey: Models", "model", "hexkey_model_state", (
           _by("model", "hexkey_input_characters_total", "model")),
     Panel("Versions", "How many servers of each version are up?", "short",
           {"{{version}}": "count by (version) (hexkey_build_info)"}),
+    Panel("Configurations", "Which configuration does each server run, counted from its start?",
+          "short", {"{{instance}}": "hexkey_config_generation",
+                    "{{instance}} {{result}}": "hexkey_config_reloads_total"}),
 ))
 
 _COUNTED = 'sum by (task) (increase(hexkey_requests_total{task=~"$task",outcome!~"invalid|cancelled"}[$__range]))'  # noqa: E501 - a query is read better in one line
@@ -210,6 +213,10 @@ COST = Dashboard("hexkey: Cost", "task", "hexkey_requests_total", (
           stacked=True),
     Panel("In flight", "How much is spent on steps that are not over yet?", "short",
           {"{{instance}}": "sum by (instance) (hexkey_cost_in_flight)"}),
+    Panel("Usage on disk", "How many rows per second go to the usage ledger, and are any lost?",
+          "short", {"written": "sum(rate(hexkey_usage_rows_written_total[$__rate_interval]))",
+                    "lost": "sum(rate(hexkey_usage_rows_lost_total[$__rate_interval]))",
+                    "waiting": "sum(hexkey_usage_rows_waiting)"}),
     Panel("How steps are shared",
           "How many seconds does a step take by itself, per token, per token and context?", "s",
           {"{{model}} {{term}}": "hexkey_attribution_coefficient"}),

@@ -19,6 +19,7 @@ import yaml
 from tests.deploy.conftest import DEPLOY
 from tests.deploy.queries import rules
 from tests.e2e.conftest import Served, serve
+from tests.e2e.otlp import collector
 from tests.programs import found
 
 FAKE = """
@@ -64,9 +65,10 @@ def until(true: Callable[[], object], why: str) -> None:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     path = tmp_path_factory.mktemp("served") / "fake.yaml"
-    path.write_text(FAKE)
-    with serve(path) as served:
-        yield served
+    with collector() as traces:
+        path.write_text(f"{FAKE}traces: {{endpoint: '{traces.url}'}}\n")
+        with serve(path) as served:
+            yield served
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +89,7 @@ def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iter
         address = f"127.0.0.1:{one.getsockname()[1]}"
     command = [program, f"--config.file={folder}/prometheus.yml"]
     command += [f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
+    command.append("--enable-feature=exemplar-storage")
     with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
         try:
             running = Prometheus(f"http://{address}")
@@ -151,6 +154,26 @@ def test_the_objectives_are_worked_out_and_nothing_is_alarmed(prometheus: Promet
     assert first["autocomplete"] < duration["autocomplete"]
     alerts = prometheus.values('ALERTS{alertname!~"HexkeyLatency.*"}', "alertname")
     assert alerts == {}
+
+
+def test_a_point_of_a_histogram_leads_to_the_trace_of_a_request(
+    served: Served, prometheus: Prometheus
+) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    body = BODIES["/v1/autocomplete"]
+    httpx.post(f"{served.http}/v1/autocomplete", json=body, headers=headers).raise_for_status()
+    begun = time.time() - 60
+    for name in ("request_duration", "time_to_first_token"):
+        query = f'hexkey_{name}_seconds_bucket{{task="autocomplete"}}'
+
+        def traces(query: str = query) -> set[str]:
+            series = prometheus.ask(
+                "query_exemplars", query=query, start=str(begun), end=str(begun + 600)
+            )
+            return {one["labels"]["trace_id"] for each in series for one in each["exemplars"]}
+
+        until(lambda: trace in traces(), f"no exemplar of {name} has the trace")
 
 
 def test_the_exposition_is_what_promtool_calls_good(served: Served) -> None:
