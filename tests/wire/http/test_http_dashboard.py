@@ -13,12 +13,12 @@ import pytest
 from hexkey.vitals.monitor import Monitor
 from hexkey.wire.http.dashboard import feed as feed_module
 from hexkey.wire.http.dashboard.assets import assets
+from hexkey.wire.http.dashboard.feed import Feed
 from tests.wire.http.http_house import open_house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from hexkey.wire.http.dashboard.feed import Feed
     from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -170,6 +170,20 @@ async def test_a_look_that_fails_ends_the_pages_and_nothing_else(
             events = told(response)
             assert (await anext(events))[0] == "history"
             assert (await anext(events))[0] == "snapshot"
+
+
+async def test_no_look_under_way_takes_the_place_of_the_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "EVERY_S", 0.01)
+    feed = Feed(house.service)
+    mailbox: asyncio.Queue[bytes | None] = asyncio.Queue(1)
+    feed._enter(mailbox)
+    assert await asyncio.wait_for(mailbox.get(), 10)
+    feed.close()
+    await asyncio.sleep(0.2)
+    assert mailbox.get_nowait() is None
+    assert not feed.looking
 
 
 async def test_a_stop_does_not_wait_for_viewers() -> None:

@@ -65,6 +65,10 @@ class Feed:
     def close(self) -> None:
         """End all streams; a server that stops does not wait for those who look at it."""
         self._closed = True
+        # A look under way would put its snapshot in the place of the end.
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
         self._publish(None)
 
     def _enter(self, mailbox: asyncio.Queue[bytes | None]) -> None:
