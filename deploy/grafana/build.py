@@ -143,7 +143,7 @@ MODELS = Dashboard("hexkey: Models", "model", "hexkey_model_state", (
                     "{{instance}} {{result}}": "hexkey_config_reloads_total"}),
 ))
 
-_COUNTED = 'sum by (task) (increase(hexkey_requests_total{task=~"$task",outcome!~"invalid|cancelled"}[$__range]))'  # noqa: E501 - a query is read better in one line
+_COUNTED = 'sum by (task) (increase(hexkey_requests_total{task=~"$task",outcome!~"invalid|cancelled|superseded"}[$__range]))'  # noqa: E501 - a query is read better in one line
 _FAILED = 'sum by (task) (increase(hexkey_requests_total{task=~"$task",outcome=~"error|rejected"}[$__range]))'  # noqa: E501 - the same
 _CALLS = "Over 14.4 for an hour somebody is called, over 6 for six hours somebody is told."
 
@@ -177,7 +177,7 @@ COST = Dashboard("hexkey: Cost", "task", "hexkey_requests_total", (
     Panel("Idle", "Which share of the bill pays for machines that wait?", "percentunit",
           {"{{currency}}": "currency:hexkey_idle:ratio_rate1h"}, "stat", 4),
     _stat("Waste", "Which share of the requests' cost was for nothing, in the worst task?",
-          "percentunit", 'max(task:hexkey_waste:ratio_rate1h{task=~"$task"})', 0.1, 0.25),
+          "percentunit", 'max(task:hexkey_waste:ratio_rate1h{task=~"$task"})', 0.25, 0.5),
     _stat("Imbalance", "Is every cent in one place? Anything but 0 is a fault of hexkey.", "short",
           "max(abs(hexkey_ledger_imbalance))", 1),
     Panel("Spend by kind", "What do the machines cost per hour, and what do they do for it?",
@@ -256,7 +256,7 @@ ROUTING = Dashboard("hexkey: Routing", "task", "hexkey_requests_total", (
            '(rate(hexkey_requests_total{task=~"$task"}[$__rate_interval])) > 0)'}),
     Panel("Given up", "How many requests do callers leave, or do deadlines end?", "reqps",
           {"{{task}} {{outcome}}": "sum by (task, outcome) (rate(hexkey_requests_total"
-           '{task=~"$task",outcome=~"cancelled|deadline"}[$__rate_interval]))'}),
+           '{task=~"$task",outcome=~"cancelled|superseded|deadline"}[$__rate_interval]))'}),
     Panel("Models that can serve", "Which models does the router have to choose from?", "short",
           {"{{model}}": 'hexkey_model_state{state="ready"}'}, "state-timeline", GRID),
 ))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HOUR_S = 3600.0
 FAILED = {Outcome.ERROR.value, Outcome.REJECTED.value}
-CALLERS = {Outcome.INVALID.value, Outcome.CANCELLED.value}
+CALLERS = {Outcome.INVALID.value, Outcome.CANCELLED.value, Outcome.SUPERSEDED.value}
 
 
 class Point(Struct):

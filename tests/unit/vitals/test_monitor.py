@@ -96,6 +96,7 @@ def test_callers_own_faults_are_no_failures(clock: Clock) -> None:
         "rejected": 1,
         "invalid": 50,
         "cancelled": 9,
+        "superseded": 20,
     }.items():
         settle(metrics, outcome, count)
     clock.ns += SECOND

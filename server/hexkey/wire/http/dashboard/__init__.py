@@ -23,5 +23,5 @@ def operations(feed: Feed) -> tuple[Operation, ...]:
     return (
         Operation("GET", "/dashboard", assets.page, None, access=Access.OPEN),
         Operation("GET", "/dashboard/feed", feed.serve, None, access=Access.METRICS),
-        Operation("GET", "/dashboard/{id}", assets.file, None, access=Access.OPEN),
+        Operation("GET", "/dashboard/{file:path}", assets.file, None, access=Access.OPEN),
     )

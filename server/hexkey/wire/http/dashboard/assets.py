@@ -59,7 +59,7 @@ async def page(exchange: Exchange, service: Service) -> None:  # noqa: ARG001 - 
 
 async def file(exchange: Exchange, service: Service) -> None:  # noqa: ARG001 - a handler's signature
     """Send one of the page's files."""
-    await _send(exchange, exchange.scope["path_params"]["id"])
+    await _send(exchange, exchange.scope["path_params"]["file"])
 
 
 @cache
