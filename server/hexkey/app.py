@@ -16,6 +16,7 @@ from hexkey.administration import Administration
 from hexkey.admission import Gate
 from hexkey.billing import Billing
 from hexkey.config import split_address
+from hexkey.engines import factory
 from hexkey.engines.supervisor import Observer
 from hexkey.errors import ServeError
 from hexkey.glossaries import Glossaries
@@ -59,8 +60,9 @@ class App:
         self.grpc_port = 0
         self.metrics = Metrics()
         self.metrics.build.labels(__version__).set(1)
+        self._specs = specs(config, folders)
         self.pool = Pool(
-            specs(config, folders),
+            self._specs,
             self.metrics,
             Observer(progress=lambda model, text: say(f"{model}: {text}")),
             Billing(config.cost, [model.name for model in config.models]),
@@ -110,6 +112,9 @@ class App:
             if listen.grpc:
                 self.grpc_port = await self._grpc.start(listen.grpc)
             await self.access.start(self.http_port)
+            await asyncio.to_thread(
+                factory.fit, [one.settings for one in self._specs if not one.keep.on_request]
+            )
             await self.pool.start()
         except BaseException:
             await self.stop(grace_s=0)

@@ -13,7 +13,7 @@ from hexkey.errors import Code, ServeError
 from hexkey.rack import Rack
 from hexkey.residency import Spec
 from hexkey.tasks import entry_of
-from hexkey.types import Translate
+from hexkey.types import Priority, Terms, Translate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from hexkey.rack import Member
     from hexkey.routing import Candidate, Leg
     from hexkey.types import Began, Event, ModelInfo, Payload, Request
+
+_TURN = {Priority.INTERACTIVE: -1, Priority.NORMAL: 0, Priority.BATCH: 1}
+"""Who goes first where a model's engine queues by itself."""
 
 
 class Pool:
@@ -83,8 +86,8 @@ class Pool:
         )
 
     def states(self) -> dict[str, State]:
-        """Return each model's state."""
-        return {name: one.supervisor.state for name, one in self._rack.members.items()}
+        """Return each model's state; an adapter's is that of its base."""
+        return {one.name: self._member(one.name).supervisor.state for one in self._rack.catalog}
 
     def info(self, model: str) -> ModelInfo | None:
         """Return what a model said of itself when it was last loaded."""
@@ -110,8 +113,22 @@ class Pool:
             charge.join(host_id, sent_ns)
             permit.submit()
 
-        supervisor = self._member(leg.model).supervisor
-        return supervisor.run(_resolved(request, leg), submitted, permit.settle)
+        member = self._member(leg.model)
+        adapter = leg.model if leg.model != member.name else ""
+        terms = Terms(adapter, _TURN[request.priority], request.tenant)
+        return member.supervisor.run(_resolved(request, leg), submitted, permit.settle, terms)
+
+    async def exposition(self, model: str) -> bytes:
+        """Return the metrics that a model's engine keeps by itself, in Prometheus text format.
+
+        ``ServeError`` where there is no such model, it does not serve now, or keeps none.
+        """
+        supervisor = self._member(model).supervisor
+        text = await supervisor.exposition()
+        if not text:
+            engine = supervisor.settings.engine
+            raise ServeError(Code.NOT_FOUND, f"the engine {engine} keeps no metrics of its own")
+        return text
 
     def ensure_able(self, model: str, payload: Payload) -> None:
         """Return if ``model`` can give what is asked beside the task; ``ServeError`` if not."""
@@ -125,9 +142,9 @@ class Pool:
         return entry_of(payload).notes(payload, info) if info is not None else ()
 
     def _member(self, name: str) -> Member:
-        member = self._rack.members.get(name)
+        member = self._rack.find(name)
         if member is None:
-            names = ", ".join(self._rack.members) or "none"
+            names = ", ".join(one.name for one in self._rack.catalog) or "none"
             raise ServeError(
                 Code.NOT_FOUND,
                 f"there is no model {name!r} (any more); there is: {names}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from hexkey.usage.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hexkey.config import Config, ModelConfig, UsageConfig
+    from hexkey.config import AdapterConfig, Config, ModelConfig, QueueConfig, UsageConfig
 
     Say = Callable[[str], None]
 
@@ -27,7 +28,7 @@ async def fetch_models(config: Config, say: Say) -> dict[str, str]:
     """Return each model's folder, or file where its source is one; ``ModelError`` if it fails."""
     cache = _cache(config)
 
-    async def one(model: ModelConfig) -> tuple[str, str]:
+    async def one(model: ModelConfig | AdapterConfig) -> tuple[str, str]:
         if not model.source:
             return model.name, ""
         files = await asyncio.to_thread(
@@ -39,7 +40,9 @@ async def fetch_models(config: Config, say: Say) -> dict[str, str]:
         )
         return model.name, str(files.paths[0] if len(files.paths) == 1 else files.folder)
 
-    return dict(await asyncio.gather(*(one(model) for model in config.models)))
+    models = [one(model) for model in config.models]
+    adapters = [one(adapter) for model in config.models for adapter in model.adapters]
+    return dict(await asyncio.gather(*models, *adapters))
 
 
 def specs(config: Config, folders: dict[str, str]) -> list[Spec]:
@@ -55,6 +58,7 @@ def specs(config: Config, folders: dict[str, str]) -> list[Spec]:
                 load_timeout_s=model.load_timeout_s,
                 stall_timeout_s=model.stall_timeout_s,
                 cold_start_s=config.limits.cold_start_s,
+                adapters={one.name: folders[one.name] for one in model.adapters},
             ),
             Keep(
                 on_request=model.load == "on_request",
@@ -62,9 +66,22 @@ def specs(config: Config, folders: dict[str, str]) -> list[Spec]:
                 idle_unload_s=model.idle_unload_s,
                 memory=int(model.memory_gib * GIB),
             ),
+            tuple(
+                replace(model.candidate(), name=one.name, tasks=frozenset(one.tasks or model.tasks))
+                for one in model.adapters
+            ),
         )
         for model in config.models
     ]
+
+
+def queues(config: Config) -> dict[str, QueueConfig]:
+    """Return how each model is queued for; an adapter's queue is bounded as its base's is."""
+    return {
+        name: model.queue
+        for model in config.models
+        for name in (model.name, *(one.name for one in model.adapters))
+    }
 
 
 def allowances(config: Config) -> dict[str, Allowance]:

@@ -87,11 +87,24 @@ class Rack:
         for spec in specs:
             member = self._member(spec)
             self.members[member.name] = member
+            self._serve(member)
 
     @property
     def catalog(self) -> tuple[Candidate, ...]:
-        """The models as the router sees them, in order."""
-        return tuple(one.spec.candidate for one in self.members.values())
+        """The models as the router sees them, in order; adapters follow their base."""
+        specs = (one.spec for one in self.members.values())
+        return tuple(one for spec in specs for one in (spec.candidate, *spec.adapters))
+
+    def find(self, name: str) -> Member | None:
+        """Return the member that serves a model or an adapter, if there is one."""
+        return self.members.get(name) or next(
+            (
+                member
+                for member in self.members.values()
+                if any(one.name == name for one in member.spec.adapters)
+            ),
+            None,
+        )
 
     async def start(self) -> None:
         """Load what is wanted from the start; raises the first error after stopping the rest."""
@@ -158,8 +171,8 @@ class Rack:
         before, self.members = self.members, members
         for spec in specs:
             members[spec.candidate.name].spec = spec
-        for member in fresh:
-            self._books.serve(member.name, member.slot)
+        for member in members.values():
+            self._serve(member)
         for member in before.values():
             if members.get(member.name) is not member:
                 self._leaving.add(member)
@@ -221,6 +234,11 @@ class Rack:
             slot = f"{name}#{version}"
         self._books.add(slot, name)
         return Member(spec, slot, self._observe)
+
+    def _serve(self, member: Member) -> None:
+        """Send requests for a member, and for its adapters, to its books."""
+        for one in (member.spec.candidate, *member.spec.adapters):
+            self._books.serve(one.name, member.slot)
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

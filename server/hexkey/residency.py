@@ -34,11 +34,15 @@ class Keep:
 
 
 class Spec(NamedTuple):
-    """A configured model: what the router sees, how its host runs, when it is kept."""
+    """A configured model: what the router sees, how its host runs, when it is kept.
+
+    ``adapters`` are models of their own to the router; the same host serves them.
+    """
 
     candidate: Candidate
     settings: HostSettings
     keep: Keep = Keep()
+    adapters: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,22 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return self.caller.tenant
 
 
+class Terms(msgspec.Struct, frozen=True, array_like=True):
+    """How core wants a request run, beside what its payload says.
+
+    ``adapter`` is one of the model's adapters by name, or empty. Of requests that wait in the
+    engine those with the lowest ``priority`` go first. What is cached for one ``salt`` is never
+    used for another, so that nobody can tell by the time what others have asked.
+    """
+
+    adapter: str = ""
+    priority: int = 0
+    salt: str = ""
+
+
+PLAIN = Terms()
+
+
 class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
     """One generated token: its bytes and its natural-log probability."""
 

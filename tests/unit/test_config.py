@@ -129,6 +129,24 @@ def test_pairs_are_read_as_directions() -> None:
             "models: [{name: m, engine: fake, tasks: [chat], pairs: [en-pt]}]",
             "models[0].pairs: only a model with the task translate has pairs",
         ),
+        (
+            model("adapters: [{name: x, source: 'path:/x'}]"),
+            "models[0].adapters[0].name: the engine fake takes no adapters; those that do: vllm",
+        ),
+        (
+            (
+                "models: [{name: m, engine: vllm, tasks: [chat], source: 'path:/m', "
+                "adapters: [{name: x, source: 'path:/x', tasks: [autocomplete]}]}]"
+            ),
+            "models[0].adapters[0].tasks: autocomplete is not among those of its base, m",
+        ),
+        (
+            (
+                "models: [{name: m, engine: vllm, tasks: [chat], source: 'path:/m', "
+                "adapters: [{name: m, source: 'path:/x'}]}]"
+            ),
+            "models[0].adapters[0].name: 'm' is taken by an earlier model",
+        ),
         (f"models: [{MODEL}, {MODEL}]", "models[1].name: 'm' is taken by an earlier model"),
         (model("queue: {concurrency: -1}"), "models[0].queue.concurrency: must be 0 or more"),
         (

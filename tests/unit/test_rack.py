@@ -148,6 +148,25 @@ async def test_a_new_version_takes_over_and_no_request_fails() -> None:
         assert service.pool.billing.statement("time").imbalance == 0
 
 
+async def test_adapters_are_models_that_their_bases_host_serves() -> None:
+    named = [Candidate(name, TEXT) for name in ("b", "c")]
+    both = spec("a")._replace(adapters=tuple(named))
+    async with house([both]) as service:
+        assert [one.name for one in service.pool.catalog] == ["a", "b", "c"]
+        assert len(service.pool.pids()) == 1
+        for name, text in (("a", "w0 w1 "), ("b", "b0 b1 "), ("c", "c0 c1 ")):
+            payload = Autocomplete(prefix="x", sampling=Sampling(max_tokens=2))
+            async with service.run(request(payload, model=name)) as run:
+                told = [event.text async for event in run if isinstance(event, Delta)]
+            assert "".join(told) == text
+        await service.pool.replace([spec("a")._replace(adapters=(named[0],))])
+        assert await ask(service, "b") == 3
+        with pytest.raises(ServeError) as caught:
+            await ask(service, "c")
+        assert caught.value.code is Code.NOT_FOUND
+        assert service.pool.billing.statement("time").imbalance == 0
+
+
 async def test_a_version_that_cannot_be_loaded_changes_nothing() -> None:
     async with house([spec("a"), spec("b")]) as service:
         pids = service.pool.pids()

@@ -11,9 +11,9 @@ import pytest
 import vllm
 from hexkey.engines.frames import Step
 from hexkey.engines.vllm import scheduler
-from hexkey.types import Autocomplete, Chat, Delta, Message, Request, Sampling, Usage
+from hexkey.types import Autocomplete, Chat, Delta, Event, Message, Request, Sampling, Usage
 from tests.contract.conftest import Rig
-from tests.contract.test_engines import collect, text_of
+from tests.contract.test_engines import collect
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,6 +23,10 @@ async def test_the_installed_vllm_has_the_interface_that_is_pinned() -> None:
         f"vLLM {vllm.__version__} changed the scheduler's interface: read scheduler.py anew"
     )
     assert not scheduler.fits("0.33.0")
+
+
+def text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))
 
 
 def request(prefix: str, **sampling: object) -> Request:

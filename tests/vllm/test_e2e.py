@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import openai
 import psutil
 import pytest
@@ -68,6 +69,32 @@ def test_a_chat_answers(client: openai.OpenAI) -> None:
     )
     assert "Paris" in (answer.choices[0].message.content or "")
     assert answer.choices[0].finish_reason in {"stop", "length"}
+
+
+def test_vllms_own_metrics_are_passed_on_raw(
+    client: openai.OpenAI, served: conftest.Served
+) -> None:
+    def scrape() -> dict[str, float]:
+        lines = httpx.get(f"{served.http}/metrics/engines/smollm2").text.splitlines()
+        assert all("vllm:" in line for line in lines if line)
+        return {
+            name: float(value)
+            for name, _, value in (line.rpartition(" ") for line in lines if "#" not in line)
+        }
+
+    before = scrape()
+    usage = client.completions.create(model="smollm2", prompt="Metrics are", max_tokens=9).usage
+    assert usage is not None
+    after = scrape()
+    labels = '{engine="0",model_name="smollm2"}'
+    for name, more in {
+        f"vllm:generation_tokens_total{labels}": usage.completion_tokens,
+        f"vllm:prompt_tokens_total{labels}": usage.prompt_tokens,
+        f"vllm:time_to_first_token_seconds_count{labels}": 1,
+        f"vllm:e2e_request_latency_seconds_count{labels}": 1,
+    }.items():
+        assert after[name] - before[name] == more, name
+    assert after[f"vllm:num_requests_running{labels}"] == 0
 
 
 def test_a_prompt_too_long_is_the_callers_mistake(client: openai.OpenAI) -> None:

@@ -72,11 +72,10 @@ async def test_a_killed_inner_process_ends_every_stream_within_a_second(
     assert not before & segments()
 
 
-@pytest.mark.parametrize("name", ["EngineCore", "Worker"])
-async def test_a_stopped_inner_process_is_found_within_ten_seconds(rig: Rig, name: str) -> None:
+async def test_a_worker_that_hangs_is_found_within_ten_seconds(rig: Rig) -> None:
     streams = await four_streams(rig)
     pid = rig.supervisor.pid
-    process = inner(rig, name)
+    process = inner(rig, "Worker")
     process.suspend()
     begun = time.monotonic()
     assert await asyncio.gather(*streams) == [Code.UNAVAILABLE] * 4
@@ -87,16 +86,19 @@ async def test_a_stopped_inner_process_is_found_within_ten_seconds(rig: Rig, nam
 
 
 async def test_a_core_that_hangs_is_found_whatever_callers_do(rig: Rig) -> None:
-    """Neither cancels nor refusals make a core look alive, and neither does having no request."""
+    """Neither cancels nor scrapes make a core look alive, and neither does having no request."""
     await until(lambda: rig.supervisor.state is State.READY, 200)
     pid = rig.supervisor.pid
     inner(rig, "EngineCore").suspend()
     begun = time.monotonic()
+    scrape = asyncio.create_task(rig.supervisor.exposition())
     while rig.supervisor.pid == pid:
         assert time.monotonic() - begun < 10
         impatient = asyncio.create_task(settle(rig, rig.request(5)))
         await asyncio.sleep(0.3)
         impatient.cancel()
+    with pytest.raises(ServeError):
+        await scrape
     assert await settle(rig, rig.request(3)) is None
 
 

@@ -15,7 +15,7 @@ from hexkey.engines.prompts import PromptMaker
 from hexkey.engines.vllm.vocabulary import Vocabulary, byte_letters
 from hexkey.errors import Code, ServeError
 from hexkey.models.errors import ModelError
-from hexkey.types import Autocomplete, Chat, Message, Sampling
+from hexkey.types import Chat, Message
 
 
 def write(folder: Path, family: fim.FimFamily) -> Path:
@@ -39,21 +39,6 @@ TEMPLATE = SimpleNamespace(bos_token_id=None, chat_template="x", apply_chat_temp
 @pytest.fixture
 def vocabulary(tmp_path: Path) -> Vocabulary:
     return Vocabulary(write(tmp_path, fim.FAMILIES[0]), TEMPLATE, frozenset({256}))
-
-
-@pytest.mark.parametrize("family", fim.FAMILIES, ids=lambda family: family.name)
-def test_every_family_frames_prefix_and_suffix(family: fim.FimFamily, tmp_path: Path) -> None:
-    vocabulary = Vocabulary(write(tmp_path, family), TEMPLATE, frozenset())
-    assert fim.detect(vocabulary.special) == family
-    maker = PromptMaker(vocabulary, family, 512, "m")
-    ids = maker.make(Autocomplete(prefix="ab", suffix="c", sampling=Sampling(max_tokens=4)))
-    parts = {family.prefix: b"ab", family.suffix: b"c", family.middle: b""}
-    order = (
-        (family.suffix, family.prefix)
-        if family.suffix_first
-        else (family.prefix, family.suffix, family.middle)
-    )
-    assert ids == [one for name in order for one in (vocabulary.special[name], *parts[name])]
 
 
 def test_the_bytes_of_tokens_make_the_text(vocabulary: Vocabulary) -> None:

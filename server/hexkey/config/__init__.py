@@ -9,6 +9,7 @@ from hexkey.config.address import split_address
 from hexkey.config.checks import check
 from hexkey.config.sections import (
     AccessConfig,
+    AdapterConfig,
     AutocompleteConfig,
     Config,
     CostConfig,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessConfig",
+    "AdapterConfig",
     "AutocompleteConfig",
     "Config",
     "ConfigError",

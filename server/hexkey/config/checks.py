@@ -21,6 +21,7 @@ from hexkey.types import Task
 if TYPE_CHECKING:
     from hexkey.config.sections import (
         AccessConfig,
+        AdapterConfig,
         AutocompleteConfig,
         Config,
         CostConfig,
@@ -52,6 +53,12 @@ def check(config: Config) -> list[str]:
         if model.name in names:
             errors.append(f"{path}.name: {model.name!r} is taken by an earlier model")
         names.add(model.name)
+        for number, adapter in enumerate(model.adapters):
+            where = f"{path}.adapters[{number}]"
+            errors += [f"{where}.{line}" for line in _check_adapter(adapter, model)]
+            if adapter.name in names:
+                errors.append(f"{where}.name: {adapter.name!r} is taken by an earlier model")
+            names.add(adapter.name)
     for name, address in (("http", config.listen.http), ("grpc", config.listen.grpc)):
         if (address or name == "http") and split_address(address) is None:
             errors.append(f"listen.{name}: expected host:port, found {address!r}")
@@ -166,12 +173,33 @@ def _check_owned(owned: OwnedConfig) -> list[str]:
     return []
 
 
+def _check_name(name: str) -> list[str]:
+    if not _NAME.fullmatch(name):
+        return ["name: letters, digits and . _ / - only, 128 at most"]
+    if name in {AUTO, *Task}:
+        return [f"name: {name!r} is the name of a task; choose another"]
+    return []
+
+
+def _check_source(source: str) -> list[str]:
+    try:
+        parse(source)
+    except ModelError as error:
+        return [f"source: {error}"]
+    return []
+
+
+def _check_adapter(adapter: AdapterConfig, model: ModelConfig) -> list[str]:
+    errors = [*_check_name(adapter.name), *_check_source(adapter.source)]
+    if model.engine not in factory.ADAPTERS:
+        able = ", ".join(sorted(factory.ADAPTERS))
+        errors.append(f"name: the engine {model.engine} takes no adapters; those that do: {able}")
+    odd = sorted(set(adapter.tasks) - set(model.tasks))
+    return errors + [f"tasks: {one} is not among those of its base, {model.name}" for one in odd]
+
+
 def _check_model(model: ModelConfig) -> list[str]:
-    errors: list[str] = []
-    if not _NAME.fullmatch(model.name):
-        errors.append("name: letters, digits and . _ / - only, 128 at most")
-    if model.name in {AUTO, *Task}:
-        errors.append(f"name: {model.name!r} is the name of a task; choose another")
+    errors = _check_name(model.name)
     if model.engine not in factory.NAMES:
         errors.append(f"engine: expected one of {', '.join(factory.NAMES)}, found {model.engine!r}")
     if not model.tasks:
@@ -182,10 +210,7 @@ def _check_model(model: ModelConfig) -> list[str]:
     if not model.source and model.engine != "fake":
         errors.append("source: is missing; for example package:NAME==VERSION/path or path:/dir")
     if model.source:
-        try:
-            parse(model.source)
-        except ModelError as error:
-            errors.append(f"source: {error}")
+        errors += _check_source(model.source)
     if model.load not in {"start", "on_request"}:
         errors.append(f"load: expected start or on_request, found {model.load!r}")
     errors += _negative(model, ("idle_unload_s", "memory_gib"))

@@ -51,6 +51,16 @@ class QueueConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterConfig:
+    """A LoRA adapter: a model of its own that its base's host serves; ``tasks`` as the base's."""
+
+    name: str
+    source: str
+    tasks: tuple[Task, ...] = ()
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
     """One model: where its files come from, which engine runs it, what it is for."""
 
@@ -64,6 +74,7 @@ class ModelConfig:
     labels: dict[str, str] = field(default_factory=dict)
     options: dict[str, object] = field(default_factory=dict)
     queue: QueueConfig = QueueConfig()
+    adapters: tuple[AdapterConfig, ...] = ()
     load_timeout_s: float = 300.0
     stall_timeout_s: float = 8.0
     load: str = "start"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hexkey.engines.base import EngineLost
 from hexkey.engines.docket import Docket
-from hexkey.engines.frames import PULSE_S, Ready, Shutdown
+from hexkey.engines.frames import PULSE_S, Ready, Scrape, Shutdown
 
 if TYPE_CHECKING:
     from hexkey.engines.base import AsyncEngine
@@ -30,6 +30,7 @@ class AsyncHost:
         self._incarnation = incarnation
         self._docket = Docket(engine, incarnation)
         self._refused: list[Events] = []
+        self._scraped = False  # answered after the next frame, for the same reason
         self._due = asyncio.Event()
 
     async def serve(self) -> None:
@@ -75,6 +76,9 @@ class AsyncHost:
             if isinstance(message, Shutdown):
                 end.set_result(None)
                 return
+            if isinstance(message, Scrape):
+                self._scraped = True
+                continue
             self._refused += self._docket.take(message)
         if not self._engine.running:
             self._due.set()
@@ -84,6 +88,7 @@ class AsyncHost:
             report = await self._engine.step()
             refused, self._refused = self._refused, []
             self._channel.send(self._docket.frame(report, refused))
+            self._expose()
 
     async def _pulse(self) -> None:
         while True:
@@ -96,3 +101,9 @@ class AsyncHost:
             await self._engine.ping()
             refused, self._refused = self._refused, []
             self._channel.send(self._docket.pulse(refused))
+            self._expose()
+
+    def _expose(self) -> None:
+        if self._scraped:
+            self._scraped = False
+            self._channel.send(self._docket.exposition())

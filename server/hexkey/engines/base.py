@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hexkey.types import HostEvent, ModelInfo, Payload
+    from hexkey.types import HostEvent, ModelInfo, Payload, Terms
 
 SPARE = 8
 """One in so many more than a batch holds, so that a place that falls free is taken in the next
@@ -99,14 +99,34 @@ class AsyncEngine(Intake, Protocol):
         """Return once the process that computes has answered between two steps."""
 
 
+@runtime_checkable
+class Choosy(Intake, Protocol):
+    """An engine that has adapters, priorities or a cache to keep apart; others need no terms."""
+
+    def add_on(self, terms: Terms, request_id: int, payload: Payload) -> None:
+        """Take a request as ``add`` does, on these terms."""
+
+
+@runtime_checkable
+class Exposing(Protocol):
+    """An engine that keeps metrics of its own."""
+
+    def exposition(self) -> bytes:
+        """Return them in Prometheus text format; called between two steps, so it is quick."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadContext:
-    """What an engine's factory gets: the model's files and the operator's options."""
+    """What an engine's factory gets: the model's files and the operator's options.
+
+    ``adapters`` are folders by the adapters' names.
+    """
 
     model: str
     folder: Path
     options: Mapping[str, object]
     progress: Callable[[str], None]
+    adapters: Mapping[str, Path] = field(default_factory=dict)
 
 
 Factory = Callable[[LoadContext], Engine | AsyncEngine]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from hexkey.engines.frames import Cancel, Step, Submit
+from hexkey.engines.base import Choosy, Exposing
+from hexkey.engines.frames import Cancel, Exposition, Step, Submit
 from hexkey.errors import Code, ServeError
 from hexkey.types import Failure, HostEvent, Usage
 
@@ -32,7 +33,7 @@ class Docket:
         """Hand a message to the engine; return the refusal, if it refused a request."""
         if isinstance(message, Submit):
             try:
-                self._engine.add(message.id, message.payload)
+                self._add(message)
             except ServeError as error:
                 return [(message.id, [Failure(error.code, error.message, error.param)])]
             except Exception as error:  # noqa: BLE001 - one odd input must not fail its batch-mates
@@ -44,6 +45,12 @@ class Docket:
             self._forget(message.id)
             self._engine.cancel(message.id)
         return []
+
+    def _add(self, message: Submit) -> None:
+        if isinstance(self._engine, Choosy):
+            self._engine.add_on(message.terms, message.id, message.payload)
+        else:
+            self._engine.add(message.id, message.payload)
 
     def frame(self, report: StepReport, refused: Sequence[Events] = ()) -> Step:
         """The frame of a step, with refusals that were not told yet."""
@@ -84,6 +91,11 @@ class Docket:
         """A frame in which nothing was computed."""
         now = time.monotonic_ns()
         return Step(self._incarnation, now, now, self._engine.running, [], list(refused))
+
+    def exposition(self) -> Exposition:
+        """The frame with the engine's own metrics."""
+        engine = self._engine
+        return Exposition(engine.exposition() if isinstance(engine, Exposing) else b"")
 
     def failed(self, error: Exception) -> Step:
         """The frame that settles everything because the engine raised."""

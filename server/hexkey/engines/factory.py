@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 from hexkey.types import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from hexkey.engines.base import Factory
+    from hexkey.engines.supervisor import HostSettings
 
 # Module paths, not modules: an engine's libraries load in its own host only.
 _MODULES = {
@@ -48,6 +49,23 @@ TASKS = {
     "encoder": frozenset({Task.EMBED, Task.RERANK, Task.CLASSIFY}),
 }
 """What each engine can be configured for."""
+
+
+ADAPTERS = frozenset({"vllm"})
+"""Engines whose models may have LoRA adapters."""
+
+_FITS = {"vllm": "hexkey.engines.vllm.devices"}
+
+
+def fit(models: Sequence[HostSettings]) -> None:
+    """Return if models fit together into the memory there is; ``ModelError`` names who does not.
+
+    Engines that take little leave it to the kernel.
+    """
+    for name, module in _FITS.items():
+        own = [(one.model, one.folder, one.options) for one in models if one.engine == name]
+        if own:
+            import_module(module).fit(own)
 
 
 def options_of(name: str, tasks: Iterable[Task] = ()) -> type[Any]:

@@ -27,6 +27,7 @@ from hexkey.engines.options import read_options
 from hexkey.errors import invalid
 from hexkey.models.errors import ModelError
 from hexkey.types import (
+    PLAIN,
     Autocomplete,
     Chat,
     Classify,
@@ -41,6 +42,7 @@ from hexkey.types import (
     Scores,
     Segment,
     Summarize,
+    Terms,
     Transcribe,
     Translate,
     Usage,
@@ -111,6 +113,7 @@ class FakeEngine:
         self._add_s = options.add_ms / 1000
         self._stride = options.tokens_per_step
         self._works: dict[int, _Work] = {}
+        self._steps = 0
 
     @property
     def running(self) -> int:
@@ -119,6 +122,10 @@ class FakeEngine:
 
     def add(self, request_id: int, payload: Payload) -> None:
         """Take a request, or refuse it as its text asks."""
+        self.add_on(PLAIN, request_id, payload)
+
+    def add_on(self, terms: Terms, request_id: int, payload: Payload) -> None:
+        """Take one; an adapter's answer has its name for ``w``."""
         time.sleep(self._add_s)
         text = _text(payload)
         fate = match[1] if (match := _FATE.search(text)) else ""
@@ -128,7 +135,7 @@ class FakeEngine:
             raise RuntimeError(text)
         if len(text.split()) > CONTEXT_TOKENS:
             raise invalid(f"the prompt is longer than {CONTEXT_TOKENS} tokens", "prompt")
-        outputs = _outputs(payload)
+        outputs = _outputs(payload, terms.adapter or "w")
         self._works[request_id] = _Work(
             outputs=outputs,
             ends=_ends(payload, len(outputs)),
@@ -146,6 +153,7 @@ class FakeEngine:
     def step(self) -> StepReport:
         """One token of every output of every request."""
         report = StepReport(time.monotonic_ns(), 0)
+        self._steps += 1
         if self._step_s:
             time.sleep(self._step_s)
         for request_id, work in list(self._works.items()):
@@ -159,6 +167,10 @@ class FakeEngine:
                 del self._works[request_id]
         report.done_ns = time.monotonic_ns()
         return report
+
+    def exposition(self) -> bytes:
+        """Steps so far, as its own metric."""
+        return b"# TYPE fake:steps counter\nfake:steps_total %d\n" % self._steps
 
     def close(self) -> None:
         """Nothing is held."""
@@ -206,11 +218,11 @@ def _text(payload: Payload) -> str:
     return " ".join(texts)
 
 
-def _outputs(payload: Payload) -> list[list[str]]:
+def _outputs(payload: Payload, word: str) -> list[list[str]]:
     match payload:
         case Autocomplete() | Chat() | Summarize():
             sampling = payload.sampling
-            return [[f"w{i} " for i in range(sampling.max_tokens)] for _ in range(sampling.n)]
+            return [[f"{word}{i} " for i in range(sampling.max_tokens)] for _ in range(sampling.n)]
         case Translate():
             return [re.findall(r"\S+\s*|\s+", text.upper()) for text in payload.texts]
         case Transcribe():

@@ -1,7 +1,8 @@
 """How code models are asked to fill in the middle, told from the special tokens they know.
 
-Each family was trained on one order of prefix, suffix and middle; the token names are those of the
-families' published tokenizers. A family counts only if the vocabulary has all of its tokens.
+Each family was trained on one order of prefix, suffix and middle, and on one way to tell files
+apart; the names are those of the families' published tokenizers and papers. A family counts only
+if the vocabulary has all of its tokens, and the first that counts is taken.
 """
 
 from __future__ import annotations
@@ -15,18 +16,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FimFamily:
-    """``prefix``, ``suffix`` and ``middle`` are special tokens; an empty ``middle`` has none."""
+    """``prefix``, ``suffix`` and ``middle`` are special tokens; an empty ``middle`` has none.
+
+    ``file`` is the special token before each file's path; a family without one gets other files
+    at the beginning of the prefix, each under ``header`` (empty: under a comment with its path).
+    """
 
     name: str
     prefix: str
     suffix: str
     middle: str
     suffix_first: bool = False
+    file: str = ""
+    header: str = ""
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """The special tokens this family needs."""
-        return tuple(token for token in (self.prefix, self.suffix, self.middle) if token)
+        return tuple(filter(None, (self.prefix, self.suffix, self.middle, self.file)))
+
+    @property
+    def frame(self) -> int:
+        """Special tokens around prefix and suffix."""
+        return 2 + bool(self.middle)
 
     def order(self, prefix: list[int], suffix: list[int]) -> list[tuple[str, list[int]]]:
         """The prompt as pairs of a special token and the ids after it."""
@@ -35,10 +47,17 @@ class FimFamily:
         return [(self.prefix, prefix), (self.suffix, suffix), (self.middle, [])]
 
 
+_PIPED = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+_PLAIN = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
+
 FAMILIES = (
-    FimFamily("qwen2.5-coder", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
-    FimFamily("starcoder", "<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
-    FimFamily("granite", "<fim-prefix>", "<fim-suffix>", "<fim-middle>"),
+    FimFamily("qwen2.5-coder", *_PIPED, file="<|file_sep|>"),
+    FimFamily("codegemma", *_PIPED, file="<|file_separator|>"),
+    FimFamily("granite-4", *_PIPED, file="<|filename|>"),
+    FimFamily("starcoder2", *_PLAIN, file="<file_sep>"),
+    # StarCoder and the Granite models up to 3 as well.
+    FimFamily("granite", *_PLAIN, file="<filename>"),
+    FimFamily("santacoder", "<fim-prefix>", "<fim-suffix>", "<fim-middle>"),
     FimFamily(
         "deepseek-coder",
         "<\uff5cfim\u2581begin\uff5c>",
@@ -46,10 +65,11 @@ FAMILIES = (
         "<\uff5cfim\u2581end\uff5c>",
     ),
     FimFamily("codellama", "▁<PRE>", "▁<SUF>", "▁<MID>"),
-    FimFamily("codestral", "[PREFIX]", "[SUFFIX]", "", suffix_first=True),
+    FimFamily("codestral", "[PREFIX]", "[SUFFIX]", "", suffix_first=True, header="+++++ {path}\n"),
+    FimFamily("piped", *_PIPED),
+    FimFamily("plain", *_PLAIN),
 )
-"""CodeGemma uses the tokens of ``qwen2.5-coder``, StarCoder2 and older Granite those of
-``starcoder``."""
+"""The last two are for whoever took over the tokens and no way to tell files apart."""
 
 
 def detect(vocabulary: Container[str]) -> FimFamily | None:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from hexkey.types import HostEvent, ModelInfo, Payload
+from hexkey.types import PLAIN, HostEvent, ModelInfo, Payload, Terms
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 PREFIX_BYTES = 4
@@ -19,13 +19,17 @@ HOLD_S = 0.05
 
 
 class Launch(msgspec.Struct, tag="launch", array_like=True):
-    """First frame to a host: what to load. ``options`` are the engine's own settings."""
+    """First frame to a host: what to load.
+
+    ``options`` are the engine's own settings, ``adapters`` folders by the adapters' names.
+    """
 
     incarnation: int
     engine: str
     model: str
     folder: str
     options: dict[str, object]
+    adapters: dict[str, str] = {}
 
 
 class Submit(msgspec.Struct, tag="submit", array_like=True):
@@ -34,12 +38,17 @@ class Submit(msgspec.Struct, tag="submit", array_like=True):
     id: int
     payload: Payload
     whole: bool = False
+    terms: Terms = PLAIN
 
 
 class Cancel(msgspec.Struct, tag="cancel", array_like=True):
     """Nobody waits for this request any more."""
 
     id: int
+
+
+class Scrape(msgspec.Struct, tag="scrape", array_like=True):
+    """Tell the metrics that the engine keeps by itself."""
 
 
 class Shutdown(msgspec.Struct, tag="shutdown", array_like=True):
@@ -57,6 +66,12 @@ class Ready(msgspec.Struct, tag="ready", array_like=True):
 
     incarnation: int
     info: ModelInfo
+
+
+class Exposition(msgspec.Struct, tag="exposition", array_like=True):
+    """Metrics in Prometheus text format; nothing where the engine keeps none."""
+
+    text: bytes
 
 
 class LoadFailed(msgspec.Struct, tag="load_failed", array_like=True):
@@ -83,8 +98,8 @@ class Step(msgspec.Struct, tag="step", array_like=True):
 
 T = TypeVar("T")
 
-ToHost = Launch | Submit | Cancel | Shutdown
-FromHost = Loading | Ready | LoadFailed | Step
+ToHost = Launch | Submit | Cancel | Scrape | Shutdown
+FromHost = Loading | Ready | LoadFailed | Step | Exposition
 
 _encoder = msgspec.msgpack.Encoder()
 to_host: msgspec.msgpack.Decoder[ToHost] = msgspec.msgpack.Decoder(ToHost)

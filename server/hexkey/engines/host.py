@@ -35,6 +35,7 @@ from hexkey.engines.frames import (
     LoadFailed,
     Loading,
     Ready,
+    Scrape,
     Shutdown,
     ToHost,
     encode,
@@ -104,6 +105,9 @@ class Host:
             for message in self._channel.receive(wait_s):
                 if isinstance(message, Shutdown):
                     return
+                if isinstance(message, Scrape):
+                    self._channel.send(self._docket.exposition())
+                    continue
                 refused = self._docket.take(message)
                 if refused:
                     self._channel.send(self._docket.pulse(refused))
@@ -167,6 +171,7 @@ def main() -> int:
             folder=Path(launch.folder),
             options=launch.options,
             progress=lambda text: channel.send(Loading(text)),
+            adapters={name: Path(folder) for name, folder in launch.adapters.items()},
         )
         try:
             engine = factory.find(launch.engine)(context)
@@ -185,6 +190,9 @@ def _serve(engine: Engine | AsyncEngine, channel: Channel, launch: Launch) -> in
         serve(engine, channel, launch.incarnation)
     except _PARENT_LEFT:
         return 0
+    except ModelError as error:  # found while the engine started
+        channel.send(LoadFailed(str(error)))
+        return 2
     except EngineLost:
         channel.close()  # at once: what is left of the engine may take seconds to end
         return 3

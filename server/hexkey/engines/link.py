@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from hexkey.engines.frames import (
     Cancel,
+    Exposition,
     FrameReader,
     FromHost,
     LoadFailed,
     Loading,
     Ready,
+    Scrape,
     Step,
     Submit,
     ToHost,
@@ -21,7 +23,17 @@ from hexkey.engines.frames import (
     from_host,
 )
 from hexkey.errors import Code, ServeError
-from hexkey.types import Began, Delta, Event, Failure, HostEvent, Payload, Usage
+from hexkey.types import (
+    PLAIN,
+    Began,
+    Delta,
+    Event,
+    Failure,
+    HostEvent,
+    Payload,
+    Terms,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +134,7 @@ class Link(asyncio.Protocol):
         self._mailboxes: dict[int, Mailbox] = {}
         self._transport: asyncio.Transport | None = None
         self._next_id = 0
+        self._scrape: asyncio.Future[bytes] | None = None
 
     @property
     def waiting(self) -> int:
@@ -137,6 +150,7 @@ class Link(asyncio.Protocol):
         self,
         payload: Payload,
         complete: Callable[[Usage], None] = lambda _usage: None,
+        terms: Terms = PLAIN,
         *,
         whole: bool = False,
     ) -> tuple[int, Mailbox]:
@@ -149,9 +163,19 @@ class Link(asyncio.Protocol):
         if self.closed:
             mailbox.fail(Failure(Code.UNAVAILABLE, "the engine's process has ended"))
             return self._next_id, mailbox
-        self.send(Submit(self._next_id, payload, whole))
+        self.send(Submit(self._next_id, payload, whole, terms))
         self._mailboxes[self._next_id] = mailbox
         return self._next_id, mailbox
+
+    async def exposition(self) -> bytes:
+        """Return the metrics that the host's engine keeps; ``ServeError`` where the link ends."""
+        if self.closed:
+            raise ServeError(Code.UNAVAILABLE, "the engine's process has ended")
+        if self._scrape is None:
+            self._scrape = asyncio.get_running_loop().create_future()
+            self.send(Scrape())
+        # One answer serves all who wait for it, and one who leaves takes it from nobody.
+        return await asyncio.shield(self._scrape)
 
     def forget(self, request_id: int) -> None:
         """End a request from this side; the engine is told unless it settled by itself."""
@@ -168,6 +192,10 @@ class Link(asyncio.Protocol):
         for mailbox in self._mailboxes.values():
             mailbox.fail(Failure(Code.UNAVAILABLE, reason))
         self._mailboxes.clear()
+        if self._scrape is not None:
+            self._scrape.set_exception(ServeError(Code.UNAVAILABLE, reason))
+            self._scrape.exception()  # seen, also where everyone who waited has left
+            self._scrape = None
         self._on_change(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -189,6 +217,8 @@ class Link(asyncio.Protocol):
         for message in messages:
             if type(message) is Step:
                 self._take_step(message)
+            elif type(message) is Exposition:
+                self._take_exposition(message)
             elif type(message) is Ready:
                 self.ready = message
                 self._on_change(self)
@@ -197,6 +227,11 @@ class Link(asyncio.Protocol):
                 self._on_change(self)
             elif type(message) is Loading:
                 self._on_loading(message.message)
+
+    def _take_exposition(self, message: Exposition) -> None:
+        if self._scrape is not None:
+            self._scrape.set_result(message.text)
+            self._scrape = None
 
     def _take_step(self, step: Step) -> None:
         if step.incarnation != self.incarnation:

@@ -95,7 +95,14 @@ class HostProcess:
 
     async def wait(self) -> int:
         """Wait for the end; return the exit status."""
-        return await self._process.wait()
+        status = await self._process.wait()
+        lifeline = self._process.stdin
+        if lifeline is not None:
+            # Else a loop that ends now would leave the pipe's transport open.
+            lifeline.close()
+            with contextlib.suppress(OSError):
+                await lifeline.wait_closed()
+        return status
 
     async def stop(self) -> None:
         """Ask the host to end, insist after ``TERMINATE_S``, and wait until it is gone."""
@@ -109,4 +116,4 @@ class HostProcess:
             self.kill()
             self.link.abort("the engine was stopped")
             # Where this is cancelled too: what was killed is gone in no time, and must be reaped.
-            await self._process.wait()
+            await self.wait()

@@ -19,6 +19,7 @@ _HASHES = frozenset(
 )
 _CONTEXT_SHARE = 2  # other files get at most one half of the window
 _ANSWER_SHARE = 4  # and a suffix leaves the answer at least a quarter of it
+_TOKEN = 16  # characters of which a token has hardly more, so that no huge text is tokenised
 
 
 class PromptMaker:
@@ -31,6 +32,9 @@ class PromptMaker:
         self._fim = fim
         self._context_tokens = context_tokens
         self._model = model
+        file = fim.file if fim is not None else ""
+        self._mark = [vocabulary.special[file]] if file else []
+        self._break = vocabulary.encode_inside("\n")
 
     def make(self, payload: Autocomplete | Chat) -> list[int]:
         """Return the prompt's ids, at least one and fewer than the window holds.
@@ -43,14 +47,18 @@ class PromptMaker:
         if payload.tokens:
             return self._fitting(self._checked(payload.tokens), "prompt")
         vocabulary, window = self._vocabulary, self._context_tokens
-        ids = vocabulary.encode(payload.prefix)
-        if self._fim is not None and payload.suffix:
-            ids = self._filled(ids, payload, self._fim)
-        begin = vocabulary.begin
-        ids = self._fitting([*begin, *ids] or [vocabulary.nothing], "prompt")
-        room = min(window - len(ids) - payload.sampling.max_tokens, window // _CONTEXT_SHARE)
+        fim = self._fim if payload.suffix else None
+        prefix = vocabulary.encode(payload.prefix)
+        suffix = self._suffix(payload, len(prefix))
+        alone = [*vocabulary.begin, *self._framed(fim, prefix, suffix)] or [vocabulary.nothing]
+        self._fitting(alone, "prompt")
+        room = min(window - len(alone) - payload.sampling.max_tokens, window // _CONTEXT_SHARE)
         files = self._files(payload.context, payload.language, room)
-        return [*begin, *files, *ids[len(begin) :]]
+        if not files:
+            return alone
+        if self._mark:
+            return [*vocabulary.begin, *files, *self._mark, *self._framed(fim, prefix, suffix)]
+        return [*vocabulary.begin, *self._framed(fim, [*files, *prefix], suffix)]
 
     def _chat(self, payload: Chat) -> list[int]:
         try:
@@ -73,26 +81,55 @@ class PromptMaker:
             )
         return ids
 
-    def _filled(self, prefix: list[int], payload: Autocomplete, fim: FimFamily) -> list[int]:
-        """Frame prefix and suffix by the family's tokens; only the suffix is cut to fit."""
-        vocabulary, window = self._vocabulary, self._context_tokens
+    def _suffix(self, payload: Autocomplete, prefix: int) -> list[int]:
+        """The suffix, as much of it as leaves room for the prefix and an answer."""
+        fim, window = self._fim, self._context_tokens
+        if fim is None or not payload.suffix:
+            return []
         answer = min(payload.sampling.max_tokens, window // _ANSWER_SHARE)
-        room = window - len(vocabulary.begin) - len(prefix) - len(fim.tokens) - answer
+        room = max(0, window - len(self._vocabulary.begin) - prefix - fim.frame - answer)
         # What lies far behind the cursor helps least, so the suffix loses its end.
-        suffix = vocabulary.encode(payload.suffix)[: max(0, room)]
+        return self._vocabulary.encode_inside(payload.suffix[: room * _TOKEN])[:room]
+
+    def _framed(self, fim: FimFamily | None, prefix: list[int], suffix: list[int]) -> list[int]:
+        """Prefix and suffix between the family's tokens; without a family the prefix alone."""
+        if fim is None:
+            return prefix
         ids: list[int] = []
         for token, part in fim.order(prefix, suffix):
-            ids += [vocabulary.special[token], *part]
+            ids += [self._vocabulary.special[token], *part]
         return ids
 
     def _files(self, files: Sequence[ContextFile], language: str, room: int) -> list[int]:
-        """Return other files, each behind a comment that names it, as far as there is room."""
-        mark = "#" if language.lower() in _HASHES else "//"
+        """Return other files, each behind its path, in at most ``room`` tokens."""
+        # The room that marks take, the one of the file to complete included, goes first.
+        room -= (len(files) + 1) * len(self._mark)
+        texts = [self._file(file, language, max(0, room)) for file in files]
+        shares = fair([len(text) for text in texts], max(0, room))
         ids: list[int] = []
-        for file in files:
-            header = self._vocabulary.encode(f"{mark} {file.path}\n")
-            left = room - len(ids) - len(header)
-            if left <= 0:
-                break
-            ids += header + self._vocabulary.encode(file.text.rstrip("\n") + "\n\n")[:left]
+        for text, share in zip(texts, shares, strict=True):
+            if share == len(text):
+                ids += [*self._mark, *text]
+            elif share > len(self._break):
+                ids += [*self._mark, *text[: share - len(self._break)], *self._break]
         return ids
+
+    def _file(self, file: ContextFile, language: str, room: int) -> list[int]:
+        """The ids of a file behind its path; what is surely too long is not looked at."""
+        text = file.text[: room * _TOKEN]
+        if self._mark:
+            return self._vocabulary.encode_inside(f"{file.path}\n{text}")
+        header = self._fim.header if self._fim is not None else ""
+        mark = "#" if language.lower() in _HASHES else "//"
+        header = header.format(path=file.path) if header else f"{mark} {file.path}\n"
+        return self._vocabulary.encode(header + text.rstrip("\n") + "\n\n")
+
+
+def fair(sizes: Sequence[int], room: int) -> list[int]:
+    """Share ``room`` evenly; what a small one leaves of its share goes to the larger ones."""
+    shares = [0] * len(sizes)
+    smallest_first = sorted(range(len(sizes)), key=sizes.__getitem__)
+    for taken, at in enumerate(smallest_first):
+        shares[at] = min(sizes[at], room // (len(sizes) - taken))
+        room -= shares[at]
+    return shares

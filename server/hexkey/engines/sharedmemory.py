@@ -42,13 +42,12 @@ def unlink(names: Iterable[str]) -> None:
 
 def remember(group: int) -> None:
     """Write down what a group maps now, for ``sweep``."""
-    folder = _notes()
-    (folder / f"{group}.{_born(group)}").write_text("\n".join(sorted(of_group(group))))
+    (folder() / f"{group}.{_born(group)}").write_text("\n".join(sorted(of_group(group))))
 
 
 def sweep() -> None:
     """Unlink what groups wrote down whose first process is no more."""
-    for note in _notes().iterdir():
+    for note in folder().glob("[0-9]*"):
         group, _, born = note.name.partition(".")
         if _born(int(group)) == born:
             continue
@@ -59,11 +58,11 @@ def sweep() -> None:
             note.unlink(missing_ok=True)
 
 
-def _notes() -> Path:
-    # They vanish at a reboot, together with what they speak of.
-    folder = _SHM / f"hexkey-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+def folder() -> Path:
+    """Where hosts of one user leave notes for one another; they vanish at a reboot."""
+    path = _SHM / f"hexkey-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
 
 
 def _born(pid: int) -> str:

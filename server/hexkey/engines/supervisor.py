@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from hexkey.engines.frames import Launch
 from hexkey.engines.link import Link
 from hexkey.engines.process import HostProcess
 from hexkey.errors import Code, ServeError
-from hexkey.types import Began, Failure, Usage
+from hexkey.types import PLAIN, Began, Failure, Terms, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -56,7 +56,7 @@ POLL_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """How to run one model's host. Times are in seconds."""
+    """How to run one model's host. Times are in seconds, ``adapters`` folders by name."""
 
     model: str
     engine: str
@@ -65,6 +65,7 @@ class HostSettings:
     load_timeout_s: float = 300.0
     stall_timeout_s: float = 8.0
     cold_start_s: float = 60.0
+    adapters: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ class Supervisor:
         request: Request,
         submitted: Submitted = lambda _host_id, _sent_ns: None,
         complete: Callable[[Usage], None] = lambda _usage: None,
+        terms: Terms = PLAIN,
     ) -> AsyncGenerator[Event | Began, None]:
         """Yield a request's events until its ``Usage``; raises ``ServeError`` where it fails.
 
@@ -170,7 +172,9 @@ class Supervisor:
                 link = await self._ready_link(request.deadline)
                 # Before it is sent: a quick host can be done before we are scheduled again.
                 sent_ns = time.monotonic_ns()
-                request_id, mailbox = link.submit(request.payload, complete, whole=request.whole)
+                request_id, mailbox = link.submit(
+                    request.payload, complete, terms, whole=request.whole
+                )
                 submitted(request_id, sent_ns)
                 timer = _deadline_timer(request.deadline, link, request_id, mailbox)
                 seen = False
@@ -191,6 +195,17 @@ class Supervisor:
         finally:
             self.users -= 1
             self.last_used = time.monotonic()
+
+    async def exposition(self) -> bytes:
+        """Return the metrics that the engine keeps by itself; ``ServeError`` where it is away."""
+        host = self._host
+        if self.state is not State.READY or host is None:
+            raise self._away()
+        try:
+            async with asyncio.timeout(self.settings.stall_timeout_s):
+                return await host.link.exposition()
+        except TimeoutError:
+            raise self._away() from None
 
     async def _ready_link(self, deadline: float | None) -> Link:
         """Return the serving link; a start is waited for, unless the last ones failed too."""
@@ -219,8 +234,11 @@ class Supervisor:
         if self.state is State.FAILED and wanted is not None:
             # For those who come later; this one has its answer.
             wanted(self.settings.model)
+        raise self._away()
+
+    def _away(self) -> ServeError:
         why = f": {self.error}" if self.error and self.state is State.FAILED else ""
-        raise ServeError(
+        return ServeError(
             Code.UNAVAILABLE,
             f"model {self.settings.model!r} does not serve now (state: {self.state}){why}",
             retry_after_s=5.0,
@@ -231,7 +249,12 @@ class Supervisor:
         self._incarnation += 1
         incarnation = self._incarnation
         launch = Launch(
-            incarnation, settings.engine, settings.model, settings.folder, settings.options
+            incarnation,
+            settings.engine,
+            settings.model,
+            settings.folder,
+            settings.options,
+            settings.adapters,
         )
         observer, model = self._observer, settings.model
         self._host = await HostProcess.start(
@@ -340,6 +363,7 @@ class Supervisor:
             await host.wait()
         else:
             await host.stop()
+        # Only now, so that one who is cancelled here leaves it to the next to wait for the end.
         self._host = None
 
     def _set(self, state: State) -> None:

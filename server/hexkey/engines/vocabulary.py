@@ -17,6 +17,7 @@ _LOOKS_SPECIAL = re.compile(
     rb"<\|[^|]*\|>|<\xef\xbd\x9c.*\xef\xbd\x9c>|</?s>|<(?:unk|pad|bos|eos)>"
 )
 _BREAK = "\u200b"
+_FENCE = "\u263a"  # of which no vocabulary makes a token together with what follows
 
 
 def looks_special(token: bytes) -> bool:
@@ -63,6 +64,7 @@ class Vocabulary(ABC):
         self.nothing = self.special.get("<|endoftext|>", begin_id)
         plain, full = self._encode("a", special=False), self._encode("a", special=True)
         self.begin = full[: len(full) - len(plain)] if full[-len(plain) :] == plain else []
+        self._spaces = b"".join(self.pieces[one] for one in plain) == b" a"
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -70,6 +72,16 @@ class Vocabulary(ABC):
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text that a caller wrote; it cannot make control tokens."""
         return self._encode(self._disarm(text), special=False) if text else []
+
+    def encode_inside(self, text: str) -> list[int]:
+        """Return the ids of a text that follows another one without a space between them.
+
+        SentencePiece writes a space before each text that it is given.
+        """
+        if not self._spaces or not text:
+            return self.encode(text)
+        fence = self._encode(_FENCE, special=False)
+        return self._encode(_FENCE + self._disarm(text), special=False)[len(fence) :]
 
     def encode_chat(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids of a conversation in the model's own format, the answer to follow.

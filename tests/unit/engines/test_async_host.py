@@ -13,9 +13,11 @@ from hexkey.engines.base import AsyncEngine, EngineLost, StepReport
 from hexkey.engines.frames import (
     PULSE_S,
     Cancel,
+    Exposition,
     FrameReader,
     FromHost,
     Ready,
+    Scrape,
     Shutdown,
     Step,
     Submit,
@@ -25,7 +27,7 @@ from hexkey.engines.frames import (
 )
 from hexkey.engines.host import Channel
 from hexkey.errors import Code, invalid
-from hexkey.types import Autocomplete, Delta, Failure, ModelInfo, Payload, Usage
+from hexkey.types import PLAIN, Autocomplete, Delta, Failure, ModelInfo, Payload, Terms, Usage
 
 
 class Puppet:
@@ -37,13 +39,18 @@ class Puppet:
         self.alive = asyncio.Event()
         self.alive.set()
         self.inside: set[int] = set()
+        self.terms: dict[int, Terms] = {}
 
     @property
     def running(self) -> int:
         return len(self.inside)
 
     def add(self, request_id: int, payload: Payload) -> None:
+        self.add_on(PLAIN, request_id, payload)
+
+    def add_on(self, terms: Terms, request_id: int, payload: Payload) -> None:
         assert isinstance(payload, Autocomplete)
+        self.terms[request_id] = terms
         if payload.prefix == "bad":
             raise invalid("refused as asked")
         self.inside.add(request_id)
@@ -145,6 +152,30 @@ async def test_nothing_leaves_while_the_core_is_silent(scene: Scene) -> None:
     frame = await front.step()
     assert frame.running == 0
     assert [request_id for request_id, _ in frame.events] == [2]
+
+
+async def test_metrics_are_told_only_after_the_core_was_heard_of(scene: Scene) -> None:
+    puppet, front, _ = scene
+    puppet.alive.clear()
+    front.tell(Scrape(), Scrape())
+    assert not await front.hear(PULSE_S * 1.5)
+    puppet.alive.set()
+    frames = await front.hear(2)
+    assert [type(frame) for frame in frames] == [Step, Exposition]
+    front.tell(ask(1))
+    await settled(lambda: puppet.running == 1)
+    front.tell(Scrape())
+    assert not await front.hear(PULSE_S * 1.5)
+    puppet.reports.put_nowait(StepReport(1, 2, [], [(1, [Usage()])]))
+    assert [type(frame) for frame in await front.hear(2)] == [Step, Exposition]
+
+
+async def test_terms_reach_the_engine(scene: Scene) -> None:
+    puppet, front, _ = scene
+    terms = Terms("pirate", 3, "salt")
+    front.tell(Submit(1, Autocomplete(prefix="a"), terms=terms), ask(2))
+    await settled(lambda: puppet.running == 2)
+    assert puppet.terms == {1: terms, 2: PLAIN}
 
 
 async def test_an_idle_core_is_asked_every_second(scene: Scene) -> None:

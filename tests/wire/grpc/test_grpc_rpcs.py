@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from hexkey.engines.link import Link
+from hexkey.types import PLAIN
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import codec
 from tests.wire.grpc.grpc_house import House, metadata_of
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
 
     from hexkey.engines.link import Mailbox
-    from hexkey.types import Payload, Usage
+    from hexkey.types import Payload, Terms, Usage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -165,11 +166,12 @@ async def test_the_engine_knows_which_answers_are_read_as_they_come(
         link: Link,
         payload: Payload,
         complete: Callable[[Usage], None] = lambda _usage: None,
+        terms: Terms = PLAIN,
         *,
         whole: bool = False,
     ) -> tuple[int, Mailbox]:
         said.append(whole)
-        return submit(link, payload, complete, whole=whole)
+        return submit(link, payload, complete, terms, whole=whole)
 
     monkeypatch.setattr(Link, "submit", noted)
     message = pb.AutocompleteRequest(prefix="a", max_tokens=1)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -85,6 +87,32 @@ async def test_metrics_as_openmetrics(house: House) -> None:
     assert response.headers["content-type"].startswith("application/openmetrics-text")
     assert response.text.endswith("\n# EOF\n")
     assert "# TYPE hexkey_requests counter\n" in response.text
+
+
+async def test_an_engines_own_metrics_are_passed_on_raw(house: House) -> None:
+    async with house.client() as client:
+        await client.post("/v1/autocomplete", json={"model": "acme/slow", "prefix": "x"})
+        answers = [client.get("/metrics/engines/acme/slow") for _ in range(5)]
+        for response in await asyncio.gather(*answers):
+            assert response.headers["content-type"].startswith("text/plain")
+            name, count = response.text.splitlines()[-1].split()
+            assert name == "fake:steps_total"
+            assert int(count) > 200
+        response = await client.get("/metrics/engines/none")
+    assert response.status_code == 404
+    assert "there is: coder, acme/slow, interpreter" in response.text
+
+
+async def test_metrics_of_an_engine_that_is_away_or_keeps_none() -> None:
+    async with open_house() as house, house.client() as client:
+        supervisor = house.service.pool._rack.members["coder"].supervisor
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(supervisor, "exposition", AsyncMock(return_value=b""))
+            response = await client.get("/metrics/engines/coder")
+            assert response.status_code == 404
+            assert "fake keeps no metrics" in response.text
+        await supervisor.stop()
+        assert (await client.get("/metrics/engines/coder")).status_code == 503
 
 
 async def test_models_say_what_they_do(house: House) -> None:

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from hexkey.engines.link import Link
+from hexkey.types import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import httpx
 
     from hexkey.engines.link import Mailbox
-    from hexkey.types import Payload, Usage
+    from hexkey.types import Payload, Terms, Usage
     from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -220,11 +221,12 @@ async def test_the_engine_knows_which_answers_are_read_as_they_come(
         link: Link,
         payload: Payload,
         complete: Callable[[Usage], None] = lambda _usage: None,
+        terms: Terms = PLAIN,
         *,
         whole: bool = False,
     ) -> tuple[int, Mailbox]:
         said.append(whole)
-        return submit(link, payload, complete, whole=whole)
+        return submit(link, payload, complete, terms, whole=whole)
 
     monkeypatch.setattr(Link, "submit", noted)
     for stream in (False, True):

@@ -10,18 +10,21 @@ import asyncio
 import contextlib
 import os
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vllm.sampling_params import SamplingParams
 from vllm.v1.engine import FinishReason as Ended
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from hexkey.engines import sharedmemory
 from hexkey.engines.base import EngineLost, StepReport
-from hexkey.engines.sequence import Sequence, Work, characters, greedy, groups, text_stream
+from hexkey.engines.sequence import Sequence, Work, characters, groups, text_stream
+from hexkey.engines.vllm import statistics
 from hexkey.engines.vllm.scheduler import STEP
+from hexkey.engines.vllm.sleeper import Sleeper
 from hexkey.errors import Code, invalid
-from hexkey.types import Autocomplete, Chat, Failure, FinishReason, Sampling
+from hexkey.models.errors import ModelError
+from hexkey.types import PLAIN, Autocomplete, Chat, Failure, FinishReason, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -31,12 +34,34 @@ if TYPE_CHECKING:
 
     from hexkey.engines.base import Computed
     from hexkey.engines.prompts import PromptMaker
+    from hexkey.engines.vllm.requests import Requests
+    from hexkey.engines.vllm.statistics import Statistics
     from hexkey.engines.vllm.vocabulary import Vocabulary
-    from hexkey.types import HostEvent, ModelInfo, Payload
+    from hexkey.types import HostEvent, ModelInfo, Payload, Terms
 
 _SHUTDOWN_S = 1.0
-_SEEDS = 1 << 63
-_WARM_UP_TOKENS = 8
+_WARM_UPS = (
+    Sampling(max_tokens=8),
+    Sampling(
+        max_tokens=8,
+        temperature=1.0,
+        top_p=0.9,
+        top_k=5,
+        seed=1,
+        presence_penalty=1.0,
+        frequency_penalty=1.0,
+        logprobs=True,
+    ),
+)
+"""Each way of choosing tokens, since its first use may compile, and nobody should wait for that."""
+
+
+@dataclass(slots=True)
+class Ends:
+    """Sequences that a step ended, and why; ``early`` are those EngineCore would go on with."""
+
+    reasons: dict[str, Ended] = field(default_factory=dict)
+    early: list[str] = field(default_factory=list)
 
 
 class VllmEngine:
@@ -47,15 +72,25 @@ class VllmEngine:
     """
 
     def __init__(
-        self, llm: AsyncLLM, *, info: ModelInfo, vocabulary: Vocabulary, prompts: PromptMaker
+        self,
+        llm: AsyncLLM,
+        *,
+        info: ModelInfo,
+        vocabulary: Vocabulary,
+        prompts: PromptMaker,
+        requests: Requests,
+        statistics: Statistics | None,
+        sleep_after_s: float,
     ) -> None:
         self.info = info
         self._llm = llm
         self._core: Any = llm.engine_core
         self._pieces = vocabulary.pieces
-        self._stops = sorted(vocabulary.control)
         self._nothing = vocabulary.nothing
         self._prompts = prompts
+        self._requests = requests
+        self._statistics = statistics
+        self._sleeper = Sleeper(llm, sleep_after_s)
         self._works: dict[int, Work] = {}
         self._sequences: dict[str, Sequence] = {}
         self._cancelled: set[str] = set()  # which EngineCore may still compute on
@@ -68,16 +103,27 @@ class VllmEngine:
         return len(self._works)
 
     async def start(self) -> None:
-        """Warm up with one request, since the first steps may compile."""
+        """Load the adapters and warm up ."""
+        for adapter in self._requests.adapters.values():
+            try:
+                await self._llm.add_lora(adapter)
+            except EngineDeadError as error:
+                raise EngineLost from error
+            except Exception as error:
+                raise ModelError(f"vLLM does not take adapter {adapter.name}: {error}") from error
         prompt = (self._nothing,) * 2
-        sampling = Sampling(max_tokens=_WARM_UP_TOKENS)
-        self.add(0, Autocomplete(prefix="", tokens=prompt, sampling=sampling))
+        for number, sampling in enumerate(_WARM_UPS):
+            self.add(number, Autocomplete(prefix="", tokens=prompt, sampling=sampling))
         while self.running:
             await self.step()
         sharedmemory.remember(os.getpgid(0))
 
     def add(self, request_id: int, payload: Payload) -> None:
         """Take an autocompletion or a chat."""
+        self.add_on(PLAIN, request_id, payload)
+
+    def add_on(self, terms: Terms, request_id: int, payload: Payload) -> None:
+        """Take one on terms; see ``hexkey.engines.base.Choosy``."""
         if not isinstance(payload, Autocomplete | Chat):
             raise invalid("this model completes text and chats; it does not translate", "model")
         if isinstance(payload, Chat) and not self.info.chat:
@@ -92,9 +138,12 @@ class VllmEngine:
             for group in groups(sampling)
         }
         requests = [
-            self._request(name, prompt, sampling, sequence.indexes[0])
+            self._requests.text(name, prompt, sampling, sequence.indexes[0], terms)
             for name, sequence in sequences.items()
         ]
+        if self._statistics is not None:
+            for request in requests:
+                self._statistics.add(request)
         self._works[request_id] = work
         self._sequences |= sequences
         self._send(self._submit(requests))
@@ -108,6 +157,8 @@ class VllmEngine:
         for name in names:
             del self._sequences[name]
         self._cancelled.update(names)
+        if self._statistics is not None:
+            self._statistics.drop(names)
         self._send(self._core.abort_requests_async(names))
 
     async def step(self) -> StepReport:
@@ -121,7 +172,7 @@ class VllmEngine:
             report.kv_used = outputs.scheduler_stats.kv_cache_usage
         told = False
         events: dict[int, list[HostEvent]] = {}
-        spent: list[str] = []
+        ends = Ends()
         for output in outputs.outputs:
             if output.request_id == STEP:
                 told = True
@@ -132,21 +183,29 @@ class VllmEngine:
                 continue
             if not told:
                 report.computed.append(_coarse(sequence, output))
-            news = self._advance(sequence, output, spent)
+            news = self._advance(sequence, output, ends)
             if news:
                 events.setdefault(sequence.work.id, []).extend(news)
-        if spent:
-            self._send(self._core.abort_requests_async(spent))
+        if ends.early:
+            self._send(self._core.abort_requests_async(ends.early))
+        if self._statistics is not None:
+            self._statistics.record(outputs, ends.reasons)
         self._done_ns = report.done_ns
+        self._sleeper.worked()
         report.events = list(events.items())
         return report
 
     async def ping(self) -> None:
-        """Wait for EngineCore's answer; between two steps it gives one at once."""
+        """Wait for EngineCore's answer, given between two steps; let it sleep if it may."""
         try:
             await self._llm.is_paused()
+            await self._sleeper.rest(busy=self.running > 0)
         except EngineDeadError as error:
             raise EngineLost from error
+
+    def exposition(self) -> bytes:
+        """VLLM's own metrics; see ``hexkey.engines.base.Exposing``."""
+        return statistics.exposition()
 
     def close(self) -> None:
         """End vLLM's processes; what their shared memory leaves behind goes too."""
@@ -169,10 +228,8 @@ class VllmEngine:
             if name in self._sequences or name in self._cancelled
         ]
 
-    def _advance(
-        self, sequence: Sequence, output: EngineCoreOutput, spent: list[str]
-    ) -> list[HostEvent]:
-        """Turn what a step gave one sequence into events; ``spent`` gets it if it ends early."""
+    def _advance(self, sequence: Sequence, output: EngineCoreOutput, ends: Ends) -> list[HostEvent]:
+        """Turn what a step gave one sequence into events."""
         work = sequence.work
         if output.prefill_stats is not None and sequence.indexes[0] == 0:
             work.cached_tokens = output.prefill_stats.num_cached_tokens
@@ -186,8 +243,9 @@ class VllmEngine:
         if ended is None and not sequence.stream.finished:
             return news
         del self._sequences[output.request_id]
+        ends.reasons[output.request_id] = Ended.STOP if ended is None else ended
         if ended is None:
-            spent.append(output.request_id)
+            ends.early.append(output.request_id)
         full = ended is Ended.LENGTH and not sequence.stream.finished
         news += sequence.finish(FinishReason.LENGTH if full else FinishReason.STOP)
         if not work.open:
@@ -195,42 +253,11 @@ class VllmEngine:
             news.append(work.usage())
         return news
 
-    def _request(
-        self, name: str, prompt: list[int], sampling: Sampling, index: int
-    ) -> EngineCoreRequest:
-        try:
-            return self._llm.input_processor.process_inputs(
-                name,
-                {"type": "token", "prompt_token_ids": prompt},
-                self._params(sampling, len(prompt), index),
-                supported_tasks=("generate",),
-            )
-        except ValueError as error:
-            raise invalid("vLLM does not take this prompt with these parameters") from error
-
-    def _params(self, sampling: Sampling, prompt_tokens: int, index: int) -> SamplingParams:
-        chosen: dict[str, Any] = {"temperature": 0.0}
-        if not greedy(sampling):
-            chosen = {
-                "temperature": sampling.temperature,
-                "top_p": sampling.top_p,
-                "top_k": sampling.top_k,
-            }
-            if sampling.seed is not None:
-                chosen["seed"] = (sampling.seed + index) % _SEEDS
-        return SamplingParams(
-            max_tokens=min(sampling.max_tokens, self.info.context_tokens - prompt_tokens),
-            stop_token_ids=self._stops,
-            presence_penalty=sampling.presence_penalty,
-            frequency_penalty=sampling.frequency_penalty,
-            logprobs=0 if sampling.logprobs else None,
-            detokenize=False,
-            **chosen,
-        )
-
     async def _submit(self, requests: list[EngineCoreRequest]) -> None:
+        await self._sleeper.wake()
         for request in requests:
-            await self._core.add_request_async(request)
+            if request.request_id in self._sequences:  # else it was cancelled while we woke
+                await self._core.add_request_async(request)
 
     def _send(self, sending: Awaitable[None]) -> None:
         """Have the loop send; messages leave in the order of these calls."""

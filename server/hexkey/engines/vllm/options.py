@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hexkey.models.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _BOUNDS = {
     "max_model_len": (0, 1 << 24),
@@ -13,7 +17,9 @@ _BOUNDS = {
     "kv_cache_gib": (0.0, 4096.0),
     "tensor_parallel_size": (1, 64),
     "max_num_seqs": (1, 4096),
+    "max_loras": (0, 1024),
     "max_num_batched_tokens": (0, 1 << 20),
+    "sleep_after_s": (0.0, 1e9),
     "threads": (0, 1024),
 }
 _DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -36,9 +42,13 @@ class Options:
     0 or an empty text leaves a choice to vLLM. ``kv_cache_gib`` is the memory for keys and values,
     and replaces what ``gpu_memory_utilization`` would leave for them; on a CPU name it always.
     ``enforce_eager`` unset means eager on a CPU, where compiling takes minutes, and graphs
-    on a GPU. ``threads`` are those of the CPU build. ``fim`` unset asks the vocabulary whether
-    the model fills in the middle. One step must be shorter than the model's ``stall_timeout_s``,
-    so ``max_num_batched_tokens`` bounds it.
+    on a GPU. ``devices`` are the GPUs that the model lies on, by number; without any the first
+    ``tensor_parallel_size``. ``max_loras`` adapters may be in one batch, 0 for all.
+    After ``sleep_after_s`` without a request the model leaves its GPU until the next one.
+    ``threads`` are those of the CPU build. ``fim`` unset asks the vocabulary whether the model
+    fills in the middle. ``step_reports`` are exact (told by a scheduler of our own inside vLLM)
+    or coarse (guessed by the outputs). One step must be shorter than the model's
+    ``stall_timeout_s``, so ``max_num_batched_tokens`` bounds it.
     """
 
     dtype: str = "auto"
@@ -47,11 +57,15 @@ class Options:
     kv_cache_gib: float = 0.0
     enforce_eager: bool | None = None
     tensor_parallel_size: int = 1
+    devices: tuple[int, ...] = ()
     max_num_seqs: int = 128
+    max_loras: int = 0
     max_num_batched_tokens: int = 0
     enable_prefix_caching: bool = True
     quantization: str = ""
+    sleep_after_s: float = 0.0
     threads: int = 0
+    step_reports: str = "exact"
     fim: bool | None = None
 
     def check(self, model: str) -> None:
@@ -59,17 +73,25 @@ class Options:
         for name, (low, high) in _BOUNDS.items():
             if not low <= getattr(self, name) <= high:
                 raise ModelError(f"{model}.options.{name}: must be between {low} and {high}")
+        parts = self.tensor_parallel_size
+        if self.devices and (len(set(self.devices)) != parts or min(self.devices) < 0):
+            raise ModelError(f"{model}.options.devices: must name {parts} GPUs by their numbers")
+        if self.step_reports not in {"exact", "coarse"}:
+            raise ModelError(f"{model}.options.step_reports: must be exact or coarse")
         if self.dtype not in _DTYPES:
             raise ModelError(f"{model}.options.dtype: must be one of {', '.join(_DTYPES)}")
 
 
-def prepare_environment(threads: int) -> None:
+def prepare_environment(threads: int, devices: Sequence[int] = ()) -> None:
     """Set what vLLM reads when it is imported; raises ``ModelError`` on a switch that is unsafe."""
     for name in _REFUSED:
         if os.environ.get(name, "0") not in {"", "0"}:
             raise ModelError(f"{name} is set, which opens the server to its callers; unset it")
     os.environ.update(_ENVIRONMENT)
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # one process keeps all of a model's metrics
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    if devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, devices))
     if threads:
         cores = sorted(os.sched_getaffinity(0))[:threads]
         os.environ["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))

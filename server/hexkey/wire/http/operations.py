@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hexkey.wire.http.exchange import Exchange
 
 _READY, _NOT_READY = 200, 503
+_EXPOSITION = ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),)
 
 
 async def health(exchange: Exchange, service: Service) -> None:  # noqa: ARG001 - a handler's signature
@@ -38,3 +39,9 @@ async def exposition(exchange: Exchange, service: Service) -> None:
     accept = exchange.headers.get(b"accept", b"").decode("latin-1")
     text, kind = await asyncio.to_thread(service.metrics.answer, accept)
     await exchange.answer(200, text, ((b"content-type", kind.encode()),))
+
+
+async def engine_exposition(exchange: Exchange, service: Service) -> None:
+    """Return what an engine exports by itself, raw and under its own names."""
+    text = await service.pool.exposition(exchange.scope["path_params"]["id"])
+    await exchange.answer(200, text, _EXPOSITION)

@@ -85,6 +85,9 @@ OPERATIONS = (
     Operation("GET", "/ready", operations.ready, own.ReadyAnswer, also=(503,), access=Access.OPEN),
     Operation("GET", "/version", operations.version, own.VersionAnswer, access=Access.OPEN),
     Operation("GET", "/metrics", operations.exposition, None, access=Access.METRICS),
+    Operation(
+        "GET", "/metrics/engines/{id}", operations.engine_exposition, None, access=Access.METRICS
+    ),
     *admin.OPERATIONS,
     Operation(
         "GET", "/", home.home, own.HomeAnswer, dialect=huggingface.DIALECT, access=Access.OPEN

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from hexkey.engines import fim
 from hexkey.engines.openvino import load
 from hexkey.engines.openvino.engine import OpenvinoEngine
 from hexkey.engines.openvino.gguf import read_metadata
@@ -98,22 +97,6 @@ def test_parts_begin_with_words_where_there_are_any() -> None:
     assert parts("one two three four", 9) == ["one two", " three", " four"]
     assert parts("x" * 10, 4) == ["xxxx", "xxxx", "xx"]
     assert parts("", 4) == [""]
-
-
-@pytest.mark.parametrize("family", fim.FAMILIES)
-def test_a_family_is_known_by_all_of_its_tokens(family: fim.FimFamily) -> None:
-    assert fim.detect(set(family.tokens)) is family
-    assert fim.detect(set(family.tokens[1:])) is None
-
-
-def test_families_order_prefix_and_suffix() -> None:
-    qwen, codestral = fim.FAMILIES[0], fim.FAMILIES[-1]
-    assert qwen.order([1], [2]) == [
-        ("<|fim_prefix|>", [1]),
-        ("<|fim_suffix|>", [2]),
-        ("<|fim_middle|>", []),
-    ]
-    assert codestral.order([1], [2]) == [("[SUFFIX]", [2]), ("[PREFIX]", [1])]
 
 
 def test_the_mirror_finds_blocks_and_one_part_of_a_block() -> None:
