@@ -24,7 +24,7 @@ from hexkey.identity import state
 from hexkey.identity.access import Access
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
-from hexkey.provisioning import allowances, fetch_models, memory, specs, usage_writer
+from hexkey.provisioning import allowances, fetch_models, memory, queues, specs, usage_writer
 from hexkey.recorder import Recorder
 from hexkey.service import Service
 from hexkey.tracing import OtlpTracer
@@ -141,7 +141,7 @@ class App:
         self.service.limits = Limits(max_characters=config.limits.max_characters)
         self.service.sessions.configure(config.autocomplete)
         self.gate.configure(
-            {model.name: model.queue for model in config.models},
+            queues(config),
             {tenant.name: tenant.weight for tenant in config.access.tenants},
         )
 

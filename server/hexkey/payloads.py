@@ -33,7 +33,10 @@ class StopRule(StrEnum):
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
-    """How tokens are chosen. ``temperature`` 0 is greedy; ``top_k`` 0 keeps all tokens."""
+    """How tokens are chosen. ``temperature`` 0 is greedy; ``top_k`` 0 keeps all tokens.
+
+    ``json_schema`` is the text of a JSON Schema that the output is to fit; empty leaves it free.
+    """
 
     max_tokens: int = 256
     temperature: float = 0.0
@@ -45,6 +48,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logprobs: bool = False
+    json_schema: str = ""
 
 
 class ContextFile(msgspec.Struct, frozen=True):

@@ -74,9 +74,11 @@ class Entry:
     notes: Callable[[Any, ModelInfo], tuple[str, ...]] = _nothing
 
 
-def _logprobs(payload: Autocomplete | Chat, model: str, info: ModelInfo) -> None:
+def _sampled(payload: Autocomplete | Chat, model: str, info: ModelInfo) -> None:
     if payload.sampling.logprobs and not info.logprobs:
         raise invalid(f"model {model!r} does not tell log probabilities", "logprobs")
+    if payload.sampling.json_schema and not info.schemas:
+        raise invalid(f"model {model!r} cannot be held to a JSON Schema", "json_schema")
 
 
 def _dimensions(payload: Embed, model: str, info: ModelInfo) -> None:
@@ -108,9 +110,9 @@ def _texts(payload: Translate | Classify) -> int:
 
 TASKS: dict[Task, Entry] = {
     Task.AUTOCOMPLETE: Entry(
-        Autocomplete, Unit.TOKENS, validation.autocomplete, _choices, able=_logprobs, notes=_suffix
+        Autocomplete, Unit.TOKENS, validation.autocomplete, _choices, able=_sampled, notes=_suffix
     ),
-    Task.CHAT: Entry(Chat, Unit.TOKENS, validation.chat, _choices, able=_logprobs),
+    Task.CHAT: Entry(Chat, Unit.TOKENS, validation.chat, _choices, able=_sampled),
     Task.TRANSLATE: Entry(Translate, Unit.CHARACTERS, validation.translate, _texts),
     Task.EMBED: Entry(
         Embed,

@@ -333,6 +333,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     fim: bool = False
     chat: bool = False
     logprobs: bool = False
+    schemas: bool = False
     dimensions: int = 0
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

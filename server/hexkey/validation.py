@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hexkey import jsonschema
 from hexkey.errors import Code, ServeError, invalid
 
 if TYPE_CHECKING:
@@ -177,6 +178,8 @@ def _size(characters: int, limits: Limits, param: str) -> None:
 
 
 def _sampling(sampling: Sampling) -> None:
+    if sampling.json_schema:
+        jsonschema.check(sampling.json_schema)
     _between("max_tokens", sampling.max_tokens, 1, MAX_TOKENS)
     _between("temperature", sampling.temperature, 0, MAX_TEMPERATURE)
     _between("top_p", sampling.top_p, 0, 1)

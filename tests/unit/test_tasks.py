@@ -34,7 +34,13 @@ from tests.unit.requests import CHAT, ONE_OF_EACH, translate
 
 BARE = ModelInfo(context_tokens=100)
 ABLE = ModelInfo(
-    context_tokens=100, fim=True, logprobs=True, dimensions=8, labels=("a",), notes=("so and so",)
+    context_tokens=100,
+    fim=True,
+    logprobs=True,
+    schemas=True,
+    dimensions=8,
+    labels=("a",),
+    notes=("so and so",),
 )
 
 
@@ -75,6 +81,7 @@ def test_a_vector_of_the_fake_engine_is_of_the_length_asked_for_and_of_unit_leng
     [
         (Autocomplete(prefix="a", sampling=Sampling(logprobs=True)), "logprobs"),
         (Chat(messages=CHAT.messages, sampling=Sampling(logprobs=True)), "logprobs"),
+        (Chat(messages=CHAT.messages, sampling=Sampling(json_schema="{}")), "json_schema"),
         (Embed(texts=("a",), dimensions=8), "dimensions"),
         (Classify(texts=("a",)), "labels"),
     ],

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
 import vllm
 from hexkey.engines.frames import Step
 from hexkey.engines.vllm import scheduler
-from hexkey.types import Autocomplete, Chat, Delta, Event, Message, Request, Sampling, Usage
+from hexkey.errors import Code
+from hexkey.types import Autocomplete, Chat, Delta, Event, Finish, Message, Request, Sampling, Usage
 from tests.contract.conftest import Rig
-from tests.contract.test_engines import collect
+from tests.contract.test_engines import collect, settle
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -86,6 +90,44 @@ async def test_what_is_asked_is_what_is_sampled(rig: Rig) -> None:
     assert all(one.logprob <= 0 for one in scores)
     stopped = text_of(await collect(rig, request("1, 2, 3, 4,", max_tokens=20, stop=("7",))))
     assert stopped.endswith("6, ")
+
+
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 130},
+        "tags": {"type": "array", "items": {"enum": ["kind", "tall"]}, "maxItems": 2},
+    },
+    "required": ["name", "age", "tags"],
+    "additionalProperties": False,
+}
+
+
+async def test_an_answer_fits_the_schema_that_was_sent(rig: Rig) -> None:
+    message = (Message("user", "Tell me a story about a person in a far away land."),)
+
+    async def ask(seed: int) -> Any:
+        sampling = Sampling(
+            max_tokens=200, temperature=1.0, seed=seed, json_schema=json.dumps(PERSON)
+        )
+        chat = Chat(messages=message, sampling=sampling)
+        events = await collect(rig, Request(id="t", payload=chat, protocol="test"))
+        assert [one.reason for one in events if isinstance(one, Finish)] == ["stop"]
+        return json.loads(text_of(events))
+
+    plain = collect(rig, request("Once upon a time", max_tokens=40))
+    *people, other = await asyncio.gather(*map(ask, range(4)), plain)
+    for person in people:
+        jsonschema.validate(person, PERSON)
+    assert not text_of(other).lstrip().startswith("{")
+
+
+async def test_a_schema_that_vllm_cannot_keep_is_the_callers_mistake(rig: Rig) -> None:
+    sampling = Sampling(max_tokens=9, json_schema='{"type": "no such type"}')
+    chat = Chat(messages=(Message("user", "Hi"),), sampling=sampling)
+    code = await settle(rig, Request(id="t", payload=chat, protocol="test"))
+    assert code is Code.INVALID_ARGUMENT
 
 
 async def test_a_callers_text_cannot_end_its_turn(rig: Rig) -> None:

@@ -24,6 +24,7 @@ class Docket:
 
     def __init__(self, engine: Intake, incarnation: int) -> None:
         self._engine = engine
+        self._choosy = engine if isinstance(engine, Choosy) else None
         self._incarnation = incarnation
         self._live: set[int] = set()
         # Of the live ones those that are read when they are whole; true once one has news.
@@ -47,8 +48,8 @@ class Docket:
         return []
 
     def _add(self, message: Submit) -> None:
-        if isinstance(self._engine, Choosy):
-            self._engine.add_on(message.terms, message.id, message.payload)
+        if self._choosy is not None:
+            self._choosy.add_on(message.terms, message.id, message.payload)
         else:
             self._engine.add(message.id, message.payload)
 

@@ -41,12 +41,14 @@ _OPTIONS_BY_TASK = {
 
 _TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT, Task.SUMMARIZE})
 _TRANSLATION = frozenset({Task.TRANSLATE})
+_READING = frozenset({Task.EMBED, Task.RERANK, Task.CLASSIFY})
 TASKS = {
     "fake": frozenset(Task),
     "openvino": _TEXT,
+    "vllm": _TEXT | _READING,
     "marian": _TRANSLATION,
     "ctranslate2": _TRANSLATION | {Task.TRANSCRIBE},
-    "encoder": frozenset({Task.EMBED, Task.RERANK, Task.CLASSIFY}),
+    "encoder": _READING,
 }
 """What each engine can be configured for."""
 

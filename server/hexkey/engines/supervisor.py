@@ -199,13 +199,11 @@ class Supervisor:
     async def exposition(self) -> bytes:
         """Return the metrics that the engine keeps by itself; ``ServeError`` where it is away."""
         host = self._host
-        if self.state is not State.READY or host is None:
-            raise self._away()
-        try:
-            async with asyncio.timeout(self.settings.stall_timeout_s):
-                return await host.link.exposition()
-        except TimeoutError:
-            raise self._away() from None
+        if self.state is State.READY and host is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.stall_timeout_s):
+                    return await host.link.exposition()
+        raise self._away()
 
     async def _ready_link(self, deadline: float | None) -> Link:
         """Return the serving link; a start is waited for, unless the last ones failed too."""

@@ -75,6 +75,16 @@ async def test_a_refusal_names_code_reason_and_field(
         assert found["BadRequest"].field_violations[0].field == field
 
 
+@pytest.mark.parametrize("schema", ['{"pattern": "x"}', "{}"])
+async def test_a_schema_is_checked_and_so_is_the_model(house: House, schema: str) -> None:
+    said = [pb.ChatMessage(role="user", content="a")]
+    message = pb.ChatRequest(messages=said, json_schema=schema)
+    for call in (house.stub.Chat(message), house.stub.StreamChat(message)):
+        error, found = await refused(call)
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert found["BadRequest"].field_violations[0].field == "json_schema"
+
+
 async def test_a_pair_that_is_not_served_is_not_found(house: House) -> None:
     error, found = await refused(house.stub.Translate(pb.TranslateRequest(text=["a"], target="xx")))
     assert error.code() is grpc.StatusCode.NOT_FOUND

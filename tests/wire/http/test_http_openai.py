@@ -165,6 +165,10 @@ async def test_unknown_model(client: Client, stream: bool) -> None:  # noqa: FBT
     assert "coder" in caught.value.message
 
 
+def fitting(schema: object) -> dict[str, object]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+
 @pytest.mark.parametrize(
     ("options", "param"),
     [
@@ -175,7 +179,11 @@ async def test_unknown_model(client: Client, stream: bool) -> None:  # noqa: FBT
         ({"stop": ["x"] * 17}, "stop"),
         ({"logprobs": True, "top_logprobs": 2}, "top_logprobs"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
+        ({"response_format": fitting({"pattern": "x"})}, "json_schema"),
+        # The fake engine writes what it is told to.
+        ({"response_format": {"type": "json_object"}}, "json_schema"),
         ({"logit_bias": {"5": 1}}, "logit_bias"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),

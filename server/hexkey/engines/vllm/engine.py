@@ -18,42 +18,25 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from hexkey.engines import sharedmemory
 from hexkey.engines.base import EngineLost, StepReport
-from hexkey.engines.sequence import Sequence, Work, characters, groups, text_stream
 from hexkey.engines.vllm import statistics
 from hexkey.engines.vllm.scheduler import STEP
 from hexkey.engines.vllm.sleeper import Sleeper
-from hexkey.errors import Code, invalid
+from hexkey.errors import Code, ServeError
 from hexkey.models.errors import ModelError
-from hexkey.types import PLAIN, Autocomplete, Chat, Failure, FinishReason, Sampling
+from hexkey.types import PLAIN, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
 
+    from vllm.lora.request import LoRARequest
     from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs, EngineCoreRequest
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    from hexkey.engines.base import Computed
-    from hexkey.engines.prompts import PromptMaker
-    from hexkey.engines.vllm.requests import Requests
+    from hexkey.engines.vllm.jobs import Job, Kind, Part
     from hexkey.engines.vllm.statistics import Statistics
-    from hexkey.engines.vllm.vocabulary import Vocabulary
     from hexkey.types import HostEvent, ModelInfo, Payload, Terms
 
 _SHUTDOWN_S = 1.0
-_WARM_UPS = (
-    Sampling(max_tokens=8),
-    Sampling(
-        max_tokens=8,
-        temperature=1.0,
-        top_p=0.9,
-        top_k=5,
-        seed=1,
-        presence_penalty=1.0,
-        frequency_penalty=1.0,
-        logprobs=True,
-    ),
-)
-"""Each way of choosing tokens, since its first use may compile, and nobody should wait for that."""
 
 
 @dataclass(slots=True)
@@ -67,95 +50,71 @@ class Ends:
 class VllmEngine:
     """One AsyncLLM and the requests in it; see ``hexkey.engines.base.AsyncEngine``.
 
-    EngineCore knows a request's sequence as ``REQUEST-OUTPUT``. Greedy outputs of one request
-    would all be equal, so they are generated once.
+    ``kind`` knows what the model does; here its parts go in and what a step gives comes out.
     """
 
     def __init__(
         self,
         llm: AsyncLLM,
+        kind: Kind,
         *,
-        info: ModelInfo,
-        vocabulary: Vocabulary,
-        prompts: PromptMaker,
-        requests: Requests,
+        adapters: Iterable[LoRARequest],
         statistics: Statistics | None,
         sleep_after_s: float,
     ) -> None:
-        self.info = info
         self._llm = llm
         self._core: Any = llm.engine_core
-        self._pieces = vocabulary.pieces
-        self._nothing = vocabulary.nothing
-        self._prompts = prompts
-        self._requests = requests
+        self._kind = kind
+        self._adapters = tuple(adapters)
         self._statistics = statistics
         self._sleeper = Sleeper(llm, sleep_after_s)
-        self._works: dict[int, Work] = {}
-        self._sequences: dict[str, Sequence] = {}
+        self._jobs: dict[int, Job] = {}
+        self._parts: dict[str, tuple[Job, Part]] = {}
         self._cancelled: set[str] = set()  # which EngineCore may still compute on
         self._sending: set[asyncio.Task[None]] = set()
         self._done_ns = time.monotonic_ns()
 
     @property
+    def info(self) -> ModelInfo:
+        """What the model can do."""
+        return self._kind.info
+
+    @property
     def running(self) -> int:
         """Requests in work."""
-        return len(self._works)
+        return len(self._jobs)
 
     async def start(self) -> None:
-        """Load the adapters and warm up ."""
-        for adapter in self._requests.adapters.values():
+        """Load the adapters and warm up."""
+        for adapter in self._adapters:
             try:
                 await self._llm.add_lora(adapter)
             except EngineDeadError as error:
                 raise EngineLost from error
             except Exception as error:
                 raise ModelError(f"vLLM does not take adapter {adapter.name}: {error}") from error
-        prompt = (self._nothing,) * 2
-        for number, sampling in enumerate(_WARM_UPS):
-            self.add(number, Autocomplete(prefix="", tokens=prompt, sampling=sampling))
+        for number, payload in enumerate(self._kind.warm_ups()):
+            self.add(number, payload)
         while self.running:
             await self.step()
         sharedmemory.remember(os.getpgid(0))
 
     def add(self, request_id: int, payload: Payload) -> None:
-        """Take an autocompletion or a chat."""
+        """Take a request on plain terms."""
         self.add_on(PLAIN, request_id, payload)
 
     def add_on(self, terms: Terms, request_id: int, payload: Payload) -> None:
         """Take one on terms; see ``hexkey.engines.base.Choosy``."""
-        if not isinstance(payload, Autocomplete | Chat):
-            raise invalid("this model completes text and chats; it does not translate", "model")
-        if isinstance(payload, Chat) and not self.info.chat:
-            raise invalid("this model has no chat template; it completes text only", "model")
-        prompt = self._prompts.make(payload)
-        sampling = payload.sampling
-        work = Work(request_id, prompt, characters(payload), sampling.n)
-        sequences = {
-            f"{request_id}-{group[0]}": Sequence(
-                work, group, text_stream(payload), sampling.logprobs
-            )
-            for group in groups(sampling)
-        }
-        requests = [
-            self._requests.text(name, prompt, sampling, sequence.indexes[0], terms)
-            for name, sequence in sequences.items()
-        ]
-        if self._statistics is not None:
-            for request in requests:
-                self._statistics.add(request)
-        self._works[request_id] = work
-        self._sequences |= sequences
-        self._send(self._submit(requests))
+        job = self._kind.job(request_id, payload, terms)
+        self._fill(job)
+        self._jobs[request_id] = job
 
     def cancel(self, request_id: int) -> None:
-        """Abort a request's sequences."""
-        work = self._works.pop(request_id, None)
-        if work is None:
+        """Abort a request's parts."""
+        job = self._jobs.pop(request_id, None)
+        if job is None:
             return
-        names = [name for name, one in self._sequences.items() if one.work is work]
-        for name in names:
-            del self._sequences[name]
+        names = [name for name in job.live if self._parts.pop(name, None) is not None]
         self._cancelled.update(names)
         if self._statistics is not None:
             self._statistics.drop(names)
@@ -178,14 +137,14 @@ class VllmEngine:
                 told = True
                 self._read_account(output, report)
                 continue
-            sequence = self._sequences.get(output.request_id)
-            if sequence is None:
+            job, part = self._parts.get(output.request_id, (None, None))
+            if job is None or part is None:
                 continue
             if not told:
-                report.computed.append(_coarse(sequence, output))
-            news = self._advance(sequence, output, ends)
+                report.computed.append((job.id, *part.coarse(output)))
+            news = self._advance(job, part, output, ends)
             if news:
-                events.setdefault(sequence.work.id, []).extend(news)
+                events.setdefault(job.id, []).extend(news)
         if ends.early:
             self._send(self._core.abort_requests_async(ends.early))
         if self._statistics is not None:
@@ -225,38 +184,49 @@ class VllmEngine:
         report.computed = [
             (int(name.partition("-")[0]), tokens, context)
             for name, tokens, context in account["computed"]
-            if name in self._sequences or name in self._cancelled
+            if name in self._parts or name in self._cancelled
         ]
 
-    def _advance(self, sequence: Sequence, output: EngineCoreOutput, ends: Ends) -> list[HostEvent]:
-        """Turn what a step gave one sequence into events."""
-        work = sequence.work
-        if output.prefill_stats is not None and sequence.indexes[0] == 0:
-            work.cached_tokens = output.prefill_stats.num_cached_tokens
-        ended = output.finish_reason
+    def _advance(
+        self, job: Job, part: Part, output: EngineCoreOutput, ends: Ends
+    ) -> list[HostEvent]:
+        """Turn what a step gave one part into events."""
+        name, ended = output.request_id, output.finish_reason
         if ended in {Ended.ERROR, Ended.ABORT}:
-            self.cancel(work.id)
+            self.cancel(job.id)
             return [Failure(Code.INTERNAL, "vLLM ended this request with an error")]
-        told = output.new_logprobs
-        scores = [row[0] for row in told.logprobs.tolist()] if told else []
-        news = sequence.take(output.new_token_ids, scores, self._pieces)
-        if ended is None and not sequence.stream.finished:
-            return news
-        del self._sequences[output.request_id]
-        ends.reasons[output.request_id] = Ended.STOP if ended is None else ended
-        if ended is None:
-            ends.early.append(output.request_id)
-        full = ended is Ended.LENGTH and not sequence.stream.finished
-        news += sequence.finish(FinishReason.LENGTH if full else FinishReason.STOP)
-        if not work.open:
-            del self._works[work.id]
-            news.append(work.usage())
+        try:
+            news, complete = part.take(output)
+            if not complete:
+                return news
+            del self._parts[name]
+            job.live.discard(name)
+            ends.reasons[name] = Ended.STOP if ended is None else ended
+            if ended is None:
+                ends.early.append(name)
+            self._fill(job)
+        except ServeError as error:
+            self.cancel(job.id)
+            return [Failure(error.code, error.message, error.param)]
+        if job.done:
+            del self._jobs[job.id]
+            news.append(job.usage())
         return news
+
+    def _fill(self, job: Job) -> None:
+        """Send as many of a job's parts as may be under way; ``ServeError`` if one cannot be."""
+        made = list(job.more())
+        for part, request in made:
+            self._parts[request.request_id] = (job, part)
+            if self._statistics is not None:
+                self._statistics.add(request)
+        if made:
+            self._send(self._submit([request for _, request in made]))
 
     async def _submit(self, requests: list[EngineCoreRequest]) -> None:
         await self._sleeper.wake()
         for request in requests:
-            if request.request_id in self._sequences:  # else it was cancelled while we woke
+            if request.request_id in self._parts:  # else it was cancelled while we woke
                 await self._core.add_request_async(request)
 
     def _send(self, sending: Awaitable[None]) -> None:
@@ -270,12 +240,3 @@ async def _quietly(sending: Awaitable[None]) -> None:
     # That EngineCore has ended is told by the step that waits for it.
     with contextlib.suppress(EngineDeadError):
         await sending
-
-
-def _coarse(sequence: Sequence, output: EngineCoreOutput) -> Computed:
-    """What a step computed by its output alone: a prompt's tokens count with its first token."""
-    prompt, before = len(sequence.work.prompt), len(sequence.generated)
-    stats = output.prefill_stats
-    cached = stats.num_cached_tokens if stats is not None else 0
-    tokens = len(output.new_token_ids) if before else prompt - cached
-    return sequence.work.id, tokens, prompt + max(0, before + len(output.new_token_ids) - 1)

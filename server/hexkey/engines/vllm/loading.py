@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from hexkey.engines import fim, sharedmemory
-from hexkey.engines.base import SPARE
+from hexkey.engines import sharedmemory
 from hexkey.engines.options import read_options
-from hexkey.engines.prompts import PromptMaker
 from hexkey.engines.vllm import adapters
 from hexkey.engines.vllm.devices import turn
 from hexkey.engines.vllm.options import Options, prepare_environment
 from hexkey.models.errors import ModelError
-from hexkey.types import ModelInfo
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
@@ -42,11 +38,9 @@ def load(context: LoadContext) -> VllmEngine:
         ) from error
     from vllm.platforms import current_platform
 
-    from hexkey.engines.vllm import scheduler
+    from hexkey.engines.vllm import kinds, scheduler
     from hexkey.engines.vllm.engine import VllmEngine
-    from hexkey.engines.vllm.requests import Requests
     from hexkey.engines.vllm.statistics import Statistics
-    from hexkey.engines.vllm.vocabulary import Vocabulary
 
     context.progress(f"loading {context.folder.name} with vLLM {vllm.__version__}")
     config = _config(context, options)
@@ -55,8 +49,8 @@ def load(context: LoadContext) -> VllmEngine:
     exact = known and options.step_reports == "exact"
     if exact:
         asynchronous = config.scheduler_config.async_scheduling
-        kind = scheduler.AccountingAsyncScheduler if asynchronous else scheduler.AccountingScheduler
-        config.scheduler_config.scheduler_cls = f"{kind.__module__}.{kind.__qualname__}"
+        own = scheduler.AccountingAsyncScheduler if asynchronous else scheduler.AccountingScheduler
+        config.scheduler_config.scheduler_cls = f"{own.__module__}.{own.__qualname__}"
     elif not known:
         notes.append(f"vLLM {vllm.__version__} is not the one hexkey knows: coarse step reports")
     try:
@@ -64,41 +58,22 @@ def load(context: LoadContext) -> VllmEngine:
             llm = AsyncLLM.from_vllm_config(config, disable_log_stats=not known)
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"vLLM cannot start {context.model}; its log says why") from error
-    template: Any = llm.renderer.tokenizer
-    vocabulary = Vocabulary(context.folder / "tokenizer.json", template, _eos(llm.model_config))
-    family = fim.detect(vocabulary.special) if options.fim is not False else None
-    if options.fim and family is None:
-        raise ModelError(f"{context.model} has no tokens to fill in the middle; remove 'fim: true'")
-    window = llm.model_config.max_model_len
     cache = config.cache_config
     notes.append(f"KV cache for {(cache.num_gpu_blocks or 0) * cache.block_size} tokens")
-    info = ModelInfo(
-        context_tokens=window,
-        concurrency=options.max_num_seqs + ceil(options.max_num_seqs / SPARE),
-        fim=family is not None,
-        chat=vocabulary.chats,
-        logprobs=True,
-        notes=tuple(notes),
-    )
-    prompts = PromptMaker(vocabulary, family, window, context.model)
-    requests = Requests(
-        llm.input_processor,
-        adapters=context.adapters,
-        stops=sorted(vocabulary.control),
-        window=window,
-    )
+    reads = llm.model_config.runner_type == "pooling"
+    make = kinds.pooling if reads else kinds.generation
+    kind, requests = make(llm, context, options, tuple(notes))
     return VllmEngine(
         llm,
-        info=info,
-        vocabulary=vocabulary,
-        prompts=prompts,
-        requests=requests,
-        sleep_after_s=options.sleep_after_s,
+        kind,
+        adapters=requests.adapters.values(),
         statistics=Statistics(llm.logger_manager) if known else None,
+        sleep_after_s=options.sleep_after_s,
     )
 
 
 def _config(context: LoadContext, options: Options) -> VllmConfig:
+    from vllm.config import StructuredOutputsConfig
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
 
@@ -128,24 +103,15 @@ def _config(context: LoadContext, options: Options) -> VllmConfig:
             enforce_eager=eager,
             tensor_parallel_size=options.tensor_parallel_size,
             max_num_seqs=options.max_num_seqs,
-            enable_prefix_caching=options.enable_prefix_caching,
+            # An encoder has no prefixes, and vLLM fails to start with the switch on.
+            enable_prefix_caching=None if options.enable_prefix_caching else False,
             scheduling_policy="priority",
+            # Compact, since a small model that may write white space for ever often does.
+            structured_outputs_config=StructuredOutputsConfig(
+                backend="xgrammar", disable_any_whitespace=True
+            ),
             **{name: value for name, value in chosen.items() if value is not None},
         ).create_engine_config()
     except (ValueError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"vLLM does not take {context.model}: {first}") from error
-
-
-def _eos(model_config: Any) -> frozenset[int]:
-    """The ids that end an output, by the model's own generation_config.json and config.json."""
-    told = (
-        model_config.try_get_generation_config().get("eos_token_id"),
-        getattr(model_config.hf_text_config, "eos_token_id", None),
-    )
-    return frozenset(
-        number
-        for one in told
-        if one is not None
-        for number in (one if isinstance(one, list) else [one])
-    )

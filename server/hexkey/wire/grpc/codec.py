@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from hexkey.engines.supervisor import State
 from hexkey.errors import invalid
 from hexkey.types import (
@@ -114,7 +116,7 @@ def chat(message: pb.ChatRequest) -> Chat:
     """Decode."""
     return Chat(
         messages=tuple(Message(one.role, one.content) for one in message.messages),
-        sampling=_sampling(message),
+        sampling=msgspec.structs.replace(_sampling(message), json_schema=message.json_schema),
     )
 
 

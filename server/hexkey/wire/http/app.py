@@ -97,7 +97,9 @@ def _route(path: str, operations: dict[str, Operation], service: Service) -> Rou
     # A model's name may hold slashes.
     endpoint = _Endpoint(operations, service)
     return Route(
-        path.replace("models/{id}", "models/{id:path}"),
+        path.replace("models/{id}", "models/{id:path}").replace(
+            "engines/{id}", "engines/{id:path}"
+        ),
         endpoint,
         methods=list(operations),
         name=path,

@@ -17,6 +17,7 @@ from hexkey.wire.http.openai_schemas import (
     ChatLogprob,
     ChatLogprobs,
     MessageBody,
+    ResponseFormat,
     TopLogprob,
 )
 from hexkey.wire.http.runs import collect, served_by, stream
@@ -131,10 +132,6 @@ def _payload(body: ChatBody) -> Chat:
     if body.tools or body.functions:
         param = "tools" if body.tools else "functions"
         raise invalid(f"{param} are not supported", param)
-    if body.response_format is not None and body.response_format.type != "text":
-        raise invalid(
-            "only the response_format {'type': 'text'} is supported", "response_format.type"
-        )
     if body.max_completion_tokens is not None:
         body.max_tokens = body.max_completion_tokens
     sampling = codec.sampling(
@@ -143,8 +140,23 @@ def _payload(body: ChatBody) -> Chat:
         temperature=openai_common.TEMPERATURE,
         logprobs=bool(body.logprobs),
     )
+    if body.response_format is not None:
+        sampling = msgspec.structs.replace(sampling, json_schema=_schema(body.response_format))
     messages = tuple(_message(index, message) for index, message in enumerate(body.messages))
     return Chat(messages=messages, sampling=sampling)
+
+
+def _schema(wanted: ResponseFormat) -> str:
+    """Return the text of the JSON Schema that is asked for; empty where it is plain text."""
+    if wanted.type == "text":
+        return ""
+    if wanted.type == "json_object":
+        return '{"type": "object"}'
+    if wanted.type != "json_schema":
+        raise invalid("expected text, json_object or json_schema", "response_format.type")
+    if wanted.json_schema is None or wanted.json_schema.schema is None:
+        raise invalid("send the schema to fit", "response_format.json_schema.schema")
+    return _encode(wanted.json_schema.schema).decode()
 
 
 def _message(index: int, message: MessageBody) -> Message:

@@ -6,7 +6,7 @@ not silently ignored; unknown ones are ignored. Source: the ``openai`` client's 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -66,10 +66,18 @@ class MessageBody(Struct):
     content: str | list[ContentPart] | None = None
 
 
+class NamedSchema(Struct):
+    """A JSON Schema; its name tells nothing to the model."""
+
+    name: str | None = None
+    schema: Annotated[dict[str, Any] | None, Meta(description="A JSON Schema.")] = None
+
+
 class ResponseFormat(Struct):
-    """Only ``text`` is served."""
+    """What an answer is to look like: ``text``, ``json_object``, or what fits ``json_schema``."""
 
     type: str = "text"
+    json_schema: NamedSchema | None = None
 
 
 class ChatBody(OpenAIFields, kw_only=True):

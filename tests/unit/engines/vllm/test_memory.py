@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hexkey.config import load
 from hexkey.engines import factory
 from hexkey.engines.supervisor import HostSettings
 from hexkey.engines.vllm import devices as found
@@ -25,6 +26,7 @@ from hexkey.engines.vllm.memory import (
 )
 from hexkey.engines.vllm.options import Options
 from hexkey.models.errors import ModelError
+from hexkey.provisioning import specs
 
 GPUS = [Device("GPU 0", 24.0, 23.5), Device("GPU 1", 24.0, 24.0)]
 MEMORY = [Device("this machine's memory", 16.0, 10.0, gpu=False)]
@@ -127,6 +129,16 @@ def test_a_driver_that_fails_leaves_the_machines_memory(
     (device,) = found.find_devices()
     assert not device.gpu
     assert 0 < device.free_gib <= device.total_gib
+
+
+def test_the_configuration_for_one_gpu_fits_on_one_of_24_gb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi(tmp_path, monkeypatch, "echo '24564, 24100'")
+    config = load(Path(__file__).parents[4] / "configs" / "gpu.yaml")
+    folders = dict.fromkeys((model.name for model in config.models), str(tmp_path))
+    factory.fit([one.settings for one in specs(config, folders)])
+    assert sum(model.engine == "vllm" for model in config.models) == 4
 
 
 def test_a_server_that_asks_for_too_much_is_told_before_it_starts(
