@@ -89,9 +89,7 @@ def test_a_host_that_hangs_is_told_by_both_wires_within_ten_seconds(config: Path
         host = served.host_of("slow")
         ready = f"{served.http}/ready"
         body = {"model": "slow", "prefix": "x", "max_tokens": 5000, "stream": True}
-        with httpx.stream(
-            "POST", f"{served.http}/v1/autocomplete", json=body, timeout=60
-        ) as stuck:
+        with httpx.stream("POST", f"{served.http}/v1/autocomplete", json=body, timeout=60) as stuck:
             lines = stuck.iter_lines()
             assert any('"delta"' in line for line in lines)
             os.kill(host.pid, signal.SIGSTOP)
