@@ -92,14 +92,14 @@ def _tell(error: ServeError, _status: int) -> DeepLError:
     return DeepLError(error.message, error.reason.lower())
 
 
-# Its client knows a bad key by 403 alone, takes 404 for a wrong address of the server, and does not
-# try again on 456.
+# Its client knows a bad key by 403 alone, takes 404 for a glossary that is not there or a wrong
+# address of the server, and does not try again on 456.
 DIALECT = Dialect(
     "DeepLError",
     STATUSES | {Code.NOT_FOUND: 400, Code.UNAUTHENTICATED: 403},
     DeepLError,
     _tell,
-    {"BUDGET_EXHAUSTED": 456},
+    {"BUDGET_EXHAUSTED": 456, "GLOSSARY_NOT_FOUND": 404},
 )
 _BODY = msgspec.json.Decoder(DeepLBody)
 
