@@ -46,7 +46,7 @@ def test_an_example_prints_what_it_says(
     said = expected(language, code)
     assert said, "an example ends with comments that tell what it prints"
     done = subprocess.run(
-        [*COMMAND[language], code.replace("http://localhost:8080", served.http)],
+        [*COMMAND[language], code.replace("localhost:8080", served.http.removeprefix("http://"))],
         capture_output=True,
         text=True,
         check=False,

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SERVICES = {
     "hexkey.v1.InferenceService",
+    "inference.GRPCInferenceService",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
@@ -35,6 +36,7 @@ async def test_v1alpha_lists_and_describes(house: House) -> None:
             pool = DescriptorPool(database)
             service = pool.FindServiceByName("hexkey.v1.InferenceService")
             pool.FindMessageTypeByName("hexkey.v1.AutocompleteRequest")
+            pool.FindMessageTypeByName("inference.ModelInferRequest.InferInputTensor")
             for name in SERVICES:
                 pool.FindServiceByName(name)
             return set(database.get_services()), [method.name for method in service.methods]

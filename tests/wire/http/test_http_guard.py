@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gzip
 import json
 import statistics
 import time
+import zlib
 from typing import TYPE_CHECKING, cast
 
 import psutil
@@ -195,6 +197,29 @@ async def test_compressed_bodies_are_refused(strict: House) -> None:
             "/v1/autocomplete", content=b"\x1f\x8b", headers={"content-encoding": "gzip"}
         )
     assert response.status_code == 415
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "message"),
+    [
+        (gzip.compress(b'{"inputs": []}'), 400, "'text_input' is missing"),
+        (zlib.compress(b'{"inputs": []}'), 400, "'text_input' is missing"),
+        (gzip.compress(b'{"inputs": []}')[:-4], 400, "is cut"),
+        (gzip.compress(b'{"inputs": []}') + b"more", 400, "behind it"),
+        (b"plain", 400, "not compressed as"),
+        # 64 MiB of nothing in 64 KiB.
+        (gzip.compress(bytes(64 << 20)), 413, "holds more than the"),
+    ],
+)
+async def test_open_inference_may_compress_what_is_not_too_large(
+    house: House, data: bytes, status: int, message: str
+) -> None:
+    async with house.client() as client:
+        response = await client.post(
+            "/v2/models/embed/infer", content=data, headers={"content-encoding": "gzip"}
+        )
+    assert response.status_code == status
+    assert message in response.json()["error"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hexkey.types import ANYBODY, Priority, Request
 from hexkey.wire.grpc.errors import foreseen, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from google.protobuf.message import Message
 
@@ -169,6 +169,27 @@ def stream(
         await call.refuse(refused)
 
     return grpc.unary_stream_rpc_method_handler(handle, None, methodcaller("SerializeToString"))
+
+
+def duplex(
+    parse: Callable[[bytes], M],
+    behave: Callable[[AsyncIterator[M], Call], Awaitable[None]],
+    identify: Callable[[Call], None] = nobody_asked,
+) -> Method:
+    """Return the handler of a method that takes and gives messages; ``behave`` writes them."""
+
+    async def handle(frames: AsyncIterator[bytes], context: Context) -> None:
+        call = Call(context)
+        try:
+            identify(call)
+            await behave((parsed(parse, frame) async for frame in frames), call)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
+            refused = foreseen(error, call.id)
+        else:
+            return
+        await call.refuse(refused)
+
+    return grpc.stream_stream_rpc_method_handler(handle, None, methodcaller("SerializeToString"))
 
 
 def parsed(parse: Callable[[bytes], M], data: bytes) -> M:

@@ -32,7 +32,7 @@ from hexkey.v1 import inference_pb2 as pb
 if TYPE_CHECKING:
     from hexkey.routing import Candidate, Pair, Plan
     from hexkey.types import Cost, Event, ModelInfo, Payload, Usage
-    from hexkey.wire.grpc.answer import Answer
+    from hexkey.wire.answer import Answer
 
 STOP_RULE = {
     pb.STOP_RULE_UNSPECIFIED: StopRule.NONE,

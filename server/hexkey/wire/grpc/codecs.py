@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from hexkey.types import Payload
-    from hexkey.wire.grpc.answer import Answer
+    from hexkey.wire.answer import Answer
     from hexkey.wire.grpc.codec import Served
 
 

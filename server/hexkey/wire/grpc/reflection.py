@@ -31,13 +31,13 @@ _PARSE = reflection_pb2.ServerReflectionRequest.FromString
 _SERIALIZE = reflection_pb2.ServerReflectionResponse.SerializeToString
 
 
-def handlers(files: Sequence[FileDescriptor]) -> list[Methods]:
+def handlers(files: Sequence[FileDescriptorProto]) -> list[Methods]:
     """Return both versions; they describe ``files``, each after its imports, and themselves."""
     pool = DescriptorPool()
-    for file in (*files, reflection_pb2.DESCRIPTOR):
-        pool.AddSerializedFile(file.serialized_pb)
-    pool.AddSerializedFile(_as_v1(reflection_pb2.DESCRIPTOR).SerializeToString())
-    names = [service.full_name for file in files for service in file.services_by_name.values()]
+    own = reflection_pb2.DESCRIPTOR
+    for file in (*files, file_of(own), renamed(own, _V1)):
+        pool.AddSerializedFile(file.SerializeToString())
+    names = [f"{file.package}.{service.name}" for file in files for service in file.service]
     aio = reflection.aio  # type: ignore[attr-defined]  # its stubs do not know of it
     servicer = aio.ReflectionServicer((*names, *NAMES), pool=pool)
 
@@ -63,15 +63,31 @@ def handlers(files: Sequence[FileDescriptor]) -> list[Methods]:
     ]
 
 
-def _as_v1(alpha: FileDescriptor) -> FileDescriptorProto:
+def file_of(descriptor: FileDescriptor) -> FileDescriptorProto:
+    """Return a file as it is."""
     file = FileDescriptorProto()
-    alpha.CopyToProto(file)
-    file.name, file.package = file.name.replace("v1alpha", "v1"), _V1
-    for message in file.message_type:
+    descriptor.CopyToProto(file)
+    return file
+
+
+def renamed(descriptor: FileDescriptor, package: str) -> FileDescriptorProto:
+    """Return a file as if it had been declared in another package, with the folder of that name."""
+    file = file_of(descriptor)
+    before = f".{file.package}."
+
+    def fit(name: str) -> str:
+        return f".{package}." + name.removeprefix(before) if name.startswith(before) else name
+
+    file.name = f"{package.replace('.', '/')}/{file.name.rpartition('/')[2]}"
+    file.package = package
+    messages = [*file.message_type]
+    while messages:
+        message = messages.pop()
+        messages += message.nested_type
         for field in message.field:
             if field.type_name:
-                field.type_name = field.type_name.replace(_ALPHA, _V1)
-    for method in file.service[0].method:
-        method.input_type = method.input_type.replace(_ALPHA, _V1)
-        method.output_type = method.output_type.replace(_ALPHA, _V1)
+                field.type_name = fit(field.type_name)
+    for service in file.service:
+        for method in service.method:
+            method.input_type, method.output_type = fit(method.input_type), fit(method.output_type)
     return file

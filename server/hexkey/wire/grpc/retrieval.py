@@ -11,7 +11,7 @@ from hexkey.wire.grpc.codec import segment, usage
 
 if TYPE_CHECKING:
     from hexkey.types import Scores
-    from hexkey.wire.grpc.answer import Answer
+    from hexkey.wire.answer import Answer
     from hexkey.wire.grpc.codec import Served
 
 

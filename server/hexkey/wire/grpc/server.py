@@ -9,6 +9,7 @@ from grpc_health.v1 import health_pb2
 
 from hexkey.v1 import (
     inference_pb2,
+    open_inference_pb2,
     outcome_pb2,
     priority_pb2,
     retrieval_pb2,
@@ -16,7 +17,7 @@ from hexkey.v1 import (
     summary_pb2,
 )
 from hexkey.wire.address import ensure_free
-from hexkey.wire.grpc import reflection, servicer
+from hexkey.wire.grpc import open_inference, reflection, servicer
 from hexkey.wire.grpc.health import Health
 
 if TYPE_CHECKING:
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 16 << 20
 
-# What inference.proto imports, each after what it imports itself.
-_MESSAGES = (
-    outcome_pb2.DESCRIPTOR,
-    priority_pb2.DESCRIPTOR,
-    retrieval_pb2.DESCRIPTOR,
-    speech_pb2.DESCRIPTOR,
-    summary_pb2.DESCRIPTOR,
+# Each after what it imports itself.
+_FILES = (
+    reflection.file_of(outcome_pb2.DESCRIPTOR),
+    reflection.file_of(priority_pb2.DESCRIPTOR),
+    reflection.file_of(retrieval_pb2.DESCRIPTOR),
+    reflection.file_of(speech_pb2.DESCRIPTOR),
+    reflection.file_of(summary_pb2.DESCRIPTOR),
+    reflection.file_of(inference_pb2.DESCRIPTOR),
+    reflection.file_of(health_pb2.DESCRIPTOR),
+    reflection.renamed(open_inference_pb2.DESCRIPTOR, "inference"),
 )
 
 _OPTIONS = (
@@ -50,7 +54,8 @@ class GrpcServer:
 
     def __init__(self, service: Service, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._servicer = servicer.InferenceServicer(service)
-        self._health = Health([servicer.NAME], lambda: service.ready)
+        self._open_inference = open_inference.OpenInference(service)
+        self._health = Health([servicer.NAME, open_inference.NAME], lambda: service.ready)
         self._options = (*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes))
         self._server: grpc.aio.Server | None = None
 
@@ -64,8 +69,9 @@ class GrpcServer:
         server = grpc.aio.server(
             handlers=[
                 self._servicer.handler(),
+                self._open_inference.handler(),
                 self._health.handler(),
-                *reflection.handlers([*_MESSAGES, inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR]),
+                *reflection.handlers(_FILES),
             ],
             options=self._options,
         )

@@ -9,8 +9,8 @@ import grpc
 
 from hexkey.types import Usage
 from hexkey.v1 import inference_pb2 as pb
+from hexkey.wire.answer import gather
 from hexkey.wire.grpc import call as calls
-from hexkey.wire.grpc.answer import gather
 from hexkey.wire.grpc.codec import Served, event, explanation, model, priority, start
 from hexkey.wire.grpc.codecs import CODECS, explained
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hexkey.errors import Code
 from hexkey.wire.http.errors import CLOSE, ClientGone, HttpError
 from hexkey.wire.http.exchange import KEY, Exchange
+from hexkey.wire.http.inflate import ENCODINGS, PATHS, inflate
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,6 +42,9 @@ class Guard:
         self._running += 1
         try:
             exchange.body = await self._read(exchange)
+            if _packed(exchange):
+                most = self._limits.max_body_bytes
+                exchange.body = await asyncio.to_thread(inflate, exchange.body, most)
             await self._app(scope, receive, send)
         finally:
             self._running -= 1
@@ -49,7 +53,7 @@ class Guard:
         """Return the whole body."""
         limits, headers = self._limits, exchange.headers
         encoding = headers.get(b"content-encoding", b"identity").lower()
-        refusal = None if encoding == b"identity" else _compressed()
+        refusal = None if encoding == b"identity" or _packed(exchange) else _compressed()
         declared = headers.get(b"content-length", b"0")
         if refusal is None and int(declared) > limits.max_body_bytes:
             refusal = self._too_large()
@@ -103,6 +107,12 @@ class Guard:
             code=Code.TOO_LARGE,
             headers=(CLOSE,),
         )
+
+
+def _packed(exchange: Exchange) -> bool:
+    encoding = exchange.headers.get(b"content-encoding", b"").lower()
+    path: str = exchange.scope["path"]
+    return encoding in ENCODINGS and path.startswith(PATHS)
 
 
 def _compressed() -> HttpError:

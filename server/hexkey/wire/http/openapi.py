@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -142,9 +143,9 @@ def _any(schema: Schema, schemas: dict[type, Any]) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = []
-    if "{id}" in operation.path:
+    for name in re.findall(r"{(\w+)}", operation.path):
         schema = {"type": "string", "minLength": 1}
-        parameters.append({"name": "id", "in": "path", "required": True, "schema": schema})
+        parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
     if operation.body is not None and operation.timed:
         parameters += [
             {"name": name, "in": "header", "description": text, "schema": schema}
