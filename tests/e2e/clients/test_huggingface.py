@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError, ValidationError
 
-from tests.e2e.conftest import Served
+from tests.e2e.conftest import ROOT, Served
 
 ENGLISH = "The weather is nice today."
 PORTUGUESE = "O tempo é bom hoje."
@@ -68,3 +68,26 @@ def test_errors_are_the_clients_own(client: InferenceClient, quickstart: Served)
             "x", model=f"{quickstart.http}/models/firefox-en-pt", src_lang="de", tgt_lang="fr"
         )
     assert missing.value.response.status_code == 404
+
+
+def test_the_tasks_that_generate_no_text(client: InferenceClient, full: Served) -> None:
+    reader = f"{full.http}/models/all-minilm-l6-v2"
+    vectors = client.feature_extraction("a dog", model=reader, truncate=True)
+    assert vectors.shape == (1, 384)
+    assert float((vectors**2).sum()) == pytest.approx(1, abs=1e-5)
+    scores = client.sentence_similarity(
+        "a young dog", other_sentences=["stocks fell", "a puppy plays"], model=reader
+    )
+    assert 0 <= scores[0] < scores[1] <= 1
+    speech = ROOT / "tests" / "data" / "speech.flac"
+    url = f"{full.http}/models/transcribe"
+    assert client.automatic_speech_recognition(speech, model=url).text.startswith("How much does")
+
+
+def test_summarization(client: InferenceClient, full: Served) -> None:
+    text = (
+        "The old bridge over the river was closed in March, after engineers found cracks in it. "
+        "The town will build a new bridge, which will be finished in two years."
+    )
+    answer = client.summarization(text, model=f"{full.http}/models/summarize")
+    assert "bridge" in answer.summary_text

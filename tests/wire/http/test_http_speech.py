@@ -146,3 +146,15 @@ async def test_summarize(client: httpx.AsyncClient) -> None:
     assert "usage" in rest[-1]
     response = await client.post("/v1/summarize", json={"text": " "})
     assert (response.status_code, response.json()["error"]["param"]) == (400, "text")
+
+
+async def test_hugging_face_sends_audio_as_the_body_or_in_json(client: httpx.AsyncClient) -> None:
+    raw = await client.post("/models/listener", content=AUDIO, headers={"content-type": "audio/x"})
+    packed = await client.post(
+        "/models/listener", json={"inputs": base64.b64encode(AUDIO).decode()}
+    )
+    assert raw.json() == packed.json() == {"text": SAID}
+    for inputs in ("no base64!", ["a"]):
+        response = await client.post("/models/listener", json={"inputs": inputs})
+        assert response.status_code == 400
+        assert "base64" in response.json()["error"]

@@ -97,13 +97,11 @@ class WhisperEngine:
         events: dict[int, list[HostEvent]] = {}
         full: list[_Work] = []
         for work in self._batcher.take():
-            try:
-                more = work.fill()
-            except ServeError as error:
+            more = self._filled(work)
+            if isinstance(more, Failure):
                 self.cancel(work.id)
-                events[work.id] = [Failure(error.code, error.message, error.param)]
-                continue
-            if more:
+                events[work.id] = [more]
+            elif more:
                 full.append(work)
             else:
                 events[work.id] = self._end(work)
@@ -122,6 +120,15 @@ class WhisperEngine:
         """Forget everything."""
         for request_id in list(self._works):
             self.cancel(request_id)
+
+    def _filled(self, work: _Work) -> bool | Failure:
+        """Decode a request's next window; False where nothing is left, or why it cannot be."""
+        try:
+            return work.fill()
+        except ServeError as error:
+            return Failure(error.code, error.message, error.param)
+        except Exception:  # noqa: BLE001 - one odd file must not fail its batch-mates
+            return Failure(Code.INTERNAL, "the decoder failed on this audio")
 
     def _language(self, code: str) -> str:
         """Return the language to write down, empty where it is to be found out."""

@@ -165,6 +165,22 @@ def test_what_fails_fails_alone(engine: WhisperEngine, monkeypatch: pytest.Monke
     assert text(good) == WORDS
 
 
+def test_a_decoder_that_breaks_breaks_nobody_else(
+    engine: WhisperEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audio = SPEECH.read_bytes()
+    engine.add(1, Transcribe(audio=audio))
+
+    def read(_count: int) -> object:
+        raise MemoryError("canary")
+
+    monkeypatch.setattr(engine._works[1].audio, "read", read)
+    engine.add(2, Transcribe(audio=audio))
+    events = dict(engine.step().events)
+    assert events[1] == [Failure(Code.INTERNAL, "the decoder failed on this audio")]
+    assert text(events[2]) == WORDS
+
+
 def test_a_file_that_proves_too_long_fails_alone(whisper: Path, samples: Any) -> None:
     engine = load(context(whisper, max_audio_s=6))
     assert isinstance(engine, WhisperEngine)

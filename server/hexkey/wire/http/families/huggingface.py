@@ -1,23 +1,28 @@
 """Hugging Face's tasks and TGI: ``POST /models/{model}``, and ``POST /`` for generation.
 
 Source: ``huggingface_hub.InferenceClient``, which posts to a model's URL as it is, and TGI's own
-API document. What a model at such a URL does is translation if it translates, else generation; a
-model that is named by a task does that task. Sampling is greedy unless asked for.
+API document. What a model at such a URL does is the first of these that it can: transcribe,
+translate, embed, generate; a task's name in a model's place does that task (see
+``huggingface_tasks`` for those that generate no text). Sampling is greedy unless asked for.
 """
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
-from hexkey.errors import Code, ServeError
+from hexkey.errors import Code, ServeError, invalid
 from hexkey.types import Autocomplete, FinishReason, Sampling, Task, Translate
 from hexkey.wire.http import codec
 from hexkey.wire.http.errors import STATUSES, Dialect
+from hexkey.wire.http.families import huggingface_tasks
+from hexkey.wire.http.families.huggingface_tasks import HfSentences, HfSpeech, HfSummary
 from hexkey.wire.http.families.single import SingleEncoder, serve
 from hexkey.wire.http.operation import Operation
+from hexkey.wire.http.retrieval_schemas import TRUNCATE
 from hexkey.wire.http.runs import collect, served_by
 from hexkey.wire.http.schemas import MaxTokens, Seed, Temperature, TopK, TopP
 from hexkey.wire.http.stream import SSE
@@ -59,11 +64,15 @@ class HfParameters(Struct):
 
 
 class HfBody(Struct):
-    """Asks for a translation of ``inputs`` or for what follows it."""
+    """Asks a model to do with ``inputs`` what it does."""
 
-    inputs: Annotated[str | list[str], Meta(description="A text; to translate, also several.")]
+    inputs: Annotated[
+        str | list[str] | HfSentences,
+        Meta(description="A text; to translate or embed, also several; sentences to compare."),
+    ]
     parameters: HfParameters | None = None
     stream: bool | None = None
+    truncate: Annotated[bool | None, TRUNCATE] = None
 
 
 class HfDetails(Struct):
@@ -130,12 +139,26 @@ async def huggingface_generate(exchange: Exchange, service: Service) -> None:
 
 
 async def huggingface_model(exchange: Exchange, service: Service) -> None:
-    """Translate or continue a text, whichever the model at this URL does."""
-    body = codec.decode(_BODY, exchange.body)
+    """Do what the model, or the task, at this URL does: other tasks than text before text."""
     model = exchange.scope["path_params"]["id"]
-    tasks = {one.name: one.tasks for one in service.pool.catalog}
-    if Task.TRANSLATE in tasks.get(model, {model}):
+    tasks = {one.name: one.tasks for one in service.pool.catalog}.get(model, frozenset({model}))
+    if Task.TRANSCRIBE in tasks:
+        await huggingface_tasks.transcribe(exchange, service, _audio(exchange), model)
+        return
+    body = codec.decode(_BODY, exchange.body)
+    inputs = body.inputs
+    if isinstance(inputs, HfSentences):
+        named = Task.RERANK if model == Task.EMBED else model
+        await huggingface_tasks.compare(exchange, service, inputs, named)
+    elif Task.TRANSLATE in tasks:
         await _translate(exchange, service, body, model)
+    elif Task.EMBED in tasks:
+        truncate = bool(body.truncate)
+        await huggingface_tasks.embed(exchange, service, inputs, model, truncate=truncate)
+    elif model == Task.SUMMARIZE:
+        asked = body.parameters or HfParameters()
+        text = inputs if isinstance(inputs, str) else "\n".join(inputs)
+        await huggingface_tasks.summarize(exchange, service, text, model, asked.max_new_tokens)
     else:
         await _generate(exchange, service, body, model)
 
@@ -175,7 +198,7 @@ class HfEncoder(SingleEncoder):
 
 async def _generate(exchange: Exchange, service: Service, body: HfBody, model: str | None) -> None:
     asked = body.parameters or HfParameters()
-    prompt = body.inputs if isinstance(body.inputs, str) else "".join(body.inputs)
+    prompt = "".join(_texts(body))
     run = service.run(exchange.request(_continuation(prompt, asked), model))
     before = prompt if asked.return_full_text else ""
     encoder = HfEncoder(exchange, before, details=bool(asked.details))
@@ -184,7 +207,7 @@ async def _generate(exchange: Exchange, service: Service, body: HfBody, model: s
 
 async def _translate(exchange: Exchange, service: Service, body: HfBody, model: str) -> None:
     asked = body.parameters or HfParameters()
-    texts = (body.inputs,) if isinstance(body.inputs, str) else tuple(body.inputs)
+    texts = _texts(body)
     target = asked.tgt_lang or _only_target(service, model)
     payload = Translate(texts=texts, source=asked.src_lang or "", target=target)
     run = service.run(exchange.request(payload, model))
@@ -194,6 +217,23 @@ async def _translate(exchange: Exchange, service: Service, body: HfBody, model: 
         raise codec.renamed(error, _NAMES) from None
     answer = [HfTranslation(output.text) for output in outputs]
     await exchange.json(answer, served_by(exchange, run.model, usage.cost))
+
+
+def _audio(exchange: Exchange) -> bytes:
+    """Return the body or, where that is JSON, the base64 in it, which is how parameters come."""
+    if not exchange.headers.get(b"content-type", b"").startswith(b"application/json"):
+        return exchange.body
+    inputs = codec.decode(_BODY, exchange.body).inputs
+    try:
+        return b64decode(inputs if isinstance(inputs, str) else "?", validate=True)
+    except ValueError:
+        raise invalid("inputs: send audio in base64, or as the body itself", "inputs") from None
+
+
+def _texts(body: HfBody) -> tuple[str, ...]:
+    if isinstance(body.inputs, HfSentences):
+        raise invalid("inputs: send a text, or several", "inputs")
+    return codec.texts(body.inputs)
 
 
 def _only_target(service: Service, model: str) -> str:
@@ -221,7 +261,11 @@ def _continuation(prompt: str, asked: HfParameters) -> Autocomplete:
 OPERATIONS = (
     Operation(
         "POST", "/models/{id}", huggingface_model,
-        (list[HfTranslation], list[HfGeneration]), HfBody, HfEvent, dialect=DIALECT,
+        (
+            list[HfTranslation], list[HfGeneration], list[HfSummary], HfSpeech,
+            list[tuple[float, ...]], list[float],
+        ),
+        HfBody, HfEvent, dialect=DIALECT,
     ),
     Operation(
         "POST", "/", huggingface_generate, list[HfGeneration], HfBody, HfEvent, dialect=DIALECT
