@@ -24,7 +24,15 @@ from hexkey.identity import state
 from hexkey.identity.access import Access
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
-from hexkey.provisioning import allowances, fetch_models, memory, queues, specs, usage_writer
+from hexkey.provisioning import (
+    allowances,
+    fetch_models,
+    memory,
+    queues,
+    specs,
+    spent_before,
+    usage_writer,
+)
 from hexkey.recorder import Recorder
 from hexkey.service import Service
 from hexkey.tracing import OtlpTracer
@@ -107,6 +115,7 @@ class App:
         try:
             if self._recorder is not None:
                 self._recorder.start()
+                self.access.spent(await asyncio.to_thread(spent_before, self.config))
             self.pool.billing.power.start()
             self.http_port = await self._http.start(*_address(listen.http))
             if listen.grpc:

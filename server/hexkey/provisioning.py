@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from hexkey.engines.supervisor import HostSettings
 from hexkey.identity.quota import Allowance
 from hexkey.models.cache import default_cache, fetch
 from hexkey.residency import GIB, Keep, Spec
+from hexkey.usage.report import totals
 from hexkey.usage.store import Store
 from hexkey.usage.writer import Writer
 
@@ -96,6 +98,29 @@ def allowances(config: Config) -> dict[str, Allowance]:
         )
         for one in config.access.tenants
     }
+
+
+def spent_before(config: Config) -> dict[str, tuple[int, int]]:
+    """Return what each tenant spent today and this month, UTC, by the usage ledger on disk.
+
+    In pico-units; reads files. ``OSError`` where one cannot be read.
+    """
+    now = datetime.now(UTC)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    spent: dict[str, tuple[int, int]] = {}
+    for begun in (today, today.replace(day=1)):
+        lines = totals(
+            Path(config.usage.folder).expanduser(),
+            ("tenant",),
+            since_us=int(begun.timestamp() * 1e6),
+            until_us=int(now.timestamp() * 1e6),
+        )
+        for key, amounts in lines.items():
+            if key.currency == config.cost.currency:
+                one = spent.get(key.values[0], (0, 0))
+                day = amounts.cost_pico if begun == today else one[0]
+                spent[key.values[0]] = (day, amounts.cost_pico)
+    return spent
 
 
 def _cache(config: Config) -> Path:

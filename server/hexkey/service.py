@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hexkey.administration import Administration
     from hexkey.admission import Gate, Permit
     from hexkey.billing import Charge
+    from hexkey.identity.quota import Reservation
     from hexkey.metering import Receipt, Tracer
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
@@ -81,6 +82,10 @@ class Service:
             ensure_model(caller, request.model)
         catalog = [one for one in self.pool.catalog if may_use(caller, one.name)]
         return routing.route(request, catalog)
+
+    def reserve(self, request: Request, model: str) -> Reservation:
+        """Reserve a request's part of its tenant's quota; ``ServeError`` RESOURCE_EXHAUSTED."""
+        return self.access.reserve(request.tenant, self._gate.work(request, model))
 
     async def admit(self, request: Request, leg: Leg) -> Permit:
         """Return the permit to run one leg of a planned request, once it is its turn."""
@@ -147,7 +152,7 @@ class Run:
             meter.routed(self.route.model)
             service.pool.ensure_able(self.route.model, request.payload)
             self._session = service.sessions.begin(request, self.route.model)
-            self._hold = service.access.reserve(request)
+            self._hold = service.reserve(request, self.route.model)
             try:
                 await self._begin()
             except BaseException:

@@ -251,3 +251,19 @@ def test_a_public_address_is_refused_without_keys(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "hexkey keys create" in done.stderr
     assert "--keys off" in done.stderr
+
+
+def test_a_budget_is_still_spent_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "budget.yaml"
+    path.write_text(CONFIG + f"usage: {{folder: {tmp_path / 'usage'}}}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEXKEY_STATE", str(tmp_path / "state"))
+        poor, other = key("poor"), key("acme")
+        with serve(path) as first:
+            assert post(first, "/v1/autocomplete", BODY, poor).status_code == 200
+            first.process.send_signal(signal.SIGTERM)
+            assert first.process.wait(30) == 0
+        with serve(path) as second:
+            assert post(second, "/v1/autocomplete", BODY, other).status_code == 200
+            broke = post(second, "/v1/autocomplete", BODY, poor)
+            assert broke.json()["error"]["code"] == "budget_exhausted"

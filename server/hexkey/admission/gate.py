@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from hexkey.admission.scheduler import Scheduler
 from hexkey.admission.ticket import Ticket, measure
+from hexkey.errors import Code, ServeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from hexkey.admission.scheduler import Decision
     from hexkey.config import QueueConfig
-    from hexkey.errors import ServeError
     from hexkey.types import Priority, Request, Usage
 
 DEFAULT_CONCURRENCY = 64
@@ -91,7 +91,12 @@ class Gate:
 
         A caller that is cancelled while it waits leaves nothing behind.
         """
-        queue = self._queues[model]
+        queue = self._queues.get(model)
+        if queue is None:
+            # It was taken out of the configuration after the request was routed.
+            raise ServeError(
+                Code.UNAVAILABLE, f"model {model!r} is not served any more", retry_after_s=1.0
+            )
         scheduler = queue.scheduler
         scheduler.concurrency = (
             scheduler.policy.concurrency or self._places(model) or DEFAULT_CONCURRENCY
@@ -99,6 +104,10 @@ class Gate:
         ticket = _ticket(request, scheduler)
         await queue.turn(ticket)
         return Permit(queue, model, ticket)
+
+    def work(self, request: Request, model: str) -> int:
+        """Return about how many tokens a request takes at most, input and output together."""
+        return _ticket(request, self._queues[model].scheduler).tokens
 
     def running(self, model: str) -> int:
         """Places of a model's engine that are taken."""

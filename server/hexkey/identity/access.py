@@ -14,7 +14,7 @@ import structlog
 from hexkey.identity import state
 from hexkey.identity.keyfile import KeyFile, KeyFileError, write_private
 from hexkey.identity.keyring import Keyring
-from hexkey.identity.quota import Allowance, Quotas, most_tokens
+from hexkey.identity.quota import Allowance, Quotas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hexkey.identity.keys import KeyRecord
     from hexkey.identity.quota import Reservation
-    from hexkey.types import Caller, Request
+    from hexkey.types import Caller
 
 AUTO, ON, OFF = "auto", "on", "off"
 WATCH_S = 2.0
@@ -69,10 +69,14 @@ class Access:
         """Put these bounds on tenants in force."""
         self.quotas.allow(allowances, time.monotonic(), datetime.now(UTC))
 
-    def reserve(self, request: Request) -> Reservation:
-        """Reserve what a request may take; ``ServeError`` RESOURCE_EXHAUSTED says when to come."""
-        now, utc = time.monotonic(), datetime.now(UTC)
-        return self.quotas.reserve(request.tenant, most_tokens(request.payload), now, utc)
+    def reserve(self, tenant: str, tokens: int) -> Reservation:
+        """Reserve a request of a tenant; ``ServeError`` RESOURCE_EXHAUSTED says when to come."""
+        return self.quotas.reserve(tenant, tokens, time.monotonic(), datetime.now(UTC))
+
+    def spent(self, before: dict[str, tuple[int, int]]) -> None:
+        """Take in what tenants had spent, today and this month, before this server started."""
+        for tenant, (today, this_month) in before.items():
+            self.quotas.spent(tenant, today, this_month)
 
     def settle(self, reservation: Reservation, tokens: int, pico: int) -> None:
         """Settle what was reserved for what was used; once."""

@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from hexkey.errors import Code, ServeError
 
-if TYPE_CHECKING:
-    from hexkey.types import Payload
-
 MINUTE_S = 60.0
-CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +160,6 @@ class Quotas:
             budget = self._accounts[tenant].budget
             budget.spent_today += today
             budget.spent_this_month += this_month
-
-
-def most_tokens(payload: Payload) -> int:
-    """Return about how many tokens a payload takes at most, input and output together."""
-    characters = len(msgspec.msgpack.encode(payload))
-    sampling = getattr(payload, "sampling", None)
-    output = sampling.n * sampling.max_tokens if sampling else characters // CHARACTERS_PER_TOKEN
-    return characters // CHARACTERS_PER_TOKEN + output
 
 
 def _ensure_budget(account: _Account, utc: datetime) -> None:
