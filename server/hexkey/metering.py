@@ -11,6 +11,7 @@ import structlog
 
 from hexkey.errors import Code, ServeError
 from hexkey.metrics import NONE, PICO, Metrics
+from hexkey.tasks import TASKS, Unit
 from hexkey.types import Delta, Event, Finish, Request, Timing, Usage
 
 if TYPE_CHECKING:
@@ -78,6 +79,20 @@ class Receipt:
     spent: Spent | None
     timing: Timing
     reasons: tuple[FinishReason, ...]
+
+    @property
+    def unit(self) -> Unit:
+        """What the amount of its task is counted in."""
+        return TASKS[self.task].unit
+
+    @property
+    def amount(self) -> float:
+        """How much was done, in ``unit``."""
+        if self.unit is Unit.AUDIO_SECONDS:
+            return self.audio_seconds
+        if self.unit is Unit.CHARACTERS:
+            return self.input_characters
+        return self.input_tokens + self.output_tokens
 
 
 class Trace(Protocol):
@@ -256,6 +271,8 @@ class Meter:
             duration_ms=_ms(receipt.duration_s),
             queued_ms=_ms(receipt.queued_s),
             first_ms=_ms(receipt.first_s),
+            amount=round(receipt.amount, 3),
+            unit=receipt.unit.value,
             input_tokens=receipt.input_tokens,
             output_tokens=receipt.output_tokens,
             cost_pico=spent.money if spent else 0,

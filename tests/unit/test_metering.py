@@ -12,8 +12,18 @@ from structlog.testing import capture_logs
 from hexkey.errors import Code, ServeError
 from hexkey.metering import Meter, Outcome, Receipt, outcome_of
 from hexkey.metrics import NONE, Metrics
-from hexkey.types import Began, Delta, Finish, FinishReason, Request, Scores, Usage, Vector
-from tests.unit.requests import request
+from hexkey.types import (
+    Began,
+    Delta,
+    Finish,
+    FinishReason,
+    Payload,
+    Request,
+    Scores,
+    Usage,
+    Vector,
+)
+from tests.unit.requests import CHAT, ONE_OF_EACH, request, translate
 
 OUTCOMES = {
     Code.INVALID_ARGUMENT: Outcome.INVALID,
@@ -102,6 +112,21 @@ def test_a_receipt_of_a_request_that_succeeded() -> None:
     assert value(metrics, "rejected_total") == 0
     (line,) = lines
     assert (line["event"], line["request_id"], line["outcome"]) == ("request", "r1", "ok")
+
+
+@pytest.mark.parametrize(
+    ("payload", "unit", "amount"),
+    [(CHAT, "tokens", 9), (translate(), "characters", 21), (ONE_OF_EACH[6], "audio_seconds", 2.5)],
+)
+def test_the_line_tells_the_amount_in_the_tasks_own_unit(
+    payload: Payload, unit: str, amount: float
+) -> None:
+    meter = Meter(Metrics(), request(payload))
+    meter.admitted()
+    meter.note(Usage(7, 2, 0, 21, 2.5))
+    with capture_logs() as lines:
+        meter.settle(None)
+    assert (lines[0]["unit"], lines[0]["amount"]) == (unit, amount)
 
 
 def test_audio_and_vectors_are_counted_in_units_of_their_own() -> None:
