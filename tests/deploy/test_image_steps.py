@@ -123,8 +123,17 @@ def test_the_command_serves_is_healthy_and_stops_when_docker_says_so(image: Imag
         return done.returncode == 0
 
     assert not healthy()
+    refused = subprocess.run(
+        words, env=image.environment, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert refused.returncode == 1
+    assert "hexkey keys create" in refused.stderr
     with subprocess.Popen(
-        words, env=image.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        words,
+        env={**image.environment, "HEXKEY_KEYS": "off"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             deadline = time.monotonic() + 30
