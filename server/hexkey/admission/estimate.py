@@ -1,7 +1,10 @@
 """What a model's requests take, learned from those it has served. Pure: times come in as numbers.
 
 Service times are kept by size, in classes that double: a model's time grows with the work in no way
-that one formula fits on every engine. A class that has seen nothing is told by its neighbours.
+that one formula fits on every engine. A class that has seen nothing is told by its neighbours. What
+a request is expected to take is, as TCP expects of a round trip (Jacobson 1988), the mean and four
+deviations: under overload every request that starts is one that can just make it, so an estimate
+that half of them exceed would have the engine work for nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +19,38 @@ CLASSES = 24
 TOKENS_PER_CHARACTER = 0.25
 WEIGHT = 0.1
 """How much one more request counts against all before it."""
+DEVIATIONS = 4
+PATIENCE = 50
 DOUBT = 0.98
-"""What is left of an estimate that a request was refused by: without being tried again now and
-then, one that is too high would refuse for ever."""
+"""What is left of an estimate with each refusal by it, after ``PATIENCE`` of them while nothing was
+served: one that is too high would otherwise refuse for ever and never be corrected."""
+
+
+class _Average:
+    """A moving mean and its mean deviation, in seconds."""
+
+    __slots__ = ("deviation", "mean", "refused")
+
+    def __init__(self, seconds: float) -> None:
+        self.mean = seconds
+        self.deviation = 0.0
+        self.refused = 0
+
+    @property
+    def high(self) -> float:
+        """What few exceed."""
+        return self.mean + DEVIATIONS * self.deviation
+
+    def learn(self, seconds: float) -> None:
+        self.deviation = _blend(self.deviation, abs(seconds - self.mean))
+        self.mean = _blend(self.mean, seconds)
+        self.refused = 0
+
+    def doubt(self) -> None:
+        self.refused += 1
+        if self.refused > PATIENCE:
+            self.mean *= DOUBT
+            self.deviation *= DOUBT
 
 
 class Estimator:
@@ -26,21 +58,25 @@ class Estimator:
 
     def __init__(self) -> None:
         self._ratio = TOKENS_PER_CHARACTER
-        self._service: list[float | None] = [None] * CLASSES
-        self.mean_s = 0.0
+        self._service: list[_Average | None] = [None] * CLASSES
+        self._all: _Average | None = None
+
+    @property
+    def mean_s(self) -> float:
+        """How long the engine takes for a request, on average; 0 while nothing is known."""
+        return self._all.mean if self._all else 0.0
 
     def input_tokens(self, size: Size) -> int:
         """Return about how many tokens a payload's input is."""
         return size.tokens + round(size.characters * self._ratio)
 
-    def service_s(self, tokens: int) -> float:
-        """Return how long the engine takes for so much work; 0 while nothing is known."""
-        wanted = _class(tokens)
-        for distance in range(CLASSES):
-            for near in (wanted - distance, wanted + distance):
-                if 0 <= near < CLASSES and (known := self._service[near]) is not None:
-                    return known
-        return 0.0
+    def times(self, tokens: int) -> tuple[float, float]:
+        """Return how long the engine takes for so much work: on average, and what few exceed.
+
+        Both are 0 while nothing is known.
+        """
+        known = self._nearest(tokens)
+        return (known.mean, known.high) if known else (0.0, 0.0)
 
     def served(self, ticket: Ticket, seconds: float, usage: Usage) -> None:
         """Learn from a request that the engine completed."""
@@ -50,19 +86,31 @@ class Estimator:
 
     def overran(self, ticket: Ticket, seconds: float) -> None:
         """Learn from one that was stopped: it would have taken longer than this."""
-        if seconds > self.service_s(ticket.tokens):
+        known = self._nearest(ticket.tokens)
+        if known is None or seconds > known.mean:
             self._learn(ticket, seconds)
 
     def doubt(self, ticket: Ticket) -> None:
         """A request was refused because of what is believed here."""
-        self._service[_class(ticket.tokens)] = self.service_s(ticket.tokens) * DOUBT
-        self.mean_s *= DOUBT
+        for known in (self._nearest(ticket.tokens), self._all):
+            if known is not None:
+                known.doubt()
+
+    def _nearest(self, tokens: int) -> _Average | None:
+        wanted = _class(tokens)
+        for distance in range(CLASSES):
+            for near in (wanted - distance, wanted + distance):
+                if 0 <= near < CLASSES and (known := self._service[near]) is not None:
+                    return known
+        return None
 
     def _learn(self, ticket: Ticket, seconds: float) -> None:
         wanted = _class(ticket.tokens)
-        known = self._service[wanted]
-        self._service[wanted] = seconds if known is None else _blend(known, seconds)
-        self.mean_s = _blend(self.mean_s, seconds) if self.mean_s else seconds
+        for known in (self._service[wanted], self._all):
+            if known is not None:
+                known.learn(seconds)
+        self._service[wanted] = self._service[wanted] or _Average(seconds)
+        self._all = self._all or _Average(seconds)
 
 
 def _class(tokens: int) -> int:

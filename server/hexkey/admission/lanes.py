@@ -85,7 +85,7 @@ class Lane:
         return self.work_s / self.requests if self.requests else 0.0
 
     def _count(self, line: _Line, ticket: Ticket, sign: int) -> None:
-        work_s = sign * ticket.service_s * ticket.width
+        work_s = sign * ticket.work_s * ticket.width
         line.work_s += work_s
         self.work_s += work_s
         self.requests += sign

@@ -56,7 +56,7 @@ class Scheduler:
         if ticket.deadline is not None and ticket.deadline <= now:
             late = "the deadline had passed before the request came"
             return [Decision(ticket, ServeError(Code.DEADLINE_EXCEEDED, late))]
-        ticket.service_s = self.estimator.service_s(ticket.tokens)
+        ticket.work_s, ticket.service_s = self.estimator.times(ticket.tokens)
         wait_s = self.wait_s(ticket)
         if wait_s and not self._makes_it(ticket, now + wait_s):
             return [Decision(ticket, self._unable(ticket, now))]

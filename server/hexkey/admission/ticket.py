@@ -19,7 +19,8 @@ class Ticket:
     """One request at one model. Times are in seconds on the loop's clock.
 
     ``width`` is how many of the engine's places it takes; ``tokens`` the work it may be, input and
-    output; ``service_s`` how long the engine is expected to take, 0 where nothing is known yet;
+    output; ``work_s`` how long the engine takes for that on average and ``service_s`` at most, in
+    all likelihood, 0 where nothing is known yet;
     ``submitted`` when it was sent there, which a model that must be loaded first delays.
     """
 
@@ -29,6 +30,7 @@ class Ticket:
     width: int = 1
     input_tokens: int = 0
     tokens: int = 1
+    work_s: float = 0.0
     service_s: float = 0.0
     submitted: float | None = None
 

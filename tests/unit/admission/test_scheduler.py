@@ -177,7 +177,7 @@ def test_an_estimate_that_is_too_high_does_not_refuse_for_ever() -> None:
     while decisions := one.offer(ticket(deadline=20.0), 0.0):
         assert reasons(decisions) == ["WOULD_MISS_DEADLINE"]
         tries += 1
-    assert 50 < tries < 150
+    assert 50 < tries < 250
 
 
 def test_a_place_that_nobody_else_wants_is_worth_a_try() -> None:
@@ -276,7 +276,7 @@ class Scheduling(RuleBasedStateMachine):
         assert lanes.requests == len(self.waits) <= 5
         assert lanes.input_tokens == sum(one.input_tokens for one in self.waits)
         assert lanes.input_tokens <= 60 or lanes.requests == 1
-        assert lanes.work_s == pytest.approx(sum(one.service_s * one.width for one in self.waits))
+        assert lanes.work_s == pytest.approx(sum(one.work_s * one.width for one in self.waits))
         assert self.one.running == sum(one.width for one in self.runs) <= 3
 
     @invariant()
