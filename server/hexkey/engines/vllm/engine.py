@@ -163,7 +163,7 @@ class VllmEngine:
             raise EngineLost from error
 
     def exposition(self) -> bytes:
-        """VLLM's own metrics; see ``hexkey.engines.base.Exposing``."""
+        """Return vLLM's own metrics; see ``hexkey.engines.base.Exposing``."""
         return statistics.exposition()
 
     def close(self) -> None:
