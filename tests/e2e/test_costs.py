@@ -41,7 +41,9 @@ def scraped(served: Served) -> dict[str, dict[str, float]]:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             key = ",".join(sample.labels.get(name, "") for name in ("model", "outcome", "kind"))
-            values.setdefault(sample.name, {})[key] = sample.value
+            # One model may do several tasks: together they are what is under its name.
+            of_name = values.setdefault(sample.name, {})
+            of_name[key] = of_name.get(key, 0.0) + sample.value
     return values
 
 
