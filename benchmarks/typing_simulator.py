@@ -1,6 +1,6 @@
 """People who type, with and without latest-wins and the suggestion cache, on one server.
 
-    python benchmarks/typing_simulator.py [--users 6] [--seconds 30] [--rounds 2]
+    python benchmarks/typing_simulator.py [--users 3] [--seconds 30] [--rounds 2] [--debounce 0]
 
 Each user types real text (this repository's documents and Python's own modules): keys come in
 bursts, with thought between words and lines, and some are wrong and are taken back. Each key asks
@@ -30,6 +30,7 @@ from _open_loop import ask, sums
 
 CONFIG = """
 log: {level: error}
+autocomplete: {debounce_ms: DEBOUNCE}
 models:
   - name: smollm2
     engine: openvino
@@ -91,16 +92,17 @@ def typed(text: str, seconds: float, dice: random.Random) -> list[Key]:
     """The keys of one user who types a part of a text."""
     at = dice.random()
     here = dice.randrange(CONTEXT, len(text) - 2000)
+    # As an editor does: the text before the cursor grows, its beginning stays.
+    start = here - CONTEXT
     keys = []
     while at < seconds:
         wrong = dice.random() < 0.03
         if wrong:
-            context = text[here - CONTEXT : here]
-            keys.append(Key(at, context + dice.choice("abcdefghij"), ""))
+            keys.append(Key(at, text[start:here] + dice.choice("abcdefghij"), ""))
             at += dice.lognormvariate(-1.0, 0.4)
         else:
             here += 1
-        keys.append(Key(at, text[here - CONTEXT : here], text[here : here + 40]))
+        keys.append(Key(at, text[start:here], text[here : here + 40]))
         at += dice.lognormvariate(-1.9, 0.5)
         if text[here - 1] in " \n" and dice.random() < (0.25 if text[here - 1] == " " else 0.7):
             at += dice.expovariate(1 / 1.2)
@@ -163,13 +165,14 @@ async def session(
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=6)
+    parser.add_argument("--users", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--debounce", type=float, default=0.0, help="milliseconds, in sessions")
     options = parser.parse_args()
     print(machine())
     sides = {True: Side(), False: Side()}
-    with served(CONFIG) as (host, port, _grpc, _pid):
+    with served(CONFIG.replace("DEBOUNCE", str(options.debounce))) as (host, port, _grpc, _pid):
         await ask(host, port, "/v1/autocomplete", {"prefix": "warm", "max_tokens": 4})
         for number in range(options.rounds):
             for on in (True, False) if number % 2 == 0 else (False, True):
