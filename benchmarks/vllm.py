@@ -44,6 +44,14 @@ MEASURES = {
     "ITL p50": ("median_itl_ms", "ms"),
     "ITL p95": ("p95_itl_ms", "ms"),
 }
+# `vllm bench serve` without vLLM's command, which asks for a package named vllm: the CPU's is not.
+HARNESS = """
+from vllm.benchmarks import serve
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+parser = FlexibleArgumentParser()
+serve.add_cli_args(parser)
+serve.main(parser.parse_args())
+"""
 KV_GIB = 1
 WINDOW = 2048
 
@@ -106,7 +114,7 @@ def wait_until_up(port: int) -> None:
 def ask(port: int, folder: Path, seed: int, level: tuple[str, ...]) -> dict[str, float]:
     """One run of vLLM's harness; the prompts depend on the seed alone."""
     with tempfile.TemporaryDirectory() as results:
-        command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "bench", "serve"]
+        command = [sys.executable, "-c", HARNESS]
         command += ["--backend", "openai", "--endpoint", "/v1/completions", "--model", "bench"]
         command += ["--base-url", f"http://127.0.0.1:{port}", "--tokenizer", str(folder)]
         command += ["--dataset-name", "random", "--random-input-len", str(INPUT)]
