@@ -153,6 +153,7 @@ class App:
             queues(config),
             {tenant.name: tenant.weight for tenant in config.access.tenants},
         )
+        self.service.rules = config.routing.rules()
 
 
 async def serve(

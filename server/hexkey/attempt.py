@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from hexkey.errors import Code, ServeError
+from hexkey.measures import Took
 from hexkey.types import Began, Delta, Translate, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from hexkey.admission import Permit
     from hexkey.billing import Charge
+    from hexkey.board import Board
     from hexkey.metering import Meter
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
     from hexkey.routing import Leg, Route
     from hexkey.types import Event, Request
 
-    Admit = Callable[[Request, Leg], Awaitable[Permit]]
+ENGINE_FAILED = frozenset({Code.UNAVAILABLE, Code.INTERNAL})
+"""Codes of what is the engine's fault, so that another may do better."""
+
+
+class House(Protocol):
+    """What an attempt needs of the service."""
+
+    pool: Pool
+    metrics: Metrics
+    board: Board
+
+    async def admit(self, request: Request, leg: Leg) -> Permit:
+        """Return the permit to run one leg; ``ServeError`` where it is refused."""
 
 
 class Attempt:
     """Runs one route. Its events are those of the last leg, then the usage of all legs together.
 
     Permits are had one at a time, so that no two requests can wait for each other's. ``close``
-    gives back what is held, at whatever point it is called.
+    gives back what is held, at whatever point it is called. ``elsewhere`` is asked where a model
+    would keep the request waiting; True means that the caller would rather try another route.
     """
 
-    __slots__ = ("_admit", "_at", "_charge", "_leg", "_meter", "_metrics", "_pool", "_request",
-                 "_route", "_usage")  # fmt: skip
+    __slots__ = ("_at", "_charge", "_elsewhere", "_house", "_leg", "_meter", "_request", "_route",
+                 "_usage")  # fmt: skip
 
     def __init__(
         self,
         route: Route,
         request: Request,
-        *,
-        pool: Pool,
-        metrics: Metrics,
+        house: House,
         meter: Meter,
-        admit: Admit,
+        elsewhere: Callable[[], bool],
     ) -> None:
         self._route = route
         self._request = request
-        self._pool = pool
-        self._metrics = metrics
+        self._house = house
         self._meter = meter
-        self._admit = admit
+        self._elsewhere = elsewhere
         self._at = 0
         self._usage = Usage()
         self._leg: _LegRun | None = None
@@ -63,25 +76,13 @@ class Attempt:
             leg = self._leg
             if leg is None:
                 raise StopAsyncIteration
+            event = await leg.next_event()
             if self._at == len(self._route.legs) - 1:
-                event = await anext(leg.events)
                 if type(event) is Usage and self._at:
                     # What the caller sent, and not what went from leg to leg.
                     event.input_characters = self._usage.input_characters
                     _add(event, self._usage)
                 return event
-            if (began := await self._middle(leg)) is not None:
-                return began
-
-    async def close(self) -> None:
-        """Stop what runs and give back what is held."""
-        leg, self._leg = self._leg, None
-        if leg is not None:
-            await leg.close()
-
-    async def _middle(self, leg: _LegRun) -> Began | None:
-        """Run a leg whose text goes to the next one; returns early to tell that it began."""
-        async for event in leg.events:
             if type(event) is Began:
                 return event
             if type(event) is Delta:
@@ -92,6 +93,16 @@ class Attempt:
                     self._usage.input_characters or event.input_characters
                 )
                 _add(self._usage, event)
+                await self._go_on(leg)
+
+    async def close(self) -> None:
+        """Stop what runs and give back what is held."""
+        leg, self._leg = self._leg, None
+        if leg is not None:
+            await leg.close()
+
+    async def _go_on(self, leg: _LegRun) -> None:
+        """Give the text of a leg that is complete to the next one."""
         texts = tuple("".join(one) for one in leg.texts)
         await self.close()
         self._at += 1
@@ -101,51 +112,74 @@ class Attempt:
             kept = tuple((target, target) for _, target in payload.glossary)
             payload = msgspec.structs.replace(payload, glossary=kept)
         self._request = msgspec.structs.replace(self._request, payload=payload)
+        following = self._route.legs[self._at]
         self._meter.queued()
-        permit = await self._admit(self._request, self._route.legs[self._at])
+        permit = await self._house.admit(self._request, following)
         self._meter.admitted()
-        self._charge.next_leg(self._route.legs[self._at].model)
+        self._charge.next_leg(following.model)
         self._start(permit)
-        return None
 
     def _start(self, permit: Permit) -> None:
-        leg = self._route.legs[self._at]
         self._leg = _LegRun(
-            self._request, leg, permit, self._charge, pool=self._pool, metrics=self._metrics
+            self._house,
+            self._request,
+            self._route.legs[self._at],
+            permit,
+            charge=self._charge,
+            elsewhere=self._elsewhere,
         )
 
 
 class _LegRun:
-    """One leg under way: its permit, its place in the gauge, its model's events."""
+    """One leg under way: its permit, its place in the gauges, its model's events."""
 
-    __slots__ = ("_in_flight", "_permit", "events", "model", "texts")
+    __slots__ = ("_charge", "_events", "_failed", "_house", "_permit", "_task", "model",
+                 "texts")  # fmt: skip
 
     def __init__(
         self,
+        house: House,
         request: Request,
         leg: Leg,
         permit: Permit,
-        charge: Charge,
         *,
-        pool: Pool,
-        metrics: Metrics,
+        charge: Charge,
+        elsewhere: Callable[[], bool],
     ) -> None:
         payload = request.payload
         self.model = leg.model
         self.texts: list[list[str]] = (
             [[] for _ in payload.texts] if isinstance(payload, Translate) else []
         )
+        self._house = house
+        self._task = request.task
         self._permit = permit
-        self._in_flight = metrics.of_engine(leg.model).in_flight
-        self.events = pool.run(request, leg, permit, charge)
-        self._in_flight.inc()
+        self._charge = charge
+        self._failed: bool | None = None
+        self._events = house.pool.run(request, leg, permit, charge, elsewhere)
+        house.metrics.of_engine(leg.model).in_flight.inc()
+        house.board.begin(leg.model)
+
+    async def next_event(self) -> Event | Began:
+        try:
+            event = await anext(self._events)
+        except ServeError as error:
+            self._failed = True if error.code in ENGINE_FAILED else None
+            raise
+        if type(event) is Usage:
+            self._failed = False
+            units = event.input_characters if self.texts else event.output_tokens
+            took = Took(units or 1, *self._charge.finish_leg())
+            self._house.board.took(self.model, self._task, took)
+        return event
 
     async def close(self) -> None:
         try:
             with self._permit:
-                await self.events.aclose()
+                await self._events.aclose()
         finally:
-            self._in_flight.dec()
+            self._house.metrics.of_engine(self.model).in_flight.dec()
+            self._house.board.end(self.model, failed=self._failed)
 
 
 def _add(total: Usage, more: Usage) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from hexkey import __version__
+from hexkey import __version__, coverage
+from hexkey.routing import ANY
 from hexkey.types import Task
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def text(app: App, took_s: float) -> str:
     if app.grpc_port:
         grpc_host = _reachable(app.config.listen.grpc)
         lines.append(f"  gRPC  {grpc_host}:{app.grpc_port}   (reflection and health are on)")
-    lines += ["", coverage(app.config), "", "Try:"]
+    lines += ["", *coverage.covered(app.config), "", "Try:"]
     tasks = [task for task in Task if any(task in model.tasks for model in app.config.models)]
     if Task.TRANSCRIBE in tasks:
         lines.append(
@@ -65,29 +66,16 @@ def text(app: App, took_s: float) -> str:
     return "\n".join([*lines, ""])
 
 
-def coverage(config: Config) -> str:
-    """Return one line per task: which models do it, and which language pairs."""
-    lines = []
-    for task in Task:
-        models = [model for model in config.models if task in model.tasks]
-        if models:
-            names = ", ".join(
-                f"{model.name} ({', '.join(model.pairs)})" if task is Task.TRANSLATE else model.name
-                for model in models
-            )
-            lines.append(f"  {task:<13} {names}")
-    return "\n".join(lines)
-
-
 def _body(config: Config, task: Task) -> dict[str, object]:
     if task is not Task.TRANSLATE:
         return _BODY[task]
-    pair = next(model.parsed_pairs()[0] for model in config.models if task in model.tasks)
+    model = next(model for model in config.models if task in model.tasks)
+    pair = next(model.candidate().directions())
     sample = {"en": "The weather is nice today.", "pt": "O tempo está bom hoje."}
     return {
         "text": sample.get(pair.source, "Hello."),
-        "source": pair.source,
-        "target": pair.target,
+        "source": coverage.SOME if pair.source == ANY else pair.source,
+        "target": coverage.SOME if pair.target == ANY else pair.target,
     }
 
 

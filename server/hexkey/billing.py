@@ -52,12 +52,13 @@ class Charge:
     part of what the request cost: it counts as waste of the model that failed.
     """
 
-    __slots__ = ("_accounts", "_billing", "_group")
+    __slots__ = ("_accounts", "_billing", "_completed_s", "_group", "_joined_s")
 
     def __init__(self, billing: Billing, group: Group, model: str) -> None:
         self._billing = billing
         self._group = group
         self._accounts: list[Account] = [billing.account(model, group)]
+        self._joined_s = self._completed_s = time.monotonic()
 
     def next_leg(self, model: str) -> None:
         """The request goes on, or begins anew, on this model."""
@@ -75,7 +76,19 @@ class Charge:
         """The request was sent to its model's host, which calls it so, just now or then."""
         ledger, account = self._billing.ledger, self._accounts[-1]
         ledger.join(account, host_id)
-        ledger.open_step(account.slot, time.monotonic_ns() if sent_ns is None else sent_ns)
+        now = time.monotonic_ns() if sent_ns is None else sent_ns
+        self._joined_s = now / 1e9
+        ledger.open_step(account.slot, now)
+
+    def complete(self) -> None:
+        """The engine is through with the leg under way, however slowly its caller reads."""
+        self._completed_s = time.monotonic()
+
+    def finish_leg(self) -> tuple[float, int, float]:
+        """Return what the leg under way took: seconds, pico-units of money, device seconds."""
+        amounts = self._billing.ledger.finish(self._accounts[-1])
+        seconds = max(0.0, self._completed_s - self._joined_s)
+        return seconds, amounts[MONEY], amounts[TIME] / 1e9
 
     def finish(self, usage: Usage) -> Cost | None:
         """Return what the request cost, which is final from now on; None without a price."""

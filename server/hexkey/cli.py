@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hexkey import __version__, banner, config, logs
-from hexkey.commands import costs, keys, remote
+from hexkey import __version__, banner, config, coverage, logs
+from hexkey.commands import costs, keys, remote, route
 from hexkey.commands.remote import RemoteError
 from hexkey.engines import factory
 from hexkey.errors import ServeError
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     keys.add(commands)
     remote.add(commands)
     costs.add(commands, DEFAULT)
+    route.add(commands)
     return parser
 
 
@@ -132,7 +133,9 @@ def _check(options: argparse.Namespace) -> int:
         )
     if reader.errors:
         raise config.ConfigError(str(options.config), reader.errors)
-    _say(f"{options.config} is good.\n" + banner.coverage(settings))
+    _say("\n".join([f"{options.config} is good.", *coverage.covered(settings)]))
+    for line in coverage.uncovered(settings):
+        _say(f"  note: {line}")
     return 0
 
 

@@ -16,7 +16,7 @@ from hexkey.tasks import entry_of
 from hexkey.types import Priority, Terms, Translate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from hexkey.admission import Permit
     from hexkey.billing import Charge
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hexkey.metrics import Metrics
     from hexkey.rack import Member
     from hexkey.routing import Candidate, Leg
-    from hexkey.types import Began, Event, ModelInfo, Payload, Request
+    from hexkey.types import Began, Event, ModelInfo, Payload, Request, Usage
 
 _TURN = {Priority.INTERACTIVE: -1, Priority.NORMAL: 0, Priority.BATCH: 1}
 """Who goes first where a model's engine queues by itself."""
@@ -98,14 +98,28 @@ class Pool:
         info = self.info(model)
         return info.concurrency if info else 0
 
+    def vitals(self, model: str) -> tuple[bool, int]:
+        """Return whether a model serves now, and how many requests wait in its host."""
+        supervisor = self._member(model).supervisor
+        queued = max(0, supervisor.waiting - supervisor.running)
+        return supervisor.state is State.READY, queued
+
     def pids(self) -> dict[str, int | None]:
         """Return each model's host process."""
         return {name: one.supervisor.pid for name, one in self._rack.members.items()}
 
     def run(
-        self, request: Request, leg: Leg, permit: Permit, charge: Charge
+        self,
+        request: Request,
+        leg: Leg,
+        permit: Permit,
+        charge: Charge,
+        elsewhere: Callable[[], bool] = lambda: False,
     ) -> AsyncGenerator[Event | Began, None]:
-        """Return the events of an admitted leg; the permit is the proof that it may run."""
+        """Return the events of an admitted leg; the permit is the proof that it may run.
+
+        ``elsewhere`` is asked where the model would keep it waiting; see ``Supervisor.run``.
+        """
         if permit.model != leg.model:
             raise ValueError(f"a permit for {permit.model} cannot run {leg.model}")
 
@@ -113,10 +127,14 @@ class Pool:
             charge.join(host_id, sent_ns)
             permit.submit()
 
+        def complete(usage: Usage) -> None:
+            charge.complete()
+            permit.settle(usage)
+
         member = self._member(leg.model)
         adapter = leg.model if leg.model != member.name else ""
         terms = Terms(adapter, _TURN[request.priority], request.tenant)
-        return member.supervisor.run(_resolved(request, leg), submitted, permit.settle, terms)
+        return member.supervisor.run(_resolved(request, leg), submitted, complete, terms, elsewhere)
 
     async def exposition(self, model: str) -> bytes:
         """Return the metrics that a model's engine keeps by itself, in Prometheus text format.

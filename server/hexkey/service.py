@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from hexkey import routing, tasks
-from hexkey.attempt import Attempt
+from hexkey.attempt import ENGINE_FAILED, Attempt
+from hexkey.board import Board
 from hexkey.config import AutocompleteConfig
+from hexkey.detection import Detector
+from hexkey.errors import Code, ServeError
 from hexkey.glossaries import Glossaries
 from hexkey.identity.access import Access
 from hexkey.identity.keyring import ensure_model, ensure_task, may_use
-from hexkey.metering import Meter
+from hexkey.metering import Meter, Outcome
+from hexkey.retries import RetryBudget
+from hexkey.routing import Rules
 from hexkey.sessions import Recalled, Sessions
-from hexkey.types import Began, Usage
+from hexkey.types import Began, Translate, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from hexkey.administration import Administration
@@ -27,10 +34,14 @@ if TYPE_CHECKING:
     from hexkey.metering import Receipt, Tracer
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
-    from hexkey.routing import Leg, Pair, Plan, Route
+    from hexkey.routing import Candidate, Detected, Leg, Pair, Plan, Route
     from hexkey.sessions import Session
     from hexkey.types import Event, Request, Timing
     from hexkey.validation import Limits
+
+# A model that is full, too slow for the deadline, or unable to do what is asked beside the task
+# need not be the only one.
+_NEXT = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INVALID_ARGUMENT})
 
 
 class Service:
@@ -51,6 +62,10 @@ class Service:
         self.access = access or Access()
         self.metrics = metrics
         self.stopping = False
+        self.board = Board(pool, gate, metrics)
+        self.rules = Rules()
+        self.retries = RetryBudget()
+        self._detector = Detector()
         self.record: Callable[[Receipt], None] = lambda _receipt: None
         self.tracer: Tracer | None = None
         self._gate = gate
@@ -73,15 +88,26 @@ class Service:
         """
         return Run(self, request)
 
-    def explain(self, request: Request) -> Plan:
-        """Return how a request would be routed, without running it."""
-        tasks.validate(request, self.limits)
-        caller = request.caller
-        ensure_task(caller, request.task)
-        if request.model in {one.name for one in self.pool.catalog}:
-            ensure_model(caller, request.model)
-        catalog = [one for one in self.pool.catalog if may_use(caller, one.name)]
-        return routing.route(request, catalog)
+    async def plan(self, request: Request) -> Plan:
+        """Return how a request is to be served; ``ServeError`` where it cannot be."""
+        request, catalog, detected = await self._prepared(request)
+        plan = routing.route(request, catalog, self.board.reader(request), self.rules)
+        return plan if detected is None else replace(plan, detected=detected)
+
+    async def explain(self, request: Request) -> Plan:
+        """Return how a request would be routed and why, without running it.
+
+        Where nothing can serve it the plan has no routes; ``ServeError`` only for what is invalid
+        or not the caller's to ask.
+        """
+        request, catalog, detected = await self._prepared(request)
+        plan = routing.decide(request, catalog, self.board.reader(request), self.rules)
+        return replace(plan, detected=detected)
+
+    async def detect(self, texts: Sequence[str]) -> list[Detected]:
+        """Return each text's (language, confidence), among the languages translated from."""
+        among = routing.languages(self.pool.catalog) or None
+        return [await self._detector.detect(text, among) for text in texts]
 
     def reserve(self, request: Request, model: str) -> Reservation:
         """Reserve a request's part of its tenant's quota; ``ServeError`` RESOURCE_EXHAUSTED."""
@@ -91,13 +117,39 @@ class Service:
         """Return the permit to run one leg of a planned request, once it is its turn."""
         return await self._gate.admit(request, leg.model)
 
+    async def _prepared(
+        self, request: Request
+    ) -> tuple[Request, Sequence[Candidate], Detected | None]:
+        """Return a valid request, the models its caller may use, and its language if found."""
+        tasks.validate(request, self.limits)
+        caller, catalog = request.caller, self.pool.catalog
+        ensure_task(caller, request.task)
+        if request.model in {one.name for one in catalog}:
+            ensure_model(caller, request.model)
+        catalog = tuple(one for one in catalog if may_use(caller, one.name))
+        payload = request.payload
+        if not isinstance(payload, Translate) or routing.language(payload.source):
+            return request, catalog, None
+        named = [model for model in catalog if model.name == request.model]
+        target = routing.normal(payload.target)
+        among = routing.sources(named or catalog, target, pivot=self.rules.pivot)
+        if among is not None and not among:
+            return request, catalog, None
+        detected = await self._detector.detect("\n".join(payload.texts), among)
+        payload = msgspec.structs.replace(payload, source=detected.language)
+        return msgspec.structs.replace(request, payload=payload), catalog, detected
+
 
 class Run:
-    """One request under way; see ``Service.run``."""
+    """One request under way; see ``Service.run``.
+
+    Until its first event is out, a request whose model is full or fails goes to the next route of
+    its plan; ``seal`` ends that early, where the caller is told who serves.
+    """
 
     __slots__ = (
-        "_attempt", "_charge", "_exposed", "_hold", "_meter", "_request", "_service", "_session",
-        "cached", "plan", "route",
+        "_attempt", "_charge", "_exposed", "_hold", "_leaving", "_meter", "_request", "_routes",
+        "_sealed", "_service", "_session", "cached", "plan", "route",
     )  # fmt: skip
 
     plan: Plan
@@ -105,6 +157,7 @@ class Run:
     """The route under way, one of the plan's."""
     cached: bool
     """Whether the answer is a remembered suggestion, for which no model computed."""
+    _attempt: Attempt | Recalled
 
     def __init__(self, service: Service, request: Request) -> None:
         self._service = service
@@ -113,6 +166,9 @@ class Run:
         self._exposed = service.pool.billing.may_see_cost(request)
         self._session: Session | None = None
         self.cached = False
+        self._charge: Charge | None = None
+        self._leaving = False
+        self._sealed = False
 
     def whole(self) -> None:
         """Say, before it is entered, that nobody reads the answer before it is complete."""
@@ -131,7 +187,12 @@ class Run:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the caller should know about how the request is served."""
-        return self._service.pool.notes(self.route.model, self._request.payload)
+        said = self._service.pool.notes(self.route.model, self._request.payload)
+        return (*routing.remarks(self._request.payload, self.route), *said)
+
+    def seal(self) -> None:
+        """Stay with the model under way: the caller has been told."""
+        self._sealed = True
 
     @property
     def traceparent(self) -> str:
@@ -145,23 +206,22 @@ class Run:
 
     async def __aenter__(self) -> Self:
         """Validate, route and admit."""
-        service, request, meter = self._service, self._request, self._meter
+        service = self._service
         try:
-            self.plan = service.explain(request)
+            self.plan = await service.plan(self._request)
+            self._routes = deque(self.plan.routes)
             self.route = self.plan.routes[0]
-            meter.routed(self.route.model)
-            service.pool.ensure_able(self.route.model, request.payload)
-            self._session = service.sessions.begin(request, self.route.model)
-            self._hold = service.reserve(request, self.route.model)
+            self._meter.routed(self.route.model)
+            self._session = service.sessions.begin(self._request, self.route.model)
+            self._hold = service.reserve(self._request, self.route.model)
             try:
-                await self._begin()
+                await self._start()
             except BaseException:
                 service.access.settle(self._hold, 0, 0)
                 raise
-            meter.admitted()
         except BaseException as caught:
             error = self._ended_with(caught)
-            meter.settle(error)
+            self._meter.settle(error)
             if error is not caught and error is not None:
                 raise error from None
             raise
@@ -191,9 +251,20 @@ class Run:
 
     async def __anext__(self) -> Event:
         """Return the next event."""
-        while isinstance(event := await self._attempt.next_event(), Began):
+        while True:
+            try:
+                event = await self._attempt.next_event()
+            except ServeError as error:
+                if not self._falls_back(error):
+                    raise
+                await self._give_up(error)
+                await self._begin()
+                continue
+            if not isinstance(event, Began):
+                break
             self._meter.began(event)
-        if type(event) is Usage:
+        self._sealed = True
+        if type(event) is Usage and self._charge is not None:
             cost = self._charge.finish(event)
             if self._exposed:
                 event.cost, event.timing = cost, self._meter.timing()
@@ -202,27 +273,44 @@ class Run:
             self._session.note(event)
         return event
 
-    async def _begin(self) -> None:
-        """Find the answer among what is remembered, or wait for the turn and start."""
-        service, request, legs = self._service, self._request, self.route.legs
+    async def _start(self) -> None:
+        """Find the answer among what is remembered, or begin the first route."""
         if self._session is not None:
             if (recalled := self._session.recall()) is not None:
                 self.cached = True
+                self._meter.admitted()
                 self._charge = self._open_charge()
-                self._attempt: Attempt | Recalled = recalled
+                self._attempt = recalled
                 return
             await self._session.pause()
-        self._meter.queued()
-        permit = await service.admit(request, legs[0])
-        self._charge = self._open_charge()
-        attempt = self._attempt = Attempt(
-            self.route,
-            request,
-            pool=service.pool,
-            metrics=service.metrics,
-            meter=self._meter,
-            admit=service.admit,
-        )
+        self._service.retries.deposit()
+        await self._begin()
+        routed = self._service.metrics.routed
+        routed.labels(self._request.task.value, self.model, self.plan.reason.value).inc()
+
+    async def _begin(self) -> None:
+        """Begin the next route that takes the request; ``ServeError`` where none does."""
+        service, request = self._service, self._request
+        while True:
+            self.route = self._routes.popleft()
+            leg = self.route.legs[0]
+            self._meter.routed(self.route.model)
+            try:
+                service.pool.ensure_able(self.route.model, request.payload)
+                self._meter.queued()
+                permit = await service.admit(request, leg)
+                break
+            except ServeError as error:
+                if not self._routes or error.code not in _NEXT:
+                    raise
+                self._count_fallback(error)
+        self._meter.admitted()
+        if self._charge is None:
+            self._charge = self._open_charge()
+        else:
+            self._charge.next_leg(leg.model)
+        attempt = Attempt(self.route, request, service, self._meter, self._elsewhere)
+        self._attempt = attempt
         attempt.begin(permit, self._charge)
 
     def _open_charge(self) -> Charge:
@@ -232,3 +320,27 @@ class Run:
     def _ended_with(self, caught: BaseException | None) -> BaseException | None:
         """Return what a block ended with; a cancellation may be a newer request's doing."""
         return caught if self._session is None else self._session.close(caught)
+
+    async def _give_up(self, error: ServeError) -> None:
+        self._leaving = False
+        self._count_fallback(error)
+        await self._attempt.close()
+        if self._charge is not None:
+            self._charge.give_up(Outcome.ERROR.value)
+
+    def _falls_back(self, error: ServeError) -> bool:
+        if self._sealed or not self._routes:
+            return False
+        if self._leaving:
+            return True
+        return error.code in ENGINE_FAILED and self._service.retries.take()
+
+    def _elsewhere(self) -> bool:
+        """Return whether the request leaves the model that keeps it waiting."""
+        if not self._sealed and self._routes and self._service.retries.take():
+            self._leaving = True
+        return self._leaving
+
+    def _count_fallback(self, error: ServeError) -> None:
+        metrics, task = self._service.metrics, self._request.task.value
+        metrics.fallbacks.labels(task, self.route.model, error.code.value).inc()

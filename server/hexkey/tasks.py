@@ -151,6 +151,7 @@ def entry_of(payload: Payload) -> Entry:
 
 def validate(request: Request, limits: Limits) -> None:
     """Return if a request is within bounds; raises ``ServeError`` naming the field if not."""
+    validation.constraints(request.constraints)
     entry_of(request.payload).check(request.payload, limits)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Autocomplete,
         Chat,
         Classify,
+        Constraints,
         Embed,
         Rerank,
         Sampling,
@@ -44,6 +45,9 @@ MAX_CODE_CHARACTERS = 35
 MAX_DIMENSIONS = 1 << 16
 MAX_LABELS = 100
 MAX_LABEL_CHARACTERS = 200
+MAX_CONSTRAINTS = 16
+MAX_CONSTRAINT_CHARACTERS = 63
+MAX_LATENCY_S = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,25 @@ class Limits:
     """The operator's bounds."""
 
     max_characters: int = 400_000
+
+
+def constraints(wanted: Constraints) -> None:
+    """Bounds of what any request may ask of the router."""
+    if wanted.max_cost_pico is not None and wanted.max_cost_pico < 0:
+        raise invalid("max_cost must be 0 or more", "constraints.max_cost")
+    latency_s = wanted.max_latency_s
+    if latency_s is not None and not 0 < latency_s <= MAX_LATENCY_S:
+        raise invalid(
+            f"max_latency_ms must be above 0 and at most {MAX_LATENCY_S * 1000}",
+            "constraints.max_latency_ms",
+        )
+    if len(wanted.labels) > MAX_CONSTRAINTS:
+        raise invalid(f"at most {MAX_CONSTRAINTS} labels are taken", "constraints.labels")
+    if any(len(one) > MAX_CONSTRAINT_CHARACTERS for pair in wanted.labels.items() for one in pair):
+        raise invalid(
+            f"a label and its value have at most {MAX_CONSTRAINT_CHARACTERS} characters",
+            "constraints.labels",
+        )
 
 
 def autocomplete(payload: Autocomplete, limits: Limits) -> None:

@@ -54,7 +54,7 @@ class Pivoting:
         self._before = before
 
     async def run(
-        self, wanted: Request, leg: Leg, permit: Permit, charge: Charge
+        self, wanted: Request, leg: Leg, permit: Permit, charge: Charge, _elsewhere: object
     ) -> AsyncGenerator[Event | Began]:
         assert permit.model == leg.model
         assert isinstance(wanted.payload, Translate)
@@ -72,6 +72,9 @@ class Pivoting:
             yield Usage(10, 3, 1, sum(map(len, wanted.payload.texts)))
         finally:
             self.under_way.remove(leg.model)
+
+    def vitals(self, _model: str) -> tuple[bool, int]:
+        return True, 0
 
     def ensure_able(self, _model: str, _payload: Payload) -> None:
         """They can do anything."""

@@ -34,7 +34,7 @@ class ScriptedPool:
         self._script = script
 
     async def run(
-        self, _request: Request, _leg: Leg, _permit: Permit, charge: Charge
+        self, _request: Request, _leg: Leg, _permit: Permit, charge: Charge, _elsewhere: object
     ) -> AsyncGenerator[Event]:
         charge.join(1)
         try:
@@ -44,6 +44,9 @@ class ScriptedPool:
                 yield one
         finally:
             self.closed += 1
+
+    def vitals(self, _model: str) -> tuple[bool, int]:
+        return True, 0
 
     def ensure_able(self, _model: str, _payload: Payload) -> None:
         """It can do anything."""
@@ -164,6 +167,6 @@ async def test_beyond_the_bound_one_is_refused_and_the_other_is_not_disturbed() 
 
 async def test_explain_runs_nothing() -> None:
     house = House()
-    assert house.service.explain(request()).model == "m"
+    assert (await house.service.explain(request())).model == "m"
     assert house.gate.running("m") == 0
     assert value(house.metrics, "requests_total") == 0

@@ -31,6 +31,13 @@ def resident_bytes(pid: int | None) -> int:
         return 0
 
 
+def ending(returncode: int | None) -> str:
+    """Return how a process ended, in words for a metric's label."""
+    if returncode is None:
+        return "exit"
+    return f"signal {-returncode}" if returncode < 0 else f"exit {returncode}"
+
+
 class HostProcess:
     """A running host and its link.
 

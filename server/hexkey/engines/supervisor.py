@@ -13,7 +13,7 @@ import structlog
 
 from hexkey.engines.frames import Launch
 from hexkey.engines.link import Link
-from hexkey.engines.process import HostProcess
+from hexkey.engines.process import HostProcess, ending
 from hexkey.errors import Code, ServeError
 from hexkey.types import PLAIN, Began, Failure, Terms, Usage
 
@@ -158,18 +158,21 @@ class Supervisor:
         submitted: Submitted = lambda _host_id, _sent_ns: None,
         complete: Callable[[Usage], None] = lambda _usage: None,
         terms: Terms = PLAIN,
+        elsewhere: Callable[[], bool] = lambda: False,
     ) -> AsyncGenerator[Event | Began, None]:
         """Yield a request's events until its ``Usage``; raises ``ServeError`` where it fails.
 
         A request whose host ended before any event came is submitted once more to the next host:
         nobody has seen anything of it, so nothing can be seen twice. ``submitted`` is told, each
         time, what the host calls the request and since when it has it (monotonic ns);
-        ``complete``, that the engine is through with it.
+        ``complete``, that the engine is through with it. Where it would wait for a host,
+        ``elsewhere`` is asked first; True means that the caller has a better place for it:
+        UNAVAILABLE is raised.
         """
         self.users += 1
         try:
             for last_try in (False, True):
-                link = await self._ready_link(request.deadline)
+                link = await self._ready_link(request.deadline, elsewhere)
                 # Before it is sent: a quick host can be done before we are scheduled again.
                 sent_ns = time.monotonic_ns()
                 request_id, mailbox = link.submit(
@@ -205,11 +208,13 @@ class Supervisor:
                     return await host.link.exposition()
         raise self._away()
 
-    async def _ready_link(self, deadline: float | None) -> Link:
+    async def _ready_link(self, deadline: float | None, elsewhere: Callable[[], bool]) -> Link:
         """Return the serving link; a start is waited for, unless the last ones failed too."""
         host = self._host
         if self.state is State.READY and host is not None and not host.link.closed:
             return host.link
+        if elsewhere():
+            raise self._away()
         loop = asyncio.get_running_loop()
         wanted = self._observer.wanted
         cold = self.state in _COLD
@@ -275,7 +280,7 @@ class Supervisor:
         if link.refused is not None:
             raise self._cannot(link.refused)
         if link.ready is None:
-            raise self._cannot(f"its process ended while loading: {_ending(await self._reap())}")
+            raise self._cannot(f"its process ended while loading: {ending(await self._reap())}")
         self.info = link.ready.info
         self.error = ""
         self._set(State.READY)
@@ -339,7 +344,7 @@ class Supervisor:
                     return "stall"
         finally:
             ended.cancel()
-        return _ending(host.returncode)
+        return ending(host.returncode)
 
     async def _reap(self) -> int | None:
         if self._host is None:
@@ -375,12 +380,6 @@ async def _until(true: Callable[[], bool], grace_s: float) -> None:
         async with asyncio.timeout(grace_s):
             while not true():  # noqa: ASYNC110 - settling has no event, and this is rare
                 await asyncio.sleep(POLL_S)
-
-
-def _ending(returncode: int | None) -> str:
-    if returncode is None:
-        return "exit"
-    return f"signal {-returncode}" if returncode < 0 else f"exit {returncode}"
 
 
 def _deadline_timer(

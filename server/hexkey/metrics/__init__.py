@@ -18,6 +18,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from hexkey.circuit import CircuitState
 from hexkey.metrics.exposition import OPENMETRICS, TEXT, Exposition, wants_openmetrics
 from hexkey.metrics.ledger import DEVICE, MAX_TENANTS, NONE, PICO, LedgerCollector
 from hexkey.metrics.queues import QueueCollector
@@ -118,6 +119,19 @@ class Metrics:
         self.config_generation = self._gauge(
             "config_generation", "How many configurations were served since the start.", ()
         )
+        self.routed = self._counter(
+            "routed_total",
+            "Requests routed, by why the model was chosen.",
+            ("task", "model", "reason"),
+        )
+        self.fallbacks = self._counter(
+            "fallbacks_total",
+            "Requests that left a model for another.",
+            ("task", "model", "reason"),
+        )
+        self.circuit = self._gauge(
+            "circuit_state", "1 for the state of a model's circuit, else 0.", ("model", "state")
+        )
         self.currency = ""
         self._exposition = Exposition(self.registry)
         self.suggestions = self._counter(
@@ -153,6 +167,11 @@ class Metrics:
             model = model if len(self._of_engine) < MAX_ENGINES else OTHER
             series = self._of_engine.setdefault(model, EngineSeries(self, model))
         return series
+
+    def tell_circuit(self, model: str, state: CircuitState) -> None:
+        """Show the state of a model's circuit."""
+        for one in CircuitState:
+            self.circuit.labels(model, one.value).set(one is state)
 
     def watch(self, books: Books) -> None:
         """Export what a device's ledger says, read anew at each scrape."""

@@ -6,11 +6,12 @@ each of one leg or, through a third language, of two, and a verdict on every mod
 """
 
 from hexkey.routing.candidates import ANY, Candidate, Pair, parse_pair
-from hexkey.routing.coverage import pairs, pivots, sources
+from hexkey.routing.coverage import languages, pairs, pivots, sources
 from hexkey.routing.languages import AUTO, language, normal
-from hexkey.routing.live import Live
+from hexkey.routing.live import Estimate, Live
 from hexkey.routing.plan import Detected, Leg, Plan, Reason, Route, Verdict
 from hexkey.routing.policies import Policy, PolicyName
+from hexkey.routing.remarks import remarks
 from hexkey.routing.router import Rules, decide, route, shorten
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "AUTO",
     "Candidate",
     "Detected",
+    "Estimate",
     "Leg",
     "Live",
     "Pair",
@@ -30,10 +32,12 @@ __all__ = [
     "Verdict",
     "decide",
     "language",
+    "languages",
     "normal",
     "pairs",
     "parse_pair",
     "pivots",
+    "remarks",
     "route",
     "shorten",
     "sources",

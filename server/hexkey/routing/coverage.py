@@ -34,16 +34,26 @@ def pivots(catalog: Sequence[Candidate]) -> list[Pair]:
     ]
 
 
-def sources(catalog: Sequence[Candidate], target: str, *, pivot: bool) -> frozenset[str] | None:
-    """Return the languages that can be translated into ``target``; None stands for any at all."""
-    found: set[str] = set()
-    for model in catalog:
-        for match in model.matches(None, target):
-            found.add(match.pair.source)
+def sources(catalog: Sequence[Candidate], target: str, *, pivot: bool) -> tuple[str, ...] | None:
+    """Return the languages that can be translated into ``target``, in the catalog's order.
+
+    They are primary codes; None stands for any at all. The target's own language is there only
+    where nothing else is, as for ``pt-PT`` into ``pt-BR``.
+    """
+    found = [match.pair.source for model in catalog for match in model.matches(None, target)]
     if pivot:
-        for code in {pair.source for pair in pairs(catalog)} - found - {ANY}:
-            if pivoted(catalog, code, target):
-                found.add(code)
+        found += [
+            code
+            for code in dict.fromkeys(one.source for model in catalog for one in model.directions())
+            if code not in {ANY, *found} and pivoted(catalog, code, target)
+        ]
     if ANY in found:
         return None
-    return frozenset(map(language, found)) - {language(target)} or frozenset(map(language, found))
+    plain = tuple(dict.fromkeys(map(language, found)))
+    return tuple(code for code in plain if code != language(target)) or plain
+
+
+def languages(catalog: Iterable[Candidate]) -> tuple[str, ...] | None:
+    """Return every language that is translated from, as ``sources`` does."""
+    found = dict.fromkeys(language(pair.source) for one in catalog for pair in one.directions())
+    return None if ANY in found else tuple(found)

@@ -19,7 +19,8 @@ class Live:
     """One model's state and its measures for one task.
 
     A *unit* is what the task's work is counted in: characters of text to translate, tokens to
-    generate, else whole requests. ``spread`` is the 95th percentile of observed by expected time.
+    generate, else whole requests. ``spread`` is the 95th percentile of observed by expected time,
+    ``wait_s`` how long a request that comes now is expected to wait for its turn.
     Times are in seconds, costs in pico-units of the currency.
     """
 
@@ -27,6 +28,7 @@ class Live:
     ejected: bool = False
     in_flight: int = 0
     waiting: int = 0
+    wait_s: float = 0.0
     measured: int = 0
     units: float = 0.0
     pico_per_unit: float = 0.0
@@ -81,7 +83,7 @@ def estimate(live: Live, payload: Payload) -> Estimate | None:
     return Estimate(
         pico=live.pico_per_unit * units,
         device_s=live.device_s_per_unit * units,
-        latency_s=(live.fixed_s + live.s_per_unit * units) * live.spread,
+        latency_s=live.wait_s + (live.fixed_s + live.s_per_unit * units) * live.spread,
     )
 
 

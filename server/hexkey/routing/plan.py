@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hexkey.routing.candidates import Pair
 
@@ -65,8 +65,7 @@ class Route:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Detected:
+class Detected(NamedTuple):
     """The language found where the caller left it open; ``confidence`` is from 0 to 1."""
 
     language: str
@@ -86,14 +85,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Routes in the order in which they are to be tried, and a verdict on every model.
+    """Routes in the order in which they are to be tried.
 
-    There is no route where nothing can serve the request; ``refusal`` then says why.
+    There is no route where nothing can serve the request; ``refusal`` then says why. ``verdicts``
+    are there where the plan was asked for by ``decide``, one for every model. ``detected`` is the
+    source language where the caller left it open.
     """
 
     routes: tuple[Route, ...]
     reason: Reason
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Verdict, ...] = ()
     refusal: ServeError | None = None
     detected: Detected | None = None
 

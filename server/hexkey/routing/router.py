@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -37,16 +38,25 @@ class Rules:
 
 
 DEFAULT = Rules()
+Reader = Callable[[str], Live]
+"""Tells what is known of a model now."""
+
+
+def _unknown(_model: str) -> Live:
+    return UNKNOWN
 
 
 def route(
     request: Request,
     catalog: Sequence[Candidate],
-    live: Mapping[str, Live] | None = None,
+    live: Reader = _unknown,
     rules: Rules = DEFAULT,
 ) -> Plan:
-    """Return how a request is to be served; ``ServeError`` says why it cannot be, and what can."""
-    plan = decide(request, catalog, live, rules)
+    """Return how a request is to be served; ``ServeError`` says why it cannot be, and what can.
+
+    The plan is that of ``decide``, without verdicts.
+    """
+    plan = _Decision(request, catalog, live, rules).plan()
     if plan.refusal is not None:
         raise plan.refusal
     return plan
@@ -55,7 +65,7 @@ def route(
 def decide(
     request: Request,
     catalog: Sequence[Candidate],
-    live: Mapping[str, Live] | None = None,
+    live: Reader = _unknown,
     rules: Rules = DEFAULT,
 ) -> Plan:
     """Return how a request is to be served, or a plan without routes that says why it cannot be.
@@ -64,7 +74,9 @@ def decide(
     several routes those go first that serve now, then those of fewer legs, then those whose
     languages are closer to what was asked; among equals the task's policy decides.
     """
-    return _Decision(request, catalog, live or {}, rules).plan()
+    decision = _Decision(request, catalog, live, rules)
+    plan = decision.plan()
+    return replace(plan, verdicts=decision.verdicts(plan.routes))
 
 
 class _Decision:
@@ -74,12 +86,12 @@ class _Decision:
         self,
         request: Request,
         catalog: Sequence[Candidate],
-        live: Mapping[str, Live],
+        live: Reader,
         rules: Rules,
     ) -> None:
         self._request = request
         self._catalog = catalog
-        self._lives = live
+        self._live = live
         self._rules = rules
         self._named = "" if request.model in _BY_TASK else request.model
         self._policy = rules.policies.get(request.task, _FIRST)
@@ -91,9 +103,9 @@ class _Decision:
         routes = self._affordable(ways)
         if not routes:
             refusal = self._refusal(able, ways)
-            return Plan((), Reason.ONLY, self._verdicts(()), refusal)
+            return Plan((), Reason.ONLY, refusal=refusal)
         ordered, reason = self._ordered(routes)
-        return Plan(tuple(ordered), reason, self._verdicts(ordered))
+        return Plan(tuple(ordered), reason)
 
     def _able(self, model: Candidate) -> bool:
         """Return whether a model may serve, as far as that hangs on the model alone."""
@@ -155,7 +167,7 @@ class _Decision:
             reason = Reason.PINNED
         return ordered, reason
 
-    def _verdicts(self, routes: Sequence[Route]) -> tuple[Verdict, ...]:
+    def verdicts(self, routes: Sequence[Route]) -> tuple[Verdict, ...]:
         serves: dict[str, str] = {}
         for one in routes:
             for leg in one.legs:
@@ -178,9 +190,6 @@ class _Decision:
         payload = self._request.payload
         asked = f"{_asked(payload)}" if isinstance(payload, Translate) else self._request.task
         return self._why.get(model) or f"does not translate {asked}"
-
-    def _live(self, model: str) -> Live:
-        return self._lives.get(model, UNKNOWN)
 
     def _expected(self, way: Route) -> Estimate | None:
         total: Estimate | None = None

@@ -113,8 +113,25 @@ class ContextFile(_message.Message):
     text: str
     def __init__(self, path: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
+class Constraints(_message.Message):
+    __slots__ = ("max_cost", "max_latency_ms", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    MAX_COST_FIELD_NUMBER: _ClassVar[int]
+    MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    max_cost: str
+    max_latency_ms: float
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, max_cost: _Optional[str] = ..., max_latency_ms: _Optional[float] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
 class AutocompleteRequest(_message.Message):
-    __slots__ = ("model", "prefix", "suffix", "language", "context", "stop_rule", "session", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty", "priority")
+    __slots__ = ("model", "prefix", "suffix", "language", "context", "stop_rule", "session", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty", "priority", "constraints")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     SUFFIX_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +149,7 @@ class AutocompleteRequest(_message.Message):
     PRESENCE_PENALTY_FIELD_NUMBER: _ClassVar[int]
     FREQUENCY_PENALTY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     prefix: str
     suffix: str
@@ -149,7 +167,8 @@ class AutocompleteRequest(_message.Message):
     presence_penalty: float
     frequency_penalty: float
     priority: _priority_pb2.Priority
-    def __init__(self, model: _Optional[str] = ..., prefix: _Optional[str] = ..., suffix: _Optional[str] = ..., language: _Optional[str] = ..., context: _Optional[_Iterable[_Union[ContextFile, _Mapping]]] = ..., stop_rule: _Optional[_Union[StopRule, str]] = ..., session: _Optional[str] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
+    constraints: Constraints
+    def __init__(self, model: _Optional[str] = ..., prefix: _Optional[str] = ..., suffix: _Optional[str] = ..., language: _Optional[str] = ..., context: _Optional[_Iterable[_Union[ContextFile, _Mapping]]] = ..., stop_rule: _Optional[_Union[StopRule, str]] = ..., session: _Optional[str] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ...) -> None: ...
 
 class AutocompleteChoice(_message.Message):
     __slots__ = ("index", "text", "finish_reason")
@@ -178,7 +197,7 @@ class AutocompleteResponse(_message.Message):
     def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., choices: _Optional[_Iterable[_Union[AutocompleteChoice, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., cached: bool = ...) -> None: ...
 
 class TranslateRequest(_message.Message):
-    __slots__ = ("model", "text", "source", "target", "format", "glossary", "priority")
+    __slots__ = ("model", "text", "source", "target", "format", "glossary", "priority", "constraints")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -186,6 +205,7 @@ class TranslateRequest(_message.Message):
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     GLOSSARY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     text: _containers.RepeatedScalarFieldContainer[str]
     source: str
@@ -193,7 +213,8 @@ class TranslateRequest(_message.Message):
     format: TextFormat
     glossary: _containers.RepeatedCompositeFieldContainer[Term]
     priority: _priority_pb2.Priority
-    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., format: _Optional[_Union[TextFormat, str]] = ..., glossary: _Optional[_Iterable[_Union[Term, _Mapping]]] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
+    constraints: Constraints
+    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., format: _Optional[_Union[TextFormat, str]] = ..., glossary: _Optional[_Iterable[_Union[Term, _Mapping]]] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ...) -> None: ...
 
 class Term(_message.Message):
     __slots__ = ("source", "target")
@@ -214,18 +235,20 @@ class Translation(_message.Message):
     def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ...) -> None: ...
 
 class TranslateResponse(_message.Message):
-    __slots__ = ("id", "model", "translations", "usage", "notes")
+    __slots__ = ("id", "model", "translations", "usage", "notes", "detected_source")
     ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TRANSLATIONS_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    DETECTED_SOURCE_FIELD_NUMBER: _ClassVar[int]
     id: str
     model: str
     translations: _containers.RepeatedCompositeFieldContainer[Translation]
     usage: _outcome_pb2.Usage
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., translations: _Optional[_Iterable[_Union[Translation, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    detected_source: str
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., translations: _Optional[_Iterable[_Union[Translation, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., detected_source: _Optional[str] = ...) -> None: ...
 
 class ChatMessage(_message.Message):
     __slots__ = ("role", "content")
@@ -236,7 +259,7 @@ class ChatMessage(_message.Message):
     def __init__(self, role: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
 
 class ChatRequest(_message.Message):
-    __slots__ = ("model", "messages", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty", "json_schema", "priority")
+    __slots__ = ("model", "messages", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty", "json_schema", "priority", "constraints")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
@@ -250,6 +273,7 @@ class ChatRequest(_message.Message):
     FREQUENCY_PENALTY_FIELD_NUMBER: _ClassVar[int]
     JSON_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     messages: _containers.RepeatedCompositeFieldContainer[ChatMessage]
     max_tokens: int
@@ -263,7 +287,8 @@ class ChatRequest(_message.Message):
     frequency_penalty: float
     json_schema: str
     priority: _priority_pb2.Priority
-    def __init__(self, model: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., json_schema: _Optional[str] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
+    constraints: Constraints
+    def __init__(self, model: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., json_schema: _Optional[str] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ...) -> None: ...
 
 class ChatChoice(_message.Message):
     __slots__ = ("index", "message", "finish_reason")
@@ -304,18 +329,20 @@ class StreamEvent(_message.Message):
     def __init__(self, start: _Optional[_Union[Start, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., segment: _Optional[_Union[_speech_pb2.Segment, _Mapping]] = ...) -> None: ...
 
 class Start(_message.Message):
-    __slots__ = ("id", "model", "notes", "pair", "cached")
+    __slots__ = ("id", "model", "notes", "pair", "cached", "detected_source")
     ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     PAIR_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
+    DETECTED_SOURCE_FIELD_NUMBER: _ClassVar[int]
     id: str
     model: str
     notes: _containers.RepeatedScalarFieldContainer[str]
     pair: LanguagePair
     cached: bool
-    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., pair: _Optional[_Union[LanguagePair, _Mapping]] = ..., cached: bool = ...) -> None: ...
+    detected_source: str
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., pair: _Optional[_Union[LanguagePair, _Mapping]] = ..., cached: bool = ..., detected_source: _Optional[str] = ...) -> None: ...
 
 class Delta(_message.Message):
     __slots__ = ("index", "text", "token_count")
@@ -392,21 +419,67 @@ class ExplainRouteRequest(_message.Message):
     def __init__(self, autocomplete: _Optional[_Union[AutocompleteRequest, _Mapping]] = ..., translate: _Optional[_Union[TranslateRequest, _Mapping]] = ..., chat: _Optional[_Union[ChatRequest, _Mapping]] = ..., embed: _Optional[_Union[_retrieval_pb2.EmbedRequest, _Mapping]] = ..., rerank: _Optional[_Union[_retrieval_pb2.RerankRequest, _Mapping]] = ..., classify: _Optional[_Union[_retrieval_pb2.ClassifyRequest, _Mapping]] = ..., transcribe: _Optional[_Union[_speech_pb2.TranscribeRequest, _Mapping]] = ..., summarize: _Optional[_Union[_summary_pb2.SummarizeRequest, _Mapping]] = ...) -> None: ...
 
 class ExplainRouteResponse(_message.Message):
-    __slots__ = ("model", "pair", "verdicts")
+    __slots__ = ("model", "pair", "verdicts", "reason", "routes", "detected_source", "refusal")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PAIR_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    DETECTED_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
     model: str
     pair: LanguagePair
     verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
-    def __init__(self, model: _Optional[str] = ..., pair: _Optional[_Union[LanguagePair, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ...) -> None: ...
+    reason: str
+    routes: _containers.RepeatedCompositeFieldContainer[Route]
+    detected_source: str
+    refusal: str
+    def __init__(self, model: _Optional[str] = ..., pair: _Optional[_Union[LanguagePair, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., reason: _Optional[str] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., detected_source: _Optional[str] = ..., refusal: _Optional[str] = ...) -> None: ...
+
+class Route(_message.Message):
+    __slots__ = ("legs", "expected")
+    LEGS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    legs: _containers.RepeatedCompositeFieldContainer[Leg]
+    expected: Expected
+    def __init__(self, legs: _Optional[_Iterable[_Union[Leg, _Mapping]]] = ..., expected: _Optional[_Union[Expected, _Mapping]] = ...) -> None: ...
+
+class Leg(_message.Message):
+    __slots__ = ("model", "pair")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PAIR_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    pair: LanguagePair
+    def __init__(self, model: _Optional[str] = ..., pair: _Optional[_Union[LanguagePair, _Mapping]] = ...) -> None: ...
+
+class Expected(_message.Message):
+    __slots__ = ("cost_pico", "device_seconds", "latency_ms")
+    COST_PICO_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
+    cost_pico: float
+    device_seconds: float
+    latency_ms: float
+    def __init__(self, cost_pico: _Optional[float] = ..., device_seconds: _Optional[float] = ..., latency_ms: _Optional[float] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("model", "kept", "reason")
+    __slots__ = ("model", "kept", "reason", "up", "ejected", "in_flight", "waiting", "measured", "expected")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    UP_FIELD_NUMBER: _ClassVar[int]
+    EJECTED_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
     model: str
     kept: bool
     reason: str
-    def __init__(self, model: _Optional[str] = ..., kept: bool = ..., reason: _Optional[str] = ...) -> None: ...
+    up: bool
+    ejected: bool
+    in_flight: int
+    waiting: int
+    measured: int
+    expected: Expected
+    def __init__(self, model: _Optional[str] = ..., kept: bool = ..., reason: _Optional[str] = ..., up: bool = ..., ejected: bool = ..., in_flight: _Optional[int] = ..., waiting: _Optional[int] = ..., measured: _Optional[int] = ..., expected: _Optional[_Union[Expected, _Mapping]] = ...) -> None: ...

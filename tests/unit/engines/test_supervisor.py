@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from hexkey.engines import supervisor as module
 from hexkey.engines.frames import Launch, LoadFailed, Ready, Step, encode
 from hexkey.engines.link import Link
-from hexkey.engines.process import HostProcess
-from hexkey.engines.supervisor import HostSettings, Observer, State, Supervisor, _ending
+from hexkey.engines.process import HostProcess, ending
+from hexkey.engines.supervisor import HostSettings, Observer, State, Supervisor
 from hexkey.errors import Code, ServeError
 from hexkey.types import Began, Delta, Event, HostEvent, ModelInfo, Usage
 from tests.unit.requests import request
@@ -239,4 +239,4 @@ async def test_a_stop_in_the_middle_of_a_restart_ends_everything(stage: Stage) -
     ("returncode", "word"), [(None, "exit"), (0, "exit 0"), (3, "exit 3"), (-9, "signal 9")]
 )
 def test_endings_have_names(returncode: int | None, word: str) -> None:
-    assert _ending(returncode) == word
+    assert ending(returncode) == word

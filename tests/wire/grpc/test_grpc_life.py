@@ -55,13 +55,13 @@ async def test_the_requests_deadline_is_the_calls(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[float | None] = []
-    explain = house.service.explain
+    plan = house.service.plan
 
-    def noted(request: Request) -> Plan:
+    async def noted(request: Request) -> Plan:
         seen.append(request.deadline)
-        return explain(request)
+        return await plan(request)
 
-    monkeypatch.setattr(house.service, "explain", noted)
+    monkeypatch.setattr(house.service, "plan", noted)
     message = pb.AutocompleteRequest(prefix="a", max_tokens=1)
     await house.stub.Autocomplete(message, timeout=30)
     await house.stub.Autocomplete(message)

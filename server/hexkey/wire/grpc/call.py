@@ -12,7 +12,8 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from hexkey.errors import invalid
-from hexkey.types import ANYBODY, Priority, Request
+from hexkey.types import ANYBODY, UNCONSTRAINED, Constraints, Priority, Request
+from hexkey.wire import constraints
 from hexkey.wire.grpc.errors import foreseen, status_of
 
 if TYPE_CHECKING:
@@ -63,10 +64,16 @@ class Call:
                 return credential.strip() if scheme.lower() == "bearer" else value
         return ""
 
-    def request(self, payload: Payload, model: str, priority: Priority | None = None) -> Request:
+    def request(
+        self,
+        payload: Payload,
+        model: str,
+        priority: Priority | None = None,
+        own: Constraints = UNCONSTRAINED,
+    ) -> Request:
         """Return what is asked, with the RPC's deadline.
 
-        A priority named in the message beats the metadata's.
+        What the message says of priority and constraints beats the metadata.
         """
         remaining_s = self._context.time_remaining()
         return Request(
@@ -79,6 +86,7 @@ class Call:
             tracestate=self._sent.get("tracestate", ""),
             priority=priority or self.priority(),
             deadline=None if remaining_s is None else time.monotonic() + remaining_s,
+            constraints=constraints.joined(own, self._constraints()),
         )
 
     def priority(self) -> Priority:
@@ -90,6 +98,14 @@ class Call:
                 except ValueError:
                     raise invalid(f"{key} must be one of {', '.join(Priority)}", key) from None
         return Priority.NORMAL
+
+    def _constraints(self) -> Constraints:
+        sent = {
+            key: value
+            for key, value in self._context.invocation_metadata() or ()
+            if key in constraints.HEADERS and isinstance(value, str)
+        }
+        return constraints.of_headers(sent)
 
     async def begin(self, model: str) -> None:
         """Send the initial metadata. Call it once success is sure or output is at hand.

@@ -12,6 +12,7 @@ from hexkey.errors import invalid
 from hexkey.types import (
     Autocomplete,
     Chat,
+    Constraints,
     ContextFile,
     Delta,
     Finish,
@@ -28,9 +29,10 @@ from hexkey.types import (
     Translate,
 )
 from hexkey.v1 import inference_pb2 as pb
+from hexkey.wire.constraints import pico
 
 if TYPE_CHECKING:
-    from hexkey.routing import Candidate, Pair, Plan
+    from hexkey.routing import Candidate, Estimate, Pair, Plan, Verdict
     from hexkey.types import Cost, Event, ModelInfo, Payload, Usage
     from hexkey.wire.answer import Answer
 
@@ -79,13 +81,14 @@ _OPTIONAL = ("max_tokens", "temperature", "top_p", "seed", "n")
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is served, by whom and how; ``pair`` where it translates."""
+    """What is served, by whom and how; ``pair`` where it translates, ``detected`` if found."""
 
     id: str
     model: str
     notes: tuple[str, ...]
     pair: Pair | None
     payload: Payload
+    detected: str = ""
     cached: bool = False
 
 
@@ -140,6 +143,15 @@ def summarize(message: pb.SummarizeRequest) -> Summarize:
     if length is None:
         raise invalid(f"{message.length} is not a length known here", "length")
     return Summarize(text=message.text, length=length, sampling=Sampling(**_set(message)))
+
+
+def constraints(message: pb.Constraints) -> Constraints:
+    """Decode; ``ServeError`` for a cost that is no number."""
+    return Constraints(
+        max_cost_pico=pico(message.max_cost, "constraints.max_cost") if message.max_cost else None,
+        max_latency_s=message.max_latency_ms / 1000 if message.max_latency_ms else None,
+        labels=dict(message.labels),
+    )
 
 
 def _sampling(message: pb.AutocompleteRequest | pb.ChatRequest) -> Sampling:
@@ -211,6 +223,7 @@ def translate_response(served: Served, answer: Answer) -> pb.TranslateResponse:
         ),
         usage=usage(answer.usage),
         notes=served.notes,
+        detected_source=served.detected,
     )
 
 
@@ -236,6 +249,7 @@ def start(served: Served) -> pb.StreamEvent:
             notes=served.notes,
             pair=_pair(served.pair) if served.pair else None,
             cached=served.cached,
+            detected_source=served.detected,
         )
     )
 
@@ -274,11 +288,44 @@ def model(candidate: Candidate, state: State, info: ModelInfo | None) -> pb.Mode
 def explanation(plan: Plan) -> pb.ExplainRouteResponse:
     """Encode a plan."""
     return pb.ExplainRouteResponse(
-        model=plan.model,
-        pair=_pair(plan.pair) if plan.pair else None,
-        verdicts=(
-            pb.Verdict(model=one.model, kept=one.kept, reason=one.reason) for one in plan.verdicts
+        model=plan.model if plan.routes else "",
+        pair=_pair(plan.pair) if plan.routes and plan.pair else None,
+        verdicts=map(_verdict, plan.verdicts),
+        reason=plan.reason.value,
+        routes=(
+            pb.Route(
+                legs=(
+                    pb.Leg(model=leg.model, pair=_pair(leg.pair) if leg.pair else None)
+                    for leg in route.legs
+                ),
+                expected=_expected(route.expected),
+            )
+            for route in plan.routes
         ),
+        detected_source=plan.detected.language if plan.detected else "",
+        refusal=plan.refusal.message if plan.refusal else "",
+    )
+
+
+def _verdict(of: Verdict) -> pb.Verdict:
+    return pb.Verdict(
+        model=of.model,
+        kept=of.kept,
+        reason=of.reason,
+        up=of.live.up,
+        ejected=of.live.ejected,
+        in_flight=of.live.in_flight,
+        waiting=of.live.waiting,
+        measured=of.live.measured,
+        expected=_expected(of.expected),
+    )
+
+
+def _expected(of: Estimate | None) -> pb.Expected | None:
+    if of is None:
+        return None
+    return pb.Expected(
+        cost_pico=of.pico, device_seconds=of.device_s, latency_ms=of.latency_s * 1000
     )
 
 

@@ -51,10 +51,10 @@ CODECS = {
 }
 
 
-def explained(message: pb.ExplainRouteRequest) -> tuple[Payload, str]:
-    """Decode to a payload and the model's name; ``ServeError`` where no request is inside."""
+def explained(message: pb.ExplainRouteRequest) -> tuple[Payload, Any]:
+    """Decode to a payload and the message inside; ``ServeError`` where there is none."""
     which = message.WhichOneof("request")
     if which is None:
         raise invalid(f"there is no request; set one of {', '.join(CODECS)}", "request")
     inside = getattr(message, which)
-    return CODECS[Task(which)].decode(inside), inside.model
+    return CODECS[Task(which)].decode(inside), inside

@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from hexkey.types import Usage
+from hexkey.types import UNCONSTRAINED, Usage
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.answer import gather
 from hexkey.wire.grpc import call as calls
-from hexkey.wire.grpc.codec import Served, event, explanation, model, priority, start
+from hexkey.wire.grpc.codec import (
+    Served,
+    constraints,
+    event,
+    explanation,
+    model,
+    priority,
+    start,
+)
 from hexkey.wire.grpc.codecs import CODECS, explained
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from hexkey.service import Run, Service
-    from hexkey.types import Request
+    from hexkey.types import Payload, Request
     from hexkey.wire.grpc.call import Call, Method, Methods
     from hexkey.wire.grpc.codecs import TaskCodec
 
@@ -60,8 +68,8 @@ class InferenceServicer:
         self, message: pb.ExplainRouteRequest, call: Call
     ) -> pb.ExplainRouteResponse:
         """Tell how a request would be routed."""
-        payload, named = explained(message)
-        plan = self._service.explain(call.request(payload, named))
+        payload, asked = explained(message)
+        plan = await self._service.explain(_request(payload, asked, call))
         return explanation(plan)
 
     def _identify(self, call: Call) -> None:
@@ -69,7 +77,7 @@ class InferenceServicer:
 
     async def _whole(self, codec: TaskCodec, message: Any, call: Call) -> Message:
         """Answer a task's message whole."""
-        request = call.request(codec.decode(message), message.model, priority(message.priority))
+        request = _request(codec.decode(message), message, call)
         run = self._service.run(request)
         run.whole()
         call.traceparent = run.traceparent
@@ -81,7 +89,7 @@ class InferenceServicer:
 
     async def _stream(self, codec: TaskCodec, message: Any, call: Call) -> None:
         """Answer a task's message by events as they come."""
-        request = call.request(codec.decode(message), message.model, priority(message.priority))
+        request = _request(codec.decode(message), message, call)
         run = self._service.run(request)
         call.traceparent = run.traceparent
         async with run:
@@ -95,5 +103,14 @@ class InferenceServicer:
                 await call.write(event(one))
 
 
+def _request(payload: Payload, message: Any, call: Call) -> Request:
+    """Return what is asked; a message without constraints of its own has those of the headers."""
+    bounded = "constraints" in message.DESCRIPTOR.fields_by_name
+    own = constraints(message.constraints) if bounded else UNCONSTRAINED
+    return call.request(payload, message.model, priority(message.priority), own)
+
+
 def _served(request: Request, run: Run) -> Served:
-    return Served(request.id, run.model, run.notes, run.pair, request.payload, run.cached)
+    detected = run.plan.detected
+    language = detected.language if detected else ""
+    return Served(request.id, run.model, run.notes, run.pair, request.payload, language, run.cached)

@@ -11,7 +11,9 @@ from msgspec import UNSET, UnsetType
 
 from hexkey.errors import ServeError, invalid
 from hexkey.types import (
+    UNCONSTRAINED,
     Autocomplete,
+    Constraints,
     ContextFile,
     Format,
     Sampling,
@@ -19,6 +21,7 @@ from hexkey.types import (
     Translate,
     Usage,
 )
+from hexkey.wire.constraints import pico
 from hexkey.wire.http.schemas import CostDetails, TimingAnswer, UsageAnswer
 
 if TYPE_CHECKING:
@@ -26,7 +29,12 @@ if TYPE_CHECKING:
 
     from hexkey.types import Cost, Timing
     from hexkey.wire.http.exchange import Exchange
-    from hexkey.wire.http.schemas import AutocompleteBody, SamplingFields, TranslateBody
+    from hexkey.wire.http.schemas import (
+        AutocompleteBody,
+        ConstraintsBody,
+        SamplingFields,
+        TranslateBody,
+    )
 
 METHOD = "shapley"
 """How the cost of a batch was shared; see docs/adr/0004."""
@@ -36,6 +44,7 @@ FORM = b"application/x-www-form-urlencoded"
 MAX_FIELDS = 2000
 _AT = " - at `$"
 _DEFAULT = Sampling()
+_FIXED = 1e9
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -138,6 +147,21 @@ def translate(body: TranslateBody) -> Translate:
 def texts(of: str | list[str]) -> tuple[str, ...]:
     """Return one text or several as several."""
     return (of,) if isinstance(of, str) else tuple(of)
+
+
+def constraints(body: ConstraintsBody | None) -> Constraints:
+    """Return the constraints that a body holds."""
+    if body is None:
+        return UNCONSTRAINED
+    cost, latency_ms = body.max_cost, body.max_latency_ms
+    if isinstance(cost, float):
+        # Shortest text that stands for it, which is what the caller wrote.
+        cost = repr(cost) if cost < _FIXED else f"{cost:.0f}"
+    return Constraints(
+        max_cost_pico=None if cost is None else pico(cost, "constraints.max_cost"),
+        max_latency_s=None if latency_ms is None else latency_ms / 1000,
+        labels=body.labels or {},
+    )
 
 
 def usage(event: Usage) -> UsageAnswer:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hexkey.errors import invalid
-from hexkey.types import ANYBODY, Payload, Priority, Request
+from hexkey.types import ANYBODY, UNCONSTRAINED, Constraints, Payload, Priority, Request
+from hexkey.wire import constraints
 from hexkey.wire.http import errors
 
 if TYPE_CHECKING:
@@ -97,9 +98,13 @@ class Exchange:
             raise invalid(f"{name} must be one of {', '.join(Priority)}", name) from None
 
     def request(
-        self, payload: Payload, model: str | None, priority: Priority | None = None
+        self,
+        payload: Payload,
+        model: str | None,
+        priority: Priority | None = None,
+        own: Constraints = UNCONSTRAINED,
     ) -> Request:
-        """Return what core is asked for; a priority named in the body beats the header's."""
+        """Return what core is asked for; what the body says of both beats the headers."""
         return Request(
             id=self.id,
             payload=payload,
@@ -110,7 +115,16 @@ class Exchange:
             tracestate=self._text(b"tracestate"),
             priority=priority or self.priority(),
             deadline=self.deadline(),
+            constraints=constraints.joined(own, self._constraints()),
         )
+
+    def _constraints(self) -> Constraints:
+        sent = {
+            name: value.decode("latin-1")
+            for name in constraints.HEADERS
+            if (value := self.headers.get(name.encode()))
+        }
+        return constraints.of_headers(sent)
 
     async def json(self, value: object, extra: Sequence[Header] = (), status: int = 200) -> None:
         """Answer with a JSON value."""

@@ -30,6 +30,18 @@ _OF_ALL = (405, 431, 500)
 _HEADERS = {
     "x-request-id": ("The request's id, for the log and the answer.", {"type": "string"}),
     "x-request-timeout-ms": ("Deadline.", {"type": "integer", "minimum": 1, "maximum": 86_400_000}),
+    "x-hexkey-max-cost": (
+        "As constraints.max_cost.",
+        {"type": "string", "pattern": "^[0-9]{1,9}$"},
+    ),
+    "x-hexkey-max-latency-ms": (
+        "As constraints.max_latency_ms.",
+        {"type": "integer", "minimum": 1, "maximum": 86_400_000},
+    ),
+    "x-hexkey-labels": (
+        "As constraints.labels.",
+        {"type": "string", "pattern": "^[a-z]{1,8}=[a-z]{1,8}$"},
+    ),
 }
 
 

@@ -52,6 +52,9 @@ class Runs(Protocol):
     def timing(self) -> Timing | None:
         """Where the time went until now, for callers who may see it."""
 
+    def seal(self) -> None:
+        """Say that the caller is told who serves; no other model may from now on."""
+
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
@@ -168,12 +171,12 @@ async def stream(exchange: Exchange, run: Runs, encoder: Encoder, framing: Frami
     out = EventStream(exchange, framing)
     exchange.traceparent = run.traceparent
     async with Presence(exchange.receive, out.pulse, exchange.quiet_s), run:
-        exchange.notes = run.notes
-        out.prepare(run.model, encoder.start(run.model, run.notes))
+        out.prepare(run, encoder)
         while True:
             event = await run.__anext__()
             if not exchange.started:
                 exchange.timing = run.timing
+            out.begin()
             if type(event) is Delta:
                 await out.write(encoder.delta(event))
             elif type(event) is Finish:

@@ -56,6 +56,22 @@ Penalty = Annotated[
 ]
 
 
+class ConstraintsBody(Struct):
+    """What the caller will not have: models that are expected to break it are not used."""
+
+    max_cost: Annotated[
+        float | str | None,
+        Meta(description="In the server's currency; text is exact.", examples=["0.0001"]),
+    ] = None
+    max_latency_ms: Annotated[
+        float | None, Meta(description="For the whole answer.", examples=[500])
+    ] = None
+    labels: Annotated[
+        dict[str, str] | None,
+        Meta(description="What a model must be labelled.", examples=[{"region": "eu"}]),
+    ] = None
+
+
 class SamplingFields(Struct):
     """How tokens are chosen; shared by every API that generates text."""
 
@@ -93,6 +109,7 @@ class AutocompleteBody(SamplingFields, kw_only=True):
     session: Annotated[str | None, _SESSION] = None
     priority: Annotated[Priority | None, PRIORITY] = None
     stream: Annotated[bool | None, STREAM] = None
+    constraints: ConstraintsBody | None = None
 
 
 class Term(Struct):
@@ -117,12 +134,14 @@ class TranslateBody(Struct, kw_only=True):
     model: Annotated[str | None, MODEL] = None
     priority: Annotated[Priority | None, PRIORITY] = None
     stream: Annotated[bool | None, STREAM] = None
+    constraints: ConstraintsBody | None = None
 
 
 class RouteBody(Struct):
     """Asks how a request would be routed; the other fields are those of the task's own body."""
 
     task: Task
+    constraints: ConstraintsBody | None = None
 
 
 class CostDetails(Struct):
@@ -199,35 +218,82 @@ class Translation(Struct):
 
 
 class TranslateAnswer(Struct):
-    """The translations of one request, in the order of its texts."""
+    """The translations of one request, in the order of its texts.
+
+    ``detected_source`` is there where the request left ``source`` open.
+    """
 
     id: str
     model: str
     translations: list[Translation]
     usage: UsageAnswer
     notes: tuple[str, ...]
+    detected_source: str | UnsetType = UNSET
+
+
+class ExpectedAnswer(Struct):
+    """What serving the request is expected to take, as earlier ones did.
+
+    ``cost`` is in the currency, ``latency_ms`` what 95 of 100 such requests stay below.
+    """
+
+    cost: float
+    device_seconds: float
+    latency_ms: float
 
 
 class VerdictAnswer(Struct):
-    """Why a model was kept or dropped."""
+    """Why a model was kept or dropped, and what was known of it.
+
+    ``ejected`` says that it failed lately, ``measured`` by how many requests of this task it was
+    measured; ``expected`` is null until those are enough.
+    """
 
     model: str
     kept: bool
     reason: str
+    up: bool
+    ejected: bool
+    in_flight: int
+    waiting: int
+    measured: int
+    expected: ExpectedAnswer | None
 
 
-class RouteAnswer(Struct):
-    """How a request would be routed; the first model kept serves."""
+class LegAnswer(Struct):
+    """One model's part of a route, and what it translates in its own codes."""
 
     model: str
     pair: LanguagePair | None
+
+
+class RouteOption(Struct):
+    """One way to serve the request: its models, one after the other."""
+
+    legs: list[LegAnswer]
+    expected: ExpectedAnswer | None
+
+
+class RouteAnswer(Struct):
+    """How a request would be routed: ``routes`` in the order in which they would be tried.
+
+    Where nothing can serve it there are none, and ``refusal`` says why.
+    """
+
+    model: str
+    pair: LanguagePair | None
+    reason: str
+    routes: list[RouteOption]
     verdicts: list[VerdictAnswer]
+    refusal: str | None = None
+    detected_source: str | UnsetType = UNSET
 
 
 class StartEvent(Struct):
     """Who serves a stream, and how; ``pair`` only where it is a translation.
 
     ``cached`` says that it is what is left of an earlier suggestion, which took no model.
+    ``detected_source`` is there where the request left ``source`` open.
     """
 
     id: str
@@ -235,6 +301,7 @@ class StartEvent(Struct):
     notes: tuple[str, ...]
     pair: LanguagePair | UnsetType = UNSET
     cached: bool | UnsetType = UNSET
+    detected_source: str | UnsetType = UNSET
 
 
 class DeltaEvent(Struct):

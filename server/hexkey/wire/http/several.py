@@ -34,13 +34,14 @@ class Several:
         # Bounded, so that a slow reader's deltas wait, merged, in their own mailboxes.
         self._events: asyncio.Queue[Event | BaseException] = asyncio.Queue(WAITING_EVENTS)
         self._entered: asyncio.Queue[Run | BaseException] = asyncio.Queue()
+        self._runs: list[Run] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._usage = Usage()
         self._left = len(requests)
 
     @property
     def model(self) -> str:
-        """Name of the model that serves; all requests name the same, so all get the same."""
+        """Name of the model that serves the first of them; a policy may send others elsewhere."""
         return self._first.model
 
     @property
@@ -61,6 +62,11 @@ class Several:
     def timing(self) -> Timing | None:
         """Where the time of the first went; they run side by side."""
         return self._first.timing
+
+    def seal(self) -> None:
+        """Stay with the models under way."""
+        for run in self._runs:
+            run.seal()
 
     async def __aenter__(self) -> Self:
         self._tasks = [
@@ -107,6 +113,7 @@ class Several:
         shift = which * entry_of(request.payload).outputs(request.payload)
         try:
             async with self._service.run(request) as run:
+                self._runs.append(run)
                 self._entered.put_nowait(run)
                 async for event in run:
                     if isinstance(event, Delta | Finish | Vector | Scores):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hexkey.wire.http.errors import Header
     from hexkey.wire.http.exchange import Exchange
+    from hexkey.wire.http.runs import Encoder, Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +44,29 @@ HEADERS: tuple[Header, ...] = (
 class EventStream:
     """The response; its headers and its opening events go out with the first write."""
 
-    __slots__ = ("_exchange", "_framing", "_head", "_model", "_quiet")
+    __slots__ = ("_encoder", "_exchange", "_framing", "_head", "_quiet", "_run")
 
     def __init__(self, exchange: Exchange, framing: Framing = SSE) -> None:
         self._exchange = exchange
         self._framing = framing
-        self._model: str | None = None
+        self._run: Runs | None = None
+        self._encoder: Encoder | None = None
         self._head = b""
         self._quiet = True
 
-    def prepare(self, model: str, head: bytes) -> None:
-        """Say who serves and what to send first."""
-        self._model = model
-        self._head = head
+    def prepare(self, run: Runs, encoder: Encoder) -> None:
+        """Say whose events these are, and who writes them."""
+        self._run = run
+        self._encoder = encoder
+
+    def begin(self) -> None:
+        """Have the run stay with its model, and write what comes before its events, once."""
+        run, encoder = self._run, self._encoder
+        if run is not None and encoder is not None:
+            run.seal()
+            self._exchange.notes = run.notes
+            self._head = encoder.start(run.model, run.notes)
+            self._encoder = None
 
     async def write(self, chunk: bytes) -> None:
         """Send chunks of events."""
@@ -68,7 +79,8 @@ class EventStream:
 
     async def pulse(self) -> None:
         """Send a sign of life if nothing was sent since the last pulse, so that proxies stay."""
-        if self._quiet and self._model is not None:
+        if self._quiet and self._run is not None:
+            self.begin()
             await self.write(self._framing.keep_alive)
         self._quiet = True
 
@@ -79,7 +91,7 @@ class EventStream:
     async def _open(self) -> None:
         exchange = self._exchange
         exchange.framing = self._framing
-        model = (self._model or "").encode("latin-1", "replace")
+        model = self._run.model.encode("latin-1", "replace") if self._run else b""
         content_type = (b"content-type", self._framing.content_type)
         served = ((b"x-hexkey-model", model), *exchange.server_timing())
         await exchange.start(200, (content_type, *HEADERS, *served))

@@ -35,6 +35,8 @@ class TaskEvents:
             start.cached = True
         if pair is not None:
             start.pair = pair_of(pair)
+        if self._run.plan.detected is not None:
+            start.detected_source = self._run.plan.detected.language
         return _event(TaskEvent(start=start))
 
     def delta(self, event: Delta) -> bytes:

@@ -8,17 +8,16 @@ import msgspec
 
 from hexkey.types import Task
 from hexkey.wire.http import codec, openai_chat, retrieval, speech, summaries
+from hexkey.wire.http.explanation import explanation
 from hexkey.wire.http.runs import collect, served_by, stream
 from hexkey.wire.http.schemas import (
     AutocompleteAnswer,
     AutocompleteBody,
     AutocompleteChoice,
-    RouteAnswer,
     RouteBody,
     TranslateAnswer,
     TranslateBody,
     Translation,
-    VerdictAnswer,
 )
 from hexkey.wire.http.taskevents import TaskEvents, pair_of
 
@@ -38,7 +37,8 @@ async def autocomplete(exchange: Exchange, service: Service) -> None:
     """Continue a text or fill the gap between a prefix and a suffix."""
     body = codec.decode(_AUTOCOMPLETE, exchange.body)
     payload = codec.autocomplete(body)
-    run = service.run(exchange.request(payload, body.model, body.priority))
+    constraints = codec.constraints(body.constraints)
+    run = service.run(exchange.request(payload, body.model, body.priority, constraints))
     if body.stream:
         await stream(exchange, run, TaskEvents(exchange.id, run))
         return
@@ -57,7 +57,8 @@ async def translate(exchange: Exchange, service: Service) -> None:
     """Translate one text or several."""
     body = codec.decode(_TRANSLATE, exchange.body)
     payload = codec.translate(body)
-    run = service.run(exchange.request(payload, body.model, body.priority))
+    constraints = codec.constraints(body.constraints)
+    run = service.run(exchange.request(payload, body.model, body.priority, constraints))
     if body.stream:
         await stream(exchange, run, TaskEvents(exchange.id, run))
         return
@@ -65,17 +66,17 @@ async def translate(exchange: Exchange, service: Service) -> None:
     pair = pair_of(run.pair)
     translations = [Translation(output.text, pair.source, pair.target) for output in outputs]
     answer = TranslateAnswer(exchange.id, run.model, translations, codec.usage(usage), run.notes)
+    if run.plan.detected is not None:
+        answer.detected_source = run.plan.detected.language
     await exchange.json(answer, served_by(exchange, run.model, usage.cost))
 
 
 async def route(exchange: Exchange, service: Service) -> None:
-    """Tell which model would serve a request, and why, without running it."""
-    task = codec.decode(_ROUTE, exchange.body).task
-    payload, model = _PAYLOADS[task](exchange.body)
-    plan = service.explain(exchange.request(payload, model))
-    verdicts = [VerdictAnswer(one.model, one.kept, one.reason) for one in plan.verdicts]
-    pair = None if plan.pair is None else pair_of(plan.pair)
-    await exchange.json(RouteAnswer(plan.model, pair, verdicts))
+    """Tell how a request would be routed, and why, without running it."""
+    body = codec.decode(_ROUTE, exchange.body)
+    payload, model = _PAYLOADS[body.task](exchange.body)
+    request = exchange.request(payload, model, None, codec.constraints(body.constraints))
+    await exchange.json(explanation(await service.explain(request)))
 
 
 def _autocomplete_of(body: bytes) -> tuple[Payload, str | None]:

@@ -1,0 +1,102 @@
+"""What is known of every model at this moment: is it up, is it trusted, what did requests take.
+
+The router is pure; this is where it reads the world from. A few numbers per model and task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from hexkey.circuit import Circuit, CircuitState
+from hexkey.measures import Measure
+from hexkey.routing import Live
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hexkey.admission import Gate
+    from hexkey.measures import Took
+    from hexkey.metrics import Metrics
+    from hexkey.pool import Pool
+    from hexkey.types import Request, Task
+
+
+class Board:
+    """Told of every leg that begins and ends; tells the router. Times are in seconds."""
+
+    def __init__(
+        self, pool: Pool, gate: Gate, metrics: Metrics, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._pool = pool
+        self._gate = gate
+        self._metrics = metrics
+        self._clock = clock
+        self._running: Counter[str] = Counter()
+        self._circuits: dict[str, Circuit] = {}
+        self._measures: dict[tuple[str, Task], Measure] = {}
+
+    def reader(self, request: Request) -> Callable[[str], Live]:
+        """Return what tells the router of a model that may serve this request."""
+        return lambda model: self.live(model, request)
+
+    def live(self, model: str, request: Request) -> Live:
+        """Return a model's state, and its measures for a request's task."""
+        up, queued = self._pool.vitals(model)
+        queued += self._gate.waiting(model)
+        wait_s = self._gate.wait_s(request, model)
+        circuit = self._circuits.get(model)
+        ejected = circuit is not None and circuit.ejects(self._clock())
+        running = self._running[model]
+        measure = self._measures.get((model, request.task))
+        if measure is None:
+            return Live(up=up, ejected=ejected, in_flight=running, waiting=queued, wait_s=wait_s)
+        fixed_s, s_per_unit = measure.line
+        return Live(
+            up=up,
+            ejected=ejected,
+            in_flight=running,
+            waiting=queued,
+            wait_s=wait_s,
+            measured=measure.count,
+            units=measure.units,
+            pico_per_unit=measure.pico_per_unit,
+            device_s_per_unit=measure.device_s_per_unit,
+            fixed_s=fixed_s,
+            s_per_unit=s_per_unit,
+            spread=measure.spread,
+        )
+
+    def circuit(self, model: str) -> CircuitState:
+        """Return whether a model's engine is trusted."""
+        circuit = self._circuits.get(model)
+        return CircuitState.CLOSED if circuit is None else circuit.state(self._clock())
+
+    def begin(self, model: str) -> None:
+        """A leg begins on a model."""
+        self._running[model] += 1
+        circuit = self._circuits.get(model)
+        if circuit is not None:
+            circuit.begin(self._clock())
+
+    def end(self, model: str, *, failed: bool | None) -> None:
+        """The leg has ended; None says that it tells nothing of the engine."""
+        self._running[model] -= 1
+        circuit = self._circuits.get(model)
+        if circuit is None:
+            if not failed:
+                return
+            # Most engines never fail, and then there is nothing to keep.
+            circuit = self._circuits[model] = Circuit()
+        before = circuit.state(self._clock())
+        circuit.end(self._clock(), failed=failed)
+        if (state := circuit.state(self._clock())) is not before:
+            self._metrics.tell_circuit(model, state)
+
+    def took(self, model: str, task: Task, took: Took) -> None:
+        """A leg has succeeded, and this is what it took."""
+        measure = self._measures.get((model, task))
+        if measure is None:
+            measure = self._measures[model, task] = Measure()
+        measure.add(took)

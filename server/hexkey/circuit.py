@@ -1,0 +1,76 @@
+"""Keeps requests away from an engine that fails, and lets one through now and then to look again.
+
+An open circuit refuses nobody: it only puts its model behind others that can serve the same, so
+that where every engine fails there is still one that is tried.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import StrEnum
+
+WINDOW = 20
+"""Results that are remembered."""
+FAILURES = 5
+"""Failures among them that open the circuit, if they are half of them or more."""
+PAUSE_S = 2.0
+MAX_PAUSE_S = 60.0
+
+
+class CircuitState(StrEnum):
+    """Whether an engine is trusted."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Circuit:
+    """One engine's results. ``now`` is in seconds on any clock that does not go back."""
+
+    __slots__ = ("_open_until", "_pause_s", "_probing", "_results")
+
+    def __init__(self) -> None:
+        self._results: deque[bool] = deque(maxlen=WINDOW)
+        self._open_until: float | None = None
+        self._pause_s = PAUSE_S
+        self._probing = False
+
+    def state(self, now: float) -> CircuitState:
+        """Return the state: open for a pause, then half open until the next result."""
+        if self._open_until is None:
+            return CircuitState.CLOSED
+        return CircuitState.OPEN if now < self._open_until else CircuitState.HALF_OPEN
+
+    def ejects(self, now: float) -> bool:
+        """Return whether others should go first; one request at a time probes a half-open one."""
+        state = self.state(now)
+        return state is CircuitState.OPEN or (state is CircuitState.HALF_OPEN and self._probing)
+
+    def begin(self, now: float) -> None:
+        """A request goes to the engine."""
+        self._probing = self._probing or self.state(now) is CircuitState.HALF_OPEN
+
+    def end(self, now: float, *, failed: bool | None) -> None:
+        """A request has ended; None says that it tells nothing, as where its caller left."""
+        half_open = self.state(now) is CircuitState.HALF_OPEN
+        self._probing = False
+        if failed is None:
+            return
+        if self._open_until is not None:
+            if failed and half_open:
+                self._open(now)
+            elif not failed:
+                # It serves, whether it was asked to or not.
+                self._open_until = None
+                self._pause_s = PAUSE_S
+                self._results.clear()
+            return
+        self._results.append(failed)
+        failures = sum(self._results)
+        if failures >= FAILURES and 2 * failures >= len(self._results):
+            self._open(now)
+
+    def _open(self, now: float) -> None:
+        self._open_until = now + self._pause_s
+        self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)

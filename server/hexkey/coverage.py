@@ -1,0 +1,103 @@
+"""What a configuration covers, in words: each task and language pair, and what serves it."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from hexkey import routing
+from hexkey.payloads import Task, Translate
+from hexkey.routing import ANY, Pair, PolicyName
+from hexkey.types import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hexkey.config import Config
+    from hexkey.routing import Plan, Policy
+
+MAX_PIVOTS = 20
+"""Most pairs through a third language that are listed; all are served."""
+MAX_PAIRS = 500
+"""Most pairs that are looked at; a model of 200 languages has 40,000."""
+SOME = "fr"
+"""Stands for any language where a model translates from, or to, any."""
+
+
+def covered(config: Config) -> list[str]:
+    """Return a line for each task that is served: by which models, in which order."""
+    rules = config.routing.rules()
+    lines = []
+    for task in Task:
+        if not any(task in model.tasks for model in config.models):
+            continue
+        how = _how(rules.policies.get(task))
+        if task is not Task.TRANSLATE:
+            lines.append(f"  {task:<13} {how}{_models(config, task)}")
+            continue
+        first, *rest = [*_straight(config), *_through(config)] or [("nothing")]
+        lines.append(f"  {task:<13} {how}{first}")
+        lines += [f"  {'':<13} {one}" for one in rest]
+    return lines
+
+
+def uncovered(config: Config) -> list[str]:
+    """Return a line for each task and each configured pair that nothing serves."""
+    none = [task for task in Task if not any(task in model.tasks for model in config.models)]
+    lines = [f"no model does: {', '.join(none)}"] if none else []
+    for model in config.models:
+        for pair in islice(model.candidate().directions(), MAX_PAIRS):
+            plan = _plan(config, pair)
+            if plan.refusal is not None:
+                lines.append(f"nothing serves {pair} of {model.name}: {plan.refusal.message}")
+    return lines
+
+
+def _how(policy: Policy | None) -> str:
+    if policy is None or policy.name is PolicyName.FIRST:
+        return ""
+    shares = ", ".join(f"{name} {weight}" for name, weight in policy.weights.items())
+    return f"{policy.name}{f' ({shares})' if shares else ''}: "
+
+
+def _models(config: Config, task: Task) -> str:
+    """Return the models of a task that has no pairs, the first one first."""
+    policy = config.routing.policies.get(task)
+    if policy is not None and policy.policy is PolicyName.PINNED:
+        return policy.model
+    return ", then ".join(model.name for model in config.models if task in model.tasks)
+
+
+def _straight(config: Config) -> Iterator[str]:
+    """Yield ``model (its pairs)``, each pair at the model that gets it first."""
+    by_model: dict[str, list[str]] = {}
+    pairs = routing.pairs([model.candidate() for model in config.models])
+    for pair in pairs[:MAX_PAIRS]:
+        plan = _plan(config, pair)
+        if plan.routes:
+            by_model.setdefault(plan.model, []).append(str(pair))
+    for model in config.models:
+        if model.name in by_model:
+            yield f"{model.name} ({', '.join(by_model[model.name])})"
+    if len(pairs) > MAX_PAIRS:
+        yield f"and {len(pairs) - MAX_PAIRS} more pairs"
+
+
+def _through(config: Config) -> Iterator[str]:
+    if not config.routing.pivot:
+        return
+    pivots = routing.pivots([model.candidate() for model in config.models])
+    for pair in pivots[:MAX_PIVOTS]:
+        plan = _plan(config, pair)
+        if plan.routes:
+            yield f"{pair} through {plan.routes[0]}"
+    if len(pivots) > MAX_PIVOTS:
+        yield f"and {len(pivots) - MAX_PIVOTS} more pairs through a third language"
+
+
+def _plan(config: Config, pair: Pair) -> Plan:
+    source, target = (SOME if code == ANY else code for code in (pair.source, pair.target))
+    payload = Translate(texts=("x",), source=source, target=target)
+    request = Request(id="coverage", payload=payload, protocol="none")
+    catalog = [model.candidate() for model in config.models]
+    return routing.decide(request, catalog, rules=config.routing.rules())

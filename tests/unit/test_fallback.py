@@ -1,0 +1,209 @@
+"""Before the first event a request may go elsewhere, never after it, and never without bound."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from hexkey.admission import Gate, Permit
+from hexkey.billing import TIME, Billing, Charge
+from hexkey.circuit import CircuitState
+from hexkey.config import CostConfig, QueueConfig
+from hexkey.errors import Code, ServeError, invalid
+from hexkey.metrics import Metrics
+from hexkey.pool import Pool
+from hexkey.routing import Candidate, Leg
+from hexkey.service import Service
+from hexkey.types import Began, Delta, Event, Payload, Request, Task, Usage
+from hexkey.validation import Limits
+from tests.unit.requests import request
+from tests.unit.test_metering import value
+
+GONE = ServeError(Code.UNAVAILABLE, "gone")
+GOOD: list[Event | Began | BaseException] = [Began(0.0), Delta(0, "a", 1), Usage(1, 1)]
+
+
+class Trio:
+    """Three models that do the same; each says its script, the others what is good."""
+
+    def __init__(self, scripts: dict[str, list[Event | Began | BaseException]]) -> None:
+        self.catalog = tuple(Candidate(name, frozenset({Task.CHAT})) for name in "abc")
+        self.billing = Billing(CostConfig(), ["a", "b", "c"])
+        self.scripts = scripts
+        self.down: set[str] = set()
+        self.unable: set[str] = set()
+        self.attempts: list[str] = []
+
+    async def run(
+        self,
+        _request: Request,
+        leg: Leg,
+        _permit: Permit,
+        charge: Charge,
+        elsewhere: Callable[[], bool],
+    ) -> AsyncGenerator[Event | Began]:
+        self.attempts.append(leg.model)
+        if leg.model in self.down and elsewhere():
+            raise GONE
+        charge.join(len(self.attempts))
+        for one in self.scripts.get(leg.model, GOOD):
+            if isinstance(one, BaseException):
+                raise one
+            if type(one) is Usage:
+                charge.complete()
+            yield one
+
+    def vitals(self, model: str) -> tuple[bool, int]:
+        return model not in self.down, 0
+
+    def ensure_able(self, model: str, _payload: Payload) -> None:
+        if model in self.unable:
+            raise invalid("it cannot", "logprobs")
+
+    def notes(self, _model: str, _payload: Payload) -> tuple[str, ...]:
+        return ()
+
+
+class House:
+    """A service on three models, each with room for one request."""
+
+    def __init__(self, **scripts: list[Event | Began | BaseException]) -> None:
+        self.pool = Trio(scripts)
+        self.gate = Gate(dict.fromkeys("abc", QueueConfig(concurrency=1, max_requests=0)))
+        self.metrics = Metrics()
+        self.service = Service(cast("Pool", self.pool), self.gate, self.metrics, Limits())
+
+    async def ask(self, *, seal: bool = False) -> str:
+        async with self.service.run(request()) as run:
+            if seal:
+                run.seal()
+            async for _ in run:
+                pass
+            return run.model
+
+    def fallbacks(self, **labels: str) -> float:
+        return value(self.metrics, "fallbacks_total", **labels)
+
+    def balanced(self) -> bool:
+        out = [self.gate.running(model) for model in "abc"]
+        in_flight = value(self.metrics, "requests_in_flight")
+        running = [self.service.board.live(model, request()).in_flight for model in "abc"]
+        return out == running == [0, 0, 0] and in_flight == 0
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with capture_logs():
+        yield
+
+
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.INTERNAL])
+async def test_a_failure_that_nobody_saw_goes_to_the_next_model(code: Code) -> None:
+    house = House(a=[Began(0.0), ServeError(code, "gone")])
+    assert await house.ask() == "b"
+    assert house.pool.attempts == ["a", "b"]
+    assert house.fallbacks(model="a", reason=code.value) == 1
+    assert house.fallbacks() == 1
+    assert house.balanced()
+    lines = house.pool.billing.statement(TIME).settled
+    kinds = {(line.model, line.outcome) for line in lines if line.outcome != "late"}
+    assert kinds == {("a", "error"), ("b", "ok")}
+    assert value(house.metrics, "requests_total", model="b", outcome="ok") == 1
+    assert value(house.metrics, "requests_total") == 1
+
+
+async def test_what_was_seen_stays_where_it_was() -> None:
+    house = House(a=[Began(0.0), Delta(0, "x", 1), GONE])
+    with pytest.raises(ServeError, match="gone"):
+        await house.ask()
+    assert house.pool.attempts == ["a"]
+    assert house.balanced()
+
+
+async def test_who_was_told_which_model_serves_keeps_it() -> None:
+    house = House(a=[GONE])
+    with pytest.raises(ServeError, match="gone"):
+        await house.ask(seal=True)
+    assert house.pool.attempts == ["a"]
+
+
+@pytest.mark.parametrize("error", [ServeError(Code.DEADLINE_EXCEEDED, "late"), invalid("long")])
+async def test_what_is_no_fault_of_the_engine_is_no_reason(error: ServeError) -> None:
+    house = House(a=[error])
+    with pytest.raises(ServeError):
+        await house.ask()
+    assert house.pool.attempts == ["a"]
+    assert house.service.board.circuit("a") is CircuitState.CLOSED
+
+
+async def test_a_full_model_sends_to_the_next() -> None:
+    house = House()
+    with await house.gate.admit(request(), "a"):
+        assert await house.ask() == "b"
+    assert house.pool.attempts == ["b"]
+    assert house.fallbacks(model="a", reason="unavailable") == 1
+
+
+async def test_a_model_that_cannot_do_it_sends_to_the_next_and_the_last_one_tells() -> None:
+    house = House()
+    house.pool.unable = {"a"}
+    assert await house.ask() == "b"
+    house.pool.unable = {"a", "b", "c"}
+    with pytest.raises(ServeError, match="it cannot"):
+        await house.ask()
+    assert house.balanced()
+
+
+async def test_a_model_that_is_down_comes_last_and_asks_before_it_lets_wait() -> None:
+    house = House(b=[GONE], c=[GONE])
+    house.pool.down = {"a"}
+    assert await house.ask() == "a"
+    assert house.pool.attempts == ["b", "c", "a"], "a has nobody behind it, so it lets wait"
+    house.pool.attempts.clear()
+    house.pool.down = {"a", "b", "c"}
+    house.pool.scripts.clear()
+    assert await house.ask() == "c"
+    assert house.pool.attempts == ["a", "b", "c"]
+
+
+async def test_a_storm_stays_within_a_fifth_more_attempts_and_no_circuit_refuses() -> None:
+    house = House(a=[GONE], b=[GONE], c=[GONE])
+    for _ in range(600):
+        with pytest.raises(ServeError):
+            await house.ask()
+    assert 600 < len(house.pool.attempts) <= 720
+    assert house.balanced()
+    house.pool.scripts.clear()
+    assert await house.ask() in {"a", "b", "c"}
+
+
+async def test_a_model_that_fails_is_left_alone_and_comes_back() -> None:
+    house = House(a=[GONE])
+    now = 0.0
+    house.service.board._clock = lambda: now
+    for _ in range(60):
+        assert await house.ask() == "b"
+    assert house.pool.attempts.count("a") == 5
+    assert value(house.metrics, "circuit_state", model="a", state="open") == 1
+    house.pool.scripts.clear()
+    now = 2.5
+    assert await house.ask() == "a"
+    assert value(house.metrics, "circuit_state", model="a", state="closed") == 1
+
+
+async def test_every_request_is_counted_by_why_its_model_was_chosen() -> None:
+    house = House()
+    await house.ask()
+    assert value(house.metrics, "routed_total", model="a", reason="first") == 1
+
+
+async def test_what_requests_took_is_known_afterwards() -> None:
+    house = House()
+    for _ in range(3):
+        await house.ask()
+    live = house.service.board.live("a", request())
+    assert (live.measured, live.units, live.known) == (3, 1.0, True)
+    assert live.fixed_s + live.s_per_unit > 0
