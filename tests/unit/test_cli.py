@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from hexkey import __version__, app, cli, config
 from hexkey.cli import BAD_CONFIG, FAILED, main
@@ -18,6 +20,13 @@ models:
   - {name: talker, engine: fake, tasks: [chat, autocomplete]}
   - {name: parrot, engine: fake, tasks: [translate], pairs: [en-pt, pt-en]}
 """
+
+
+@pytest.fixture(autouse=True)
+def unconfigured() -> Iterator[None]:
+    """What ``serve`` makes of the log ends with the test; loggers of later ones would keep it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -83,7 +83,8 @@ class Candidate:
             for from_, before in self._side(pair.source, source):
                 for to, after in self._side(pair.target, target):
                     # A model of many languages does not translate one into itself.
-                    if ANY in {pair.source, pair.target} and language(from_) == language(to):
+                    wild = ANY in {pair.source, pair.target}
+                    if wild and from_ != ANY and language(from_) == language(to):
                         continue
                     yield Match(Pair(from_, to), before + after)
 

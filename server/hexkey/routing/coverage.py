@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 from hexkey.routing.candidates import ANY, Pair
@@ -22,15 +23,31 @@ def pairs(catalog: Iterable[Candidate]) -> list[Pair]:
 def pivots(catalog: Sequence[Candidate]) -> list[Pair]:
     """Return every direction, between languages that are named, that only two models serve."""
     direct = pairs(catalog)
-    starts = {pair.source for pair in direct} - {ANY}
-    ends = {pair.target for pair in direct} - {ANY}
+    # What is cheap to see is looked at first: a server of a hundred pairs has thousands of these.
+    straightly = {(language(pair.source), language(pair.target)) for pair in direct}
+    onward: dict[str, set[str]] = {}
+    back: dict[str, set[str]] = {}
+    for pair in direct:
+        onward.setdefault(pair.source, set()).add(language(pair.target))
+        back.setdefault(pair.target, set()).add(language(pair.source))
+
+    def only_two(source: str, target: str) -> bool:
+        ends = {language(source), language(target)}
+        if len(ends) == 1:
+            return False
+        between = onward[source] & back[target] - ends
+        if not between and ANY not in onward[source] | back[target]:
+            return False
+        sides = product((language(source), ANY), (language(target), ANY))
+        if straightly.intersection(sides) and straight(catalog, source, target):
+            return False
+        return bool(pivoted(catalog, source, target))
+
     return [
         Pair(source, target)
-        for source in sorted(starts)
-        for target in sorted(ends)
-        if language(source) != language(target)
-        and not straight(catalog, source, target)
-        and pivoted(catalog, source, target)
+        for source in sorted(onward.keys() - {ANY})
+        for target in sorted(back.keys() - {ANY})
+        if only_two(source, target)
     ]
 
 
@@ -41,11 +58,16 @@ def sources(catalog: Sequence[Candidate], target: str, *, pivot: bool) -> tuple[
     where nothing else is, as for ``pt-PT`` into ``pt-BR``.
     """
     found = [match.pair.source for model in catalog for match in model.matches(None, target)]
+    if ANY in found:
+        return None
     if pivot:
+        between = [code for code in dict.fromkeys(found) if language(code) != language(target)]
         found += [
-            code
-            for code in dict.fromkeys(one.source for model in catalog for one in model.directions())
-            if code not in {ANY, *found} and pivoted(catalog, code, target)
+            pair.source
+            for model in catalog
+            for code in between
+            for match in model.matches(None, code)
+            if language((pair := match.pair).source) not in {language(code), language(target)}
         ]
     if ANY in found:
         return None

@@ -7,6 +7,7 @@ import re
 AUTO = "auto"
 ADDED = 8
 """Distance of a part that the caller did not say; leaving out what it did say is closer."""
+_SHORTEST = 2
 _SCRIPT = 4
 _REGION = 2
 # Where the region says which script is written.
@@ -46,6 +47,10 @@ def closeness(asked: str, offered: str) -> int | None:
     ``pt-BR`` is served by ``pt`` (1: the region is left out), and ``pt`` by ``pt-BR`` (farther:
     a region is added). Two regions, or two scripts, of a language do not stand for each other.
     """
+    if asked == offered:
+        return 0
+    if asked[:_SHORTEST] != offered[:_SHORTEST]:
+        return None
     asked_parts, offered_parts = asked.split("-"), offered.split("-")
     shared = min(len(asked_parts), len(offered_parts))
     if asked_parts[:shared] != offered_parts[:shared]:

@@ -35,6 +35,8 @@ def pivoted(models: Sequence[Candidate], source: str, target: str) -> list[Route
     that stands for all (``ANY``) becomes the other leg's.
     """
     ends = {language(source), language(target)}
+    if len(ends) == 1:
+        return []
     first: dict[str, list[tuple[Candidate, Match]]] = {}
     second: dict[str, list[tuple[Candidate, Match]]] = {}
     for model in models:

@@ -32,6 +32,13 @@ def test_languages(client: LibreTranslateAPI) -> None:
     ]
 
 
+def test_detect(client: LibreTranslateAPI) -> None:
+    for text, language in ((ENGLISH, "en"), (PORTUGUESE, "pt")):
+        (found,) = client.detect(text)
+        assert found["language"] == language
+        assert 50 < found["confidence"] <= 100
+
+
 def test_an_error_is_a_text(client: LibreTranslateAPI) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         client.translate(ENGLISH, "en", "ja")

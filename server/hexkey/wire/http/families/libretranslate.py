@@ -1,7 +1,7 @@
-"""LibreTranslate's API: ``POST /translate``, ``GET /languages``.
+"""LibreTranslate's API: ``POST /translate``, ``POST /detect``, ``GET /languages``.
 
-Source: LibreTranslate's own API reference and ``libretranslatepy``. There is no ``/detect``: the
-server picks a pair into the target and does not look at the text, so it is never sure (0).
+Source: LibreTranslate's own API reference and ``libretranslatepy``. A list of texts has one source
+language here, found in all of them together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.runs import collect, served_by
 
 if TYPE_CHECKING:
-    from hexkey.routing import Pair
+    from hexkey.routing import Detected
     from hexkey.service import Service
     from hexkey.wire.http.exchange import Exchange
 
@@ -34,6 +34,12 @@ class LibreTranslateBody(Struct):
     source: Annotated[str, Meta(description="Language code, or auto.")] = routing.AUTO
     format: Annotated[str | None, Meta(description="text or html.")] = None
     alternatives: Annotated[int | None, Meta(description="None are made.")] = None
+
+
+class LibreTranslateDetectBody(Struct):
+    """Asks which language a text is in."""
+
+    q: Annotated[str, Meta(description="The text.")]
 
 
 class DetectedLanguage(Struct):
@@ -74,6 +80,7 @@ DIALECT = Dialect(
     "LibreTranslateError", STATUSES | {Code.NOT_FOUND: 400}, LibreTranslateError, _tell
 )
 _BODY = msgspec.json.Decoder(LibreTranslateBody)
+_DETECT = msgspec.json.Decoder(LibreTranslateDetectBody)
 
 
 async def libretranslate(exchange: Exchange, service: Service) -> None:
@@ -93,8 +100,8 @@ async def libretranslate(exchange: Exchange, service: Service) -> None:
     outputs, usage = await collect(exchange, run, len(texts))
     translated = [output.text for output in outputs]
     answer = LibreTranslateAnswer(translated if many else translated[0])
-    if not routing.language(body.source):
-        detected = DetectedLanguage(0.0, _source(run.pair))
+    if run.plan.detected is not None:
+        detected = _detected(run.plan.detected)
         answer.detected_language = [detected] * len(texts) if many else detected
     if body.alternatives:
         answer.alternatives = [[] for _ in texts] if many else []
@@ -115,14 +122,28 @@ async def libretranslate_languages(exchange: Exchange, service: Service) -> None
     )
 
 
-def _source(pair: Pair | None) -> str:
-    return pair.source if pair else ""
+async def libretranslate_detect(exchange: Exchange, service: Service) -> None:
+    """Find out the language of a text, among those that are translated from."""
+    body = codec.decode_any(_DETECT, exchange)
+    if not body.q.strip():
+        raise invalid("q is empty; send some text", "q")
+    # No model runs, but its headers are those of any request and are read as such.
+    exchange.request(Translate(texts=(body.q,), target=routing.AUTO), None)
+    await exchange.json([_detected(one) for one in await service.detect([body.q])])
+
+
+def _detected(of: Detected) -> DetectedLanguage:
+    return DetectedLanguage(round(100 * of.confidence, 1), of.language)
 
 
 OPERATIONS = (
     Operation(
         "POST", "/translate", libretranslate,
         LibreTranslateAnswer, LibreTranslateBody, dialect=DIALECT, form=True,
+    ),
+    Operation(
+        "POST", "/detect", libretranslate_detect,
+        list[DetectedLanguage], LibreTranslateDetectBody, dialect=DIALECT, form=True,
     ),
     Operation(
         "GET", "/languages", libretranslate_languages,
