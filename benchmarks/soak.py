@@ -34,7 +34,7 @@ from hexkey.v1.inference_pb2_grpc import InferenceServiceStub
 
 CONFIG = b"""
 listen: {http: "127.0.0.1:0", grpc: "127.0.0.1:0"}
-log: {level: error}
+log: {level: warning}
 models:
   - name: smollm2
     engine: openvino
@@ -146,7 +146,7 @@ async def main() -> None:
     parser.add_argument("--workers", type=int, default=12)
     options = parser.parse_args()
     print(machine())
-    logs.configure("error", json=True)
+    logs.configure("warning", json=True)
     config = parse_config(CONFIG)
     app = App(config, await fetch_models(config, print), print)
     await app.start()
