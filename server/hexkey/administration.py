@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
 
-_LIVE = {"models", "limits", "access"}
+_LIVE = {"models", "limits", "access", "routing", "autocomplete"}
 """Sections that a reload takes in whole; a change of another one waits for a restart."""
 
 log = structlog.get_logger("hexkey.administration")
