@@ -27,7 +27,7 @@ from tests.e2e.conftest import Served, serve
 
 SLOW_AND_FAST = """
 models:
-  - {name: slow, engine: fake, tasks: [autocomplete], options: {step_ms: 20}}
+  - {name: slow, engine: fake, tasks: [autocomplete], options: {load_ms: 1000, step_ms: 20}}
   - {name: fast, engine: fake, tasks: [autocomplete, translate], pairs: [en-pt]}
 """
 Status = health_pb2.HealthCheckResponse
