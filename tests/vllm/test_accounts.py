@@ -15,7 +15,18 @@ import vllm
 from hexkey.engines.frames import Step
 from hexkey.engines.vllm import scheduler
 from hexkey.errors import Code
-from hexkey.types import Autocomplete, Chat, Delta, Event, Finish, Message, Request, Sampling, Usage
+from hexkey.types import (
+    Autocomplete,
+    Chat,
+    Delta,
+    Event,
+    Finish,
+    Message,
+    Request,
+    Sampling,
+    Translate,
+    Usage,
+)
 from tests.contract.conftest import Rig
 from tests.contract.test_engines import collect, settle
 
@@ -63,6 +74,27 @@ async def test_tokens_add_up_over_the_steps(rig: Rig) -> None:
     assert all(step.begin_ns < step.done_ns for step in busy)
     assert all(a.done_ns <= b.begin_ns for a, b in itertools.pairwise(busy))
     assert max(len(step.computed) for step in busy) >= 4
+
+
+async def test_the_tokens_of_a_translations_sentences_add_up(rig: Rig) -> None:
+    rig.computed.clear()
+    texts = ("The sea is calm. It is 5 miles wide, {name}.\n" * 30, " 12345 ")
+    asked = Translate(texts=texts, source="en", target="pt")
+    events = await collect(rig, Request(id="t", payload=asked, protocol="test"))
+    usage = events[-1]
+    assert isinstance(usage, Usage)
+    assert usage.input_characters == sum(map(len, texts))
+    assert usage.output_tokens == sum(one.tokens for one in events if isinstance(one, Delta))
+    assert [one.index for one in events if isinstance(one, Finish)] in ([0, 1], [1, 0])
+    assert text_of([one for one in events if getattr(one, "index", 1) == 0]).count("\n") == 30
+    (told,) = rig.computed.values()
+    # A sentence, or a part of one that is tried again, computes all its tokens but the last.
+    sentences = usage.input_tokens - usage.cached_tokens + usage.output_tokens - told
+    assert 60 <= sentences <= 240
+    nothing = Translate(texts=(" 12345 ", "\n"), source="en", target="pt")
+    kept = await collect(rig, Request(id="t", payload=nothing, protocol="test"))
+    assert text_of(kept) == " 12345 \n"
+    assert isinstance(kept[-1], Usage)
 
 
 async def test_what_the_prefix_cache_holds_is_not_computed_again(rig: Rig) -> None:

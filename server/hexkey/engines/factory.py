@@ -45,7 +45,7 @@ _READING = frozenset({Task.EMBED, Task.RERANK, Task.CLASSIFY})
 TASKS = {
     "fake": frozenset(Task),
     "openvino": _TEXT,
-    "vllm": _TEXT | _READING,
+    "vllm": _TEXT | _TRANSLATION | _READING,
     "marian": _TRANSLATION,
     "ctranslate2": _TRANSLATION | {Task.TRANSCRIBE},
     "encoder": _READING,

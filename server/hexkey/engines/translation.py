@@ -96,7 +96,8 @@ class _Work:
     usage: Usage = field(default_factory=Usage)
 
 
-def _plan(text: str, payload: Translate) -> DocumentPlan:
+def plan(text: str, payload: Translate) -> DocumentPlan:
+    """Return the way of one text: what is in it to translate, and what stays as it is."""
     if payload.format is Format.TEXT and not payload.glossary:
         return DocumentPlan(text, payload.source)
     return VeiledDocument(text, payload.source, payload.format, payload.glossary)
@@ -121,7 +122,7 @@ class TranslationEngine(Generic[Token]):
         """Cut the request's texts into sentences and queue the first of them."""
         if not isinstance(payload, Translate):
             raise invalid("this model translates only")
-        documents = [_Document(_plan(text, payload)) for text in payload.texts]
+        documents = [_Document(plan(text, payload)) for text in payload.texts]
         work = _Work(payload, documents)
         work.usage.input_characters = sum(map(len, payload.texts))
         self._works[request_id] = work

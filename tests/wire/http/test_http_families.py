@@ -11,6 +11,7 @@ import pytest
 
 from hexkey.errors import Code, ServeError
 from hexkey.routing import Candidate, Pair
+from hexkey.text.languages import name
 from hexkey.types import Task
 from hexkey.wire.http import errors
 from hexkey.wire.http.access import Access
@@ -84,8 +85,8 @@ async def test_languages_hold_what_a_third_leads_to_and_only_what_has_a_name() -
     service: Any = SimpleNamespace(pool=SimpleNamespace(catalog=catalog))
     found = languages.directions(service)
     assert found == [Pair("en", "de"), Pair("pt-BR", "de"), Pair("pt-BR", "en")]
-    assert languages.name("pt-BR") == "Portuguese (BR)"
-    assert languages.name("xx") == "xx"
+    assert name("pt-BR") == "Portuguese (BR)"
+    assert name("xx") == "xx"
 
 
 BROKEN = [

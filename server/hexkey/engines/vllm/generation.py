@@ -1,26 +1,24 @@
-"""Models that generate text: completions and chats."""
+"""Models that generate text: completions, chats, and translations by instruction."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vllm.v1.engine import FinishReason as Ended
-
 from hexkey.engines.sequence import Sequence, Work, characters, groups, text_stream
 from hexkey.engines.vllm.jobs import Job
+from hexkey.engines.vllm.output import Output
 from hexkey.errors import invalid
-from hexkey.types import Autocomplete, Chat, FinishReason, Sampling
+from hexkey.types import Autocomplete, Chat, Sampling, Translate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence as Items
-
-    from vllm.v1.engine import EngineCoreOutput, EngineCoreRequest
+    from vllm.v1.engine import EngineCoreRequest
 
     from hexkey.engines.prompts import PromptMaker
     from hexkey.engines.vllm.jobs import Part
     from hexkey.engines.vllm.requests import Requests
+    from hexkey.engines.vllm.translation import Interpreter
     from hexkey.engines.vllm.vocabulary import Vocabulary
-    from hexkey.types import HostEvent, ModelInfo, Payload, Terms
+    from hexkey.types import ModelInfo, Payload, Terms
 
 _WARM_UPS = (
     Sampling(max_tokens=8),
@@ -39,7 +37,7 @@ _WARM_UPS = (
 
 
 class Generation:
-    """Completes texts and answers chats; see ``hexkey.engines.vllm.jobs.Kind``.
+    """Completes texts, answers chats and translates; see ``hexkey.engines.vllm.jobs.Kind``.
 
     Greedy outputs of one request would all be equal, so they are generated once.
     """
@@ -51,8 +49,10 @@ class Generation:
         info: ModelInfo,
         vocabulary: Vocabulary,
         prompts: PromptMaker,
+        interpreter: Interpreter,
     ) -> None:
         self.info = info
+        self._interpreter = interpreter
         self._requests = requests
         self._prompts = prompts
         self._nothing = vocabulary.nothing
@@ -64,9 +64,11 @@ class Generation:
         return [Autocomplete(prefix="", tokens=prompt, sampling=one) for one in _WARM_UPS]
 
     def job(self, job_id: int, payload: Payload, terms: Terms) -> Job:
-        """Return the sequences of a completion or a chat."""
+        """Return the sequences of a completion or a chat, or the sentences of a translation."""
+        if isinstance(payload, Translate):
+            return self._interpreter.job(job_id, payload, terms)
         if not isinstance(payload, Autocomplete | Chat):
-            raise invalid("this model completes texts and answers chats", "model")
+            raise invalid("this model completes texts, answers chats and translates", "model")
         if isinstance(payload, Chat) and not self.info.chat:
             raise invalid("this model has no chat template; it completes text only", "model")
         prompt = self._prompts.make(payload)
@@ -79,33 +81,3 @@ class Generation:
             request = self._requests.text(name, prompt, sampling, group[0], terms)
             parts.append((Output(stream, self._pieces), request))
         return Job(job_id, iter(parts), work.usage)
-
-
-class Output:
-    """One output of a request, or several equal ones; see ``hexkey.engines.vllm.jobs.Part``."""
-
-    def __init__(self, sequence: Sequence, pieces: Items[bytes]) -> None:
-        self._sequence = sequence
-        self._pieces = pieces
-
-    def take(self, output: EngineCoreOutput) -> tuple[list[HostEvent], bool]:
-        """Turn new tokens into text; a stop string or rule may end it before EngineCore does."""
-        sequence, ended = self._sequence, output.finish_reason
-        if output.prefill_stats is not None and sequence.indexes[0] == 0:
-            sequence.work.cached_tokens = output.prefill_stats.num_cached_tokens
-        told = output.new_logprobs
-        scores = [row[0] for row in told.logprobs.tolist()] if told else []
-        news = sequence.take(output.new_token_ids, scores, self._pieces)
-        if ended is None and not sequence.stream.finished:
-            return news, False
-        full = ended is Ended.LENGTH and not sequence.stream.finished
-        news += sequence.finish(FinishReason.LENGTH if full else FinishReason.STOP)
-        return news, True
-
-    def coarse(self, output: EngineCoreOutput) -> tuple[int, int]:
-        """A prompt's tokens count with its first token."""
-        prompt, before = len(self._sequence.work.prompt), len(self._sequence.generated)
-        stats = output.prefill_stats
-        cached = stats.num_cached_tokens if stats is not None else 0
-        tokens = len(output.new_token_ids) if before else prompt - cached
-        return tokens, prompt + max(0, before + len(output.new_token_ids) - 1)

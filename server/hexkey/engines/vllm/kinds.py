@@ -10,10 +10,12 @@ from tokenizers import Tokenizer
 from hexkey.engines import fim
 from hexkey.engines.base import SPARE
 from hexkey.engines.encoder.loading import NOTE
+from hexkey.engines.instruction import Instruction
 from hexkey.engines.prompts import PromptMaker
 from hexkey.engines.vllm.generation import Generation
 from hexkey.engines.vllm.pooling import CLASSIFY, EMBED, Pooling
 from hexkey.engines.vllm.requests import Requests
+from hexkey.engines.vllm.translation import Interpreter
 from hexkey.engines.vllm.vocabulary import Vocabulary
 from hexkey.models.errors import ModelError
 from hexkey.types import ModelInfo
@@ -54,7 +56,17 @@ def generation(
         window=window,
     )
     prompts = PromptMaker(vocabulary, family, window, context.model)
-    return Generation(requests, info=info, vocabulary=vocabulary, prompts=prompts), requests
+    interpreter = Interpreter(
+        requests,
+        prompts,
+        vocabulary.pieces,
+        Instruction(options.translate_prompt),
+        chats=vocabulary.chats,
+    )
+    made = Generation(
+        requests, info=info, vocabulary=vocabulary, prompts=prompts, interpreter=interpreter
+    )
+    return made, requests
 
 
 def pooling(

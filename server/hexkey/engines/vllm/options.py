@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hexkey.engines import instruction
 from hexkey.models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Options:
     ``tensor_parallel_size``. ``max_loras`` adapters may be in one batch, 0 for all.
     After ``sleep_after_s`` without a request the model leaves its GPU until the next one.
     ``threads`` are those of the CPU build. ``fim`` unset asks the vocabulary whether the model
-    fills in the middle. ``step_reports`` are exact (told by a scheduler of our own inside vLLM)
+    fills in the middle. ``translate_prompt`` is what the model is told of each sentence that it
+    is to translate. ``step_reports`` are exact (told by a scheduler of our own inside vLLM)
     or coarse (guessed by the outputs). One step must be shorter than the model's
     ``stall_timeout_s``, so ``max_num_batched_tokens`` bounds it.
     """
@@ -67,12 +69,14 @@ class Options:
     threads: int = 0
     step_reports: str = "exact"
     fim: bool | None = None
+    translate_prompt: str = instruction.DEFAULT
 
     def check(self, model: str) -> None:
         """Raise ``ModelError`` naming the first option that is out of its bounds."""
         for name, (low, high) in _BOUNDS.items():
             if not low <= getattr(self, name) <= high:
                 raise ModelError(f"{model}.options.{name}: must be between {low} and {high}")
+        instruction.Instruction(self.translate_prompt)
         parts = self.tensor_parallel_size
         if self.devices and (len(set(self.devices)) != parts or min(self.devices) < 0):
             raise ModelError(f"{model}.options.devices: must name {parts} GPUs by their numbers")

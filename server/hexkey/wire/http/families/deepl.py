@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hexkey import routing
 from hexkey.errors import Code, ServeError, invalid
+from hexkey.text.languages import name
 from hexkey.types import Format, Task, Translate
 from hexkey.wire.http import codec
 from hexkey.wire.http.errors import STATUSES, Dialect
@@ -152,10 +153,10 @@ async def deepl_languages(exchange: Exchange, service: Service) -> None:
     pairs = languages.directions(service)
     if kind == "source":
         sources = sorted({routing.language(pair.source) for pair in pairs})
-        answer = [DeepLLanguage(code.upper(), languages.name(code)) for code in sources]
+        answer = [DeepLLanguage(code.upper(), name(code)) for code in sources]
     else:
         answer = [
-            DeepLLanguage(code, languages.name(target), supports_formality=False)
+            DeepLLanguage(code, name(target), supports_formality=False)
             for target in sorted({pair.target for pair in pairs})
             for code in _REGIONS.get(target.upper(), (target.upper(),))
         ]

@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hexkey import routing
 from hexkey.errors import Code, ServeError, invalid
+from hexkey.text.languages import name
 from hexkey.types import Format, Translate
 from hexkey.wire.http import codec
 from hexkey.wire.http.errors import STATUSES, Dialect
@@ -115,7 +116,7 @@ async def libretranslate_languages(exchange: Exchange, service: Service) -> None
     await exchange.json(
         [
             LibreTranslateLanguage(
-                code, languages.name(code), [pair.target for pair in pairs if pair.source == code]
+                code, name(code), [pair.target for pair in pairs if pair.source == code]
             )
             for code in codes
         ]
