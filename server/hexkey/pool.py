@@ -59,11 +59,21 @@ class Pool:
 
     async def load(self, name: str) -> None:
         """Return once a model serves; ``ServeError`` where there is none or it cannot."""
-        await self._rack.load(self._member(name))
+        member = self._member(name)
+        await self._rack.load(member)
+        if name != member.name:
+            await member.supervisor.adapt(name, hold=True)
 
     async def unload(self, name: str) -> None:
-        """Let a model finish what it has and take it out of memory; a request loads it again."""
-        await self._rack.unload(self._member(name))
+        """Let a model finish what it has and take it out of memory; a request loads it again.
+
+        An adapter goes alone, its base and the others serve on.
+        """
+        member = self._member(name)
+        if name != member.name:
+            await member.supervisor.adapt(name, hold=False)
+        else:
+            await self._rack.unload(member)
 
     async def replace(self, models: Sequence[Spec]) -> None:
         """Serve these models from now on; ``ServeError`` leaves everything as it was.
@@ -86,8 +96,8 @@ class Pool:
         )
 
     def states(self) -> dict[str, State]:
-        """Return each model's state; an adapter's is that of its base."""
-        return {one.name: self._member(one.name).supervisor.state for one in self._rack.catalog}
+        """Return each model's state; an adapter's is that of its base, where that holds it."""
+        return {one.name: self._state(one.name) for one in self._rack.catalog}
 
     def info(self, model: str) -> ModelInfo | None:
         """Return what a model said of itself when it was last loaded."""
@@ -158,6 +168,10 @@ class Pool:
         """Return what the caller should know about how ``model`` serves this payload."""
         info = self.info(model)
         return entry_of(payload).notes(payload, info) if info is not None else ()
+
+    def _state(self, name: str) -> State:
+        supervisor = self._member(name).supervisor
+        return supervisor.state if supervisor.adapters.holds(name) else State.STOPPED
 
     def _member(self, name: str) -> Member:
         member = self._rack.find(name)

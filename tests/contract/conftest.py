@@ -27,14 +27,10 @@ STALL_S = 3.0
 
 @dataclass
 class Rig:
-    """A supervised model, work for it, and a count of what its hosts settled.
-
-    ``noticed_s`` is how long the end of a host may stay unnoticed.
-    """
+    """A supervised model, work for it, and a count of what its hosts settled."""
 
     supervisor: Supervisor
     make: Callable[[int], Payload]
-    noticed_s: float = 2.0
     settled: collections.Counter[tuple[int, int]] = field(default_factory=collections.Counter)
     computed: dict[tuple[int, int], int] = field(default_factory=dict)
 

@@ -41,8 +41,7 @@ def settings(folder: Path) -> HostSettings:
 async def rig(smollm_folder: Path) -> AsyncIterator[Rig]:
     made: list[Rig] = []
     observer = Observer(step=lambda name, step: made[0].on_step(name, step))  # noqa: PLW0108 - it exists only later
-    # Seen once: 5.7 s, the watchdog was first, as the kernel took longer to end a killed host.
-    made.append(Rig(Supervisor(settings(smollm_folder), observer), completion, noticed_s=10.0))
+    made.append(Rig(Supervisor(settings(smollm_folder), observer), completion))
     with pytest.MonkeyPatch.context() as patch:
         # vLLM starts slower than a caller waits; here the next answer is what counts.
         patch.setattr(supervisor, "RESTART_WAIT_S", 300.0)

@@ -7,12 +7,16 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import httpx
 import openai
 import psutil
 import pytest
 import yaml
 
+from hexkey import cli
+from hexkey.v1 import inference_pb2 as pb
+from hexkey.v1 import inference_pb2_grpc as pb_grpc
 from tests.e2e import served as server
 from tests.vllm import adapters
 from tests.vllm.conftest import OPTIONS
@@ -26,7 +30,8 @@ def served(
         "name": "smollm2",
         "engine": "vllm",
         "source": f"path:{smollm_folder}",
-        "tasks": ["autocomplete", "chat"],
+        "tasks": ["autocomplete", "chat", "translate"],
+        "pairs": ["en-pt"],
         "load_timeout_s": 600,
         "options": OPTIONS,
     }
@@ -78,6 +83,35 @@ def test_an_adapter_is_a_model_of_its_own(client: openai.OpenAI) -> None:
         client.chat.completions.create(model="pirate", messages=[{"role": "user", "content": "a"}])
 
 
+def test_an_adapter_is_unloaded_and_loaded_while_its_base_serves(
+    client: openai.OpenAI, served: server.Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask(model: str) -> str:
+        asked = client.completions.create(
+            model=model, prompt="A, B, C,", max_tokens=8, temperature=0
+        )
+        return asked.choices[0].text
+
+    def command(name: str, *arguments: str) -> str:
+        assert cli.main([name, *arguments, "--server", served.http]) == 0
+        return capsys.readouterr().out
+
+    def states() -> dict[str, str]:
+        rows = command("models").splitlines()[1:]
+        return {row.split()[0]: row.split()[1] for row in rows}
+
+    own, children = ask("pirate"), served.children()
+    assert "pirate is unloaded" in command("unload", "pirate")
+    assert states() == {"smollm2": "ready", "pirate": "stopped"}
+    assert ask("smollm2") != own
+    assert "pirate serves" in command("load", "pirate")
+    assert states() == {"smollm2": "ready", "pirate": "ready"}
+    command("unload", "pirate")
+    assert ask("pirate") == own  # a request loads it again, too
+    assert states()["pirate"] == "ready"
+    assert served.children() == children
+
+
 def test_a_chat_answers(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(
         model="chat",
@@ -87,6 +121,37 @@ def test_a_chat_answers(client: openai.OpenAI) -> None:
     )
     assert "Paris" in (answer.choices[0].message.content or "")
     assert answer.choices[0].finish_reason in {"stop", "length"}
+
+
+TEXT = "  Good morning, {name}!\n\n\t- I have 5 apples.\nhttps://example.org/a 12345\n"
+
+
+def test_a_translation_keeps_what_is_no_language_the_same_over_both_wires(
+    served: server.Served,
+) -> None:
+    """SmolLM2 hardly knows Portuguese: this is of the form of an answer and not of its words."""
+    asked = {"text": [TEXT, "12345", "The sea."], "source": "en", "target": "pt"}
+    answer = httpx.post(f"{served.http}/v1/translate", json=asked, timeout=60).json()
+    texts = [one["text"] for one in answer["translations"]]
+    first, *_, last = texts[0].split("\n")
+    assert texts[0].startswith("  ")
+    assert not first[2:].startswith(" ")
+    assert first.count("{name}") == 1
+    assert [line[:3] for line in texts[0].split("\n")][1:3] == ["", "\t- "]
+    assert texts[0].endswith("\nhttps://example.org/a 12345\n")
+    assert last == ""
+    assert texts[1] == "12345"
+    assert texts[2].strip()
+    assert "\n" not in texts[2]
+    assert answer["usage"]["input_characters"] == sum(map(len, asked["text"]))
+    with grpc.insecure_channel(served.grpc) as channel:
+        stub = pb_grpc.InferenceServiceStub(channel)
+        told = stub.Translate(pb.TranslateRequest(**asked), timeout=60)
+        streamed = stub.StreamTranslate(pb.TranslateRequest(**asked), timeout=60)
+        pieces = [event.delta for event in streamed if event.HasField("delta")]
+    assert [one.text for one in told.translations] == texts
+    joined = ["".join(one.text for one in pieces if one.index == at) for at in range(3)]
+    assert joined == texts
 
 
 def test_a_response_format_is_kept(client: openai.OpenAI) -> None:

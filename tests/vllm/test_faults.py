@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +16,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+from safetensors.torch import load_file, save_file
 
 from hexkey.engines import sharedmemory
-from hexkey.engines.supervisor import State
+from hexkey.engines.supervisor import State, Supervisor
 from hexkey.errors import Code, ServeError
 from hexkey.types import Event
 from tests.contract.conftest import Rig
 from tests.contract.test_engines import settle, until
-from tests.vllm.conftest import OPTIONS
+from tests.vllm.conftest import OPTIONS, settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SHM = Path("/dev/shm")  # noqa: S108 - what it is about
@@ -133,6 +135,31 @@ async def test_a_killed_parent_leaves_no_process_and_no_shared_memory(smollm_fol
     parent.stdout.close()
     await until(lambda: not any(alive(one) for one in family), 2)
     assert not any(path.exists() for path in segments)
+
+
+@pytest.fixture
+def broken_folder(smollm_folder: Path, tmp_path: Path) -> Path:
+    """A model of which one tensor has the wrong shape."""
+    folder = shutil.copytree(smollm_folder, tmp_path / "broken")
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] = weights["model.norm.weight"][:10].clone()
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+async def test_a_load_that_fails_inside_vllm_leaves_no_shared_memory(broken_folder: Path) -> None:
+    """The Worker finds the mistake, when its queues are made and nobody else knows of them."""
+    supervisor = Supervisor(settings(broken_folder))
+    starting = asyncio.create_task(supervisor.start())
+    segments: set[str] = set()
+    while not starting.done():
+        if supervisor.pid is not None:
+            segments |= await asyncio.to_thread(sharedmemory.of_group, supervisor.pid)
+        await asyncio.sleep(0.05)
+    with pytest.raises(ServeError, match="vLLM cannot start vllm"):
+        await starting
+    assert any(name.startswith("psm_") for name in segments)
+    assert not [name for name in segments if (SHM / name).exists()]
 
 
 def alive(process: psutil.Process) -> bool:

@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from hexkey.engines.base import EngineLost
+from hexkey.engines.base import Adaptable, EngineLost
 from hexkey.engines.docket import Docket
-from hexkey.engines.frames import PULSE_S, Ready, Scrape, Shutdown
+from hexkey.engines.frames import PULSE_S, Adapt, Adapted, Ready, Scrape, Shutdown
+from hexkey.models.errors import ModelError
 
 if TYPE_CHECKING:
     from hexkey.engines.base import AsyncEngine
@@ -32,6 +33,7 @@ class AsyncHost:
         self._refused: list[Events] = []
         self._scraped = False  # answered after the next frame, for the same reason
         self._due = asyncio.Event()
+        self._adapting: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
         """Warm up, say that the model serves, and work until told to end.
@@ -56,6 +58,7 @@ class AsyncHost:
             raise
         finally:
             loop.remove_reader(self._channel.fileno())
+            tasks += self._adapting
             for task in tasks:
                 task.cancel()
             for task in tasks:
@@ -79,9 +82,27 @@ class AsyncHost:
             if isinstance(message, Scrape):
                 self._scraped = True
                 continue
+            if isinstance(message, Adapt):
+                task = asyncio.create_task(self._adapt(message))
+                self._adapting.add(task)
+                task.add_done_callback(self._adapting.discard)
+                continue
             self._refused += self._docket.take(message)
         if not self._engine.running:
             self._due.set()
+
+    async def _adapt(self, message: Adapt) -> None:
+        """Change what the engine holds; that it answers is progress too."""
+        error = ""
+        try:
+            if not isinstance(self._engine, Adaptable):
+                raise ModelError("this engine has no adapters")
+            await self._engine.adapt(message.adapter, hold=message.hold)
+        except EngineLost:
+            return  # told by the step that waits for it
+        except ModelError as refusal:
+            error = str(refusal)
+        self._channel.send(Adapted(message.adapter, error))
 
     async def _step(self) -> None:
         while True:

@@ -100,6 +100,17 @@ class AsyncEngine(Intake, Protocol):
 
 
 @runtime_checkable
+class Adaptable(AsyncEngine, Protocol):
+    """An engine that takes adapters of its model in and out of memory while it serves."""
+
+    async def adapt(self, adapter: str, *, hold: bool) -> None:
+        """Return once an adapter is held, or, all that it had being done, is held no longer.
+
+        Raises ``ModelError`` where it cannot be taken.
+        """
+
+
+@runtime_checkable
 class Choosy(Intake, Protocol):
     """An engine that has adapters, priorities or a cache to keep apart; others need no terms."""
 

@@ -51,6 +51,13 @@ class Scrape(msgspec.Struct, tag="scrape", array_like=True):
     """Tell the metrics that the engine keeps by itself."""
 
 
+class Adapt(msgspec.Struct, tag="adapt", array_like=True):
+    """Hold an adapter of the model in memory, or hold it no longer; answered by ``Adapted``."""
+
+    adapter: str
+    hold: bool
+
+
 class Shutdown(msgspec.Struct, tag="shutdown", array_like=True):
     """End now; no answer is expected."""
 
@@ -72,6 +79,13 @@ class Exposition(msgspec.Struct, tag="exposition", array_like=True):
     """Metrics in Prometheus text format; nothing where the engine keeps none."""
 
     text: bytes
+
+
+class Adapted(msgspec.Struct, tag="adapted", array_like=True):
+    """An adapter is as it was to be, or ``error`` says why not."""
+
+    adapter: str
+    error: str = ""
 
 
 class LoadFailed(msgspec.Struct, tag="load_failed", array_like=True):
@@ -98,8 +112,8 @@ class Step(msgspec.Struct, tag="step", array_like=True):
 
 T = TypeVar("T")
 
-ToHost = Launch | Submit | Cancel | Scrape | Shutdown
-FromHost = Loading | Ready | LoadFailed | Step | Exposition
+ToHost = Launch | Submit | Cancel | Scrape | Adapt | Shutdown
+FromHost = Loading | Ready | LoadFailed | Step | Exposition | Adapted
 
 _encoder = msgspec.msgpack.Encoder()
 to_host: msgspec.msgpack.Decoder[ToHost] = msgspec.msgpack.Decoder(ToHost)

@@ -8,6 +8,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from hexkey.engines.frames import (
+    Adapt,
+    Adapted,
     Cancel,
     Exposition,
     FrameReader,
@@ -135,6 +137,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._next_id = 0
         self._scrape: asyncio.Future[bytes] | None = None
+        self._adapting: dict[str, asyncio.Future[str]] = {}
 
     @property
     def waiting(self) -> int:
@@ -177,6 +180,23 @@ class Link(asyncio.Protocol):
         # One answer serves all who wait for it, and one who leaves takes it from nobody.
         return await asyncio.shield(self._scrape)
 
+    async def adapt(self, adapter: str, *, hold: bool) -> None:
+        """Have the host hold an adapter, or hold it no longer; one call at a time for each.
+
+        ``ServeError`` where the engine does not take it, or the link ends.
+        """
+        if self.closed:
+            raise ServeError(Code.UNAVAILABLE, "the engine's process has ended")
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._adapting[adapter] = answer
+        self.send(Adapt(adapter, hold))
+        try:
+            error = await answer
+        finally:
+            del self._adapting[adapter]
+        if error:
+            raise ServeError(Code.UNAVAILABLE, error)
+
     def forget(self, request_id: int) -> None:
         """End a request from this side; the engine is told unless it settled by itself."""
         if self._mailboxes.pop(request_id, None) is not None:
@@ -196,6 +216,9 @@ class Link(asyncio.Protocol):
             self._scrape.set_exception(ServeError(Code.UNAVAILABLE, reason))
             self._scrape.exception()  # seen, also where everyone who waited has left
             self._scrape = None
+        for answer in self._adapting.values():
+            if not answer.done():
+                answer.set_result(reason)
         self._on_change(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -219,6 +242,8 @@ class Link(asyncio.Protocol):
                 self._take_step(message)
             elif type(message) is Exposition:
                 self._take_exposition(message)
+            elif type(message) is Adapted:
+                self._take_adapted(message)
             elif type(message) is Ready:
                 self.ready = message
                 self._on_change(self)
@@ -232,6 +257,11 @@ class Link(asyncio.Protocol):
         if self._scrape is not None:
             self._scrape.set_result(message.text)
             self._scrape = None
+
+    def _take_adapted(self, message: Adapted) -> None:
+        answer = self._adapting.get(message.adapter)
+        if answer is not None and not answer.done():
+            answer.set_result(message.error)
 
     def _take_step(self, step: Step) -> None:
         if step.incarnation != self.incarnation:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hexkey.engines.link import Link
 
 TERMINATE_S = 3.0
+_EXITING = 0x4  # PF_EXITING
+_KILLED = 1 << (signal.SIGKILL - 1)
 
 
 def resident_bytes(pid: int | None) -> int:
@@ -29,6 +31,20 @@ def resident_bytes(pid: int | None) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
         return 0
+
+
+def dying(pid: int) -> bool:
+    """Tell whether a process is about to end, or has.
+
+    The kernel closes what a killed process has open only when its memory is gone (measured: 0.4 s
+    for 3 GiB, and seconds where others have the cores), and tells of its end after that. That it
+    was killed can be read at once: a SIGKILL that waits for it, or the flag of one that exits.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return Path("/proc/self").exists()
+    return stat[0] in "ZX" or bool(int(stat[6]) & _EXITING or int(stat[28]) & _KILLED)
 
 
 def ending(returncode: int | None) -> str:
@@ -58,6 +74,11 @@ class HostProcess:
     def returncode(self) -> int | None:
         """Exit status, negative for a signal; None while it runs."""
         return self._process.returncode
+
+    @property
+    def dying(self) -> bool:
+        """Whether it is about to end, though nothing has told so yet."""
+        return dying(self.pid)
 
     @classmethod
     async def start(cls, launch: Launch, make_link: Callable[[], Link]) -> HostProcess:

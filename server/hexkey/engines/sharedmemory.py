@@ -3,7 +3,8 @@
 Python's ``SharedMemory`` is a file ``/dev/shm/psm_…`` (a semaphore: ``sem.mp-…``) that outlives its
 makers. Whoever ends a process group asks first which of them it maps, and unlinks those; what a
 group left that ended with nobody there is known by the list that it wrote down (``remember``) and
-swept at the next start.
+swept at the next start. While a group loads, what it maps is looked up again and again
+(``followed``), since a process that dies then has told nobody.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _SHM = Path("/dev/shm")  # noqa: S108 - what it is about
 _NAME = re.compile(rb"/dev/shm/((?:psm_|sem\.mp-)\w+)$", re.MULTILINE)
 _PROC = Path("/proc")
+_LOOK_S = 0.2
 
 
 def of_group(group: int) -> set[str]:
@@ -40,9 +43,36 @@ def unlink(names: Iterable[str]) -> None:
             (_SHM / name).unlink()
 
 
-def remember(group: int) -> None:
-    """Write down what a group maps now, for ``sweep``."""
-    (folder() / f"{group}.{_born(group)}").write_text("\n".join(sorted(of_group(group))))
+def remember(group: int, names: Iterable[str] | None = None) -> None:
+    """Write down what a group maps now (or ``names``), for ``sweep``."""
+    mapped = of_group(group) if names is None else names
+    (folder() / f"{group}.{_born(group)}").write_text("\n".join(sorted(mapped)))
+
+
+@contextlib.contextmanager
+def followed(group: int) -> Iterator[None]:
+    """Write down what a group maps, as it comes, inside the block; unlink it where that raises."""
+    names: set[str] = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while True:
+            if fresh := of_group(group) - names:
+                names.update(fresh)
+                remember(group, names)
+            if over.wait(_LOOK_S):
+                return
+
+    looking = threading.Thread(target=look, name="follow-shared-memory", daemon=True)
+    looking.start()
+    try:
+        yield
+    except BaseException:
+        unlink(names)
+        raise
+    finally:
+        over.set()
+        looking.join()
 
 
 def sweep() -> None:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from hexkey.engines.adapters import Adapters
 from hexkey.engines.frames import Launch
 from hexkey.engines.link import Link
 from hexkey.engines.process import HostProcess, ending
+from hexkey.engines.watch import watch
 from hexkey.errors import Code, ServeError
 from hexkey.types import PLAIN, Began, Failure, Terms, Usage
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     Submitted = Callable[[int, int], None]
 
-WATCH_S = 0.5
 REAP_S = 2.0
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 HEALTHY_S = 60.0
@@ -96,6 +97,7 @@ class Supervisor:
         self.users = 0
         """Requests that run, or wait for the host."""
         self.last_used = time.monotonic()
+        self.adapters = Adapters(settings.adapters)
         self._host: HostProcess | None = None
         self._changed = asyncio.Event()
         self._incarnation = 0
@@ -173,6 +175,7 @@ class Supervisor:
         try:
             for last_try in (False, True):
                 link = await self._ready_link(request.deadline, elsewhere)
+                await self.adapters.ensure(terms.adapter, link, request.deadline)
                 # Before it is sent: a quick host can be done before we are scheduled again.
                 sent_ns = time.monotonic_ns()
                 request_id, mailbox = link.submit(
@@ -199,6 +202,11 @@ class Supervisor:
             self.users -= 1
             self.last_used = time.monotonic()
 
+    async def adapt(self, adapter: str, *, hold: bool) -> None:
+        """Take an adapter into memory or out of it; ``ServeError`` where that cannot be."""
+        change = self.adapters.load if hold else self.adapters.unload
+        await change(adapter, self._link())
+
     async def exposition(self) -> bytes:
         """Return the metrics that the engine keeps by itself; ``ServeError`` where it is away."""
         host = self._host
@@ -210,9 +218,8 @@ class Supervisor:
 
     async def _ready_link(self, deadline: float | None, elsewhere: Callable[[], bool]) -> Link:
         """Return the serving link; a start is waited for, unless the last ones failed too."""
-        host = self._host
-        if self.state is State.READY and host is not None and not host.link.closed:
-            return host.link
+        if (link := self._link()) is not None:
+            return link
         if elsewhere():
             raise self._away()
         loop = asyncio.get_running_loop()
@@ -229,15 +236,20 @@ class Supervisor:
                         wanted(self.settings.model)
                     self._changed.clear()
                     await self._changed.wait()
-                    host = self._host
-                    if self.state is State.READY and host is not None and not host.link.closed:
-                        return host.link
+                    if (link := self._link()) is not None:
+                        return link
         if deadline is not None and loop.time() >= deadline:
             raise ServeError(Code.DEADLINE_EXCEEDED, "the deadline passed before the model served")
         if self.state is State.FAILED and wanted is not None:
             # For those who come later; this one has its answer.
             wanted(self.settings.model)
         raise self._away()
+
+    def _link(self) -> Link | None:
+        """The link of a host that serves."""
+        host = self._host
+        serves = self.state is State.READY and host is not None and not host.link.closed
+        return host.link if serves and host is not None else None
 
     def _away(self) -> ServeError:
         why = f": {self.error}" if self.error and self.state is State.FAILED else ""
@@ -282,6 +294,7 @@ class Supervisor:
         if link.ready is None:
             raise self._cannot(f"its process ended while loading: {ending(await self._reap())}")
         self.info = link.ready.info
+        await self.adapters.settle(link)
         self.error = ""
         self._set(State.READY)
 
@@ -296,7 +309,8 @@ class Supervisor:
         failures = 0
         while True:
             began = loop.time()
-            reason = await self._watch()
+            host = self._host
+            reason = "exit" if host is None else await watch(host, self.settings.stall_timeout_s)
             await self._end_host()
             if loop.time() - began > HEALTHY_S:
                 failures = 0
@@ -318,33 +332,6 @@ class Supervisor:
                     reason = "load"
                     self._in_vain += 1
                     await self._end_host()
-
-    async def _watch(self) -> str:
-        """Return why the host must be replaced, once it must."""
-        host = self._host
-        if host is None:
-            return "exit"
-        loop = asyncio.get_running_loop()
-        ended = asyncio.ensure_future(host.wait())
-        strikes = 0
-        try:
-            while not ended.done():
-                await asyncio.wait({ended}, timeout=WATCH_S)
-                # Two looks in a row: one alone could be our own loop catching up.
-                late = loop.time() - host.link.last_frame > self.settings.stall_timeout_s
-                strikes = strikes + 1 if late else 0
-                if host.link.closed:
-                    # A dying process closes its socket first; its exit status tells more.
-                    await asyncio.wait({ended}, timeout=1.0)
-                    break
-                if strikes > 1:
-                    host.link.abort(
-                        f"the engine made no progress for {self.settings.stall_timeout_s:g} s"
-                    )
-                    return "stall"
-        finally:
-            ended.cancel()
-        return ending(host.returncode)
 
     async def _reap(self) -> int | None:
         if self._host is None:

@@ -12,6 +12,8 @@ from hexkey.engines.async_host import AsyncHost
 from hexkey.engines.base import AsyncEngine, EngineLost, StepReport
 from hexkey.engines.frames import (
     PULSE_S,
+    Adapt,
+    Adapted,
     Cancel,
     Exposition,
     FrameReader,
@@ -27,6 +29,7 @@ from hexkey.engines.frames import (
 )
 from hexkey.engines.host import Channel
 from hexkey.errors import Code, invalid
+from hexkey.models.errors import ModelError
 from hexkey.types import PLAIN, Autocomplete, Delta, Failure, ModelInfo, Payload, Terms, Usage
 
 
@@ -40,6 +43,7 @@ class Puppet:
         self.alive.set()
         self.inside: set[int] = set()
         self.terms: dict[int, Terms] = {}
+        self.held: list[tuple[str, bool]] = []
 
     @property
     def running(self) -> int:
@@ -69,6 +73,12 @@ class Puppet:
 
     async def ping(self) -> None:
         await self.alive.wait()
+
+    async def adapt(self, adapter: str, *, hold: bool) -> None:
+        await self.alive.wait()
+        if adapter == "bad":
+            raise ModelError("no rank")
+        self.held.append((adapter, hold))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -176,6 +186,19 @@ async def test_terms_reach_the_engine(scene: Scene) -> None:
     front.tell(Submit(1, Autocomplete(prefix="a"), terms=terms), ask(2))
     await settled(lambda: puppet.running == 2)
     assert puppet.terms == {1: terms, 2: PLAIN}
+
+
+async def test_adapters_come_and_go_once_the_core_has_answered(scene: Scene) -> None:
+    puppet, front, _ = scene
+    puppet.alive.clear()
+    front.tell(Adapt("pirate", hold=False), Adapt("bad", hold=True))
+    assert not await front.hear(PULSE_S * 1.5)
+    puppet.alive.set()
+    told: list[FromHost] = []
+    while len(told) < 2:
+        told += [one for one in await front.hear(2) if isinstance(one, Adapted)]
+    assert told == [Adapted("pirate"), Adapted("bad", "no rank")]
+    assert puppet.held == [("pirate", False)]
 
 
 async def test_an_idle_core_is_asked_every_second(scene: Scene) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +66,36 @@ def test_a_sweep_takes_what_the_dead_left_and_nothing_else(maker: Maker) -> None
     process.kill()
     process.wait()
     assert segment.exists()
+    sharedmemory.sweep()
+    assert not segment.exists()
+
+
+def noted(process: subprocess.Popen[str]) -> None:
+    """Return once a process's segments are written down."""
+    begun = time.monotonic()
+    while not list(sharedmemory.folder().glob(f"{process.pid}.*")):
+        assert time.monotonic() - begun < 10
+        time.sleep(0.01)
+
+
+def test_a_load_that_fails_leaves_nothing_of_its_group(maker: Maker) -> None:
+    process, segment = maker
+    with contextlib.suppress(ZeroDivisionError), sharedmemory.followed(process.pid):
+        noted(process)
+        process.kill()
+        process.wait()
+        assert segment.exists()
+        raise ZeroDivisionError
+    assert not segment.exists()
+
+
+def test_a_load_that_is_killed_with_everything_left_a_note(maker: Maker) -> None:
+    process, segment = maker
+    with sharedmemory.followed(process.pid):
+        noted(process)
+    assert segment.exists()
+    process.kill()
+    process.wait()
     sharedmemory.sweep()
     assert not segment.exists()
 

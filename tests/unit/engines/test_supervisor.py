@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -12,9 +14,10 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from hexkey.engines import supervisor as module
+from hexkey.engines import watch
 from hexkey.engines.frames import Launch, LoadFailed, Ready, Step, encode
 from hexkey.engines.link import Link
-from hexkey.engines.process import HostProcess, ending
+from hexkey.engines.process import HostProcess, dying, ending
 from hexkey.engines.supervisor import HostSettings, Observer, State, Supervisor
 from hexkey.errors import Code, ServeError
 from hexkey.types import Began, Delta, Event, HostEvent, ModelInfo, Usage
@@ -32,6 +35,7 @@ class ScriptedHost:
         self.launch = launch
         self.link = link
         self.returncode: int | None = None
+        self.dying = False
         self._ended = asyncio.Event()
 
     def say(self, *messages: Ready | LoadFailed | Step) -> None:
@@ -100,7 +104,7 @@ async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     made = Stage()
     monkeypatch.setattr(HostProcess, "start", made.launch)
     monkeypatch.setattr(module, "BACKOFF_S", (0.0, 0.001))
-    monkeypatch.setattr(module, "WATCH_S", 0.02)
+    monkeypatch.setattr(watch, "WATCH_S", 0.02)
     with capture_logs():
         yield made
         await made.supervisor.stop()
@@ -233,6 +237,35 @@ async def test_a_stop_in_the_middle_of_a_restart_ends_everything(stage: Stage) -
     assert stage.hosts[1].returncode is not None
     assert stage.supervisor.pid is None
     await stage.supervisor.stop()
+
+
+async def test_a_host_that_was_killed_is_known_before_the_kernel_is_through_with_it(
+    stage: Stage,
+) -> None:
+    await stage.supervisor.start()
+    async with aclosing(stage.supervisor.run(request())) as events:
+        asking = asyncio.ensure_future(anext(events))
+        await until(lambda: stage.supervisor.waiting == 1)
+        (host,) = stage.hosts
+        host.step(1, Delta(0, "x", 1))
+        await asking
+        host.dying = True
+        with pytest.raises(ServeError, match="process ended"):
+            await anext(events)
+        assert host.returncode is None
+    host.end(-9)
+    await until(lambda: stage.restarts == ["signal 9"])
+
+
+def test_a_killed_process_is_dying_at_once_and_one_that_stands_still_is_not() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            process.send_signal(signal.SIGSTOP)
+            assert not dying(process.pid)
+        finally:
+            process.kill()
+        assert dying(process.pid)
+    assert dying(process.pid)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from hexkey.models.errors import ModelError
 from hexkey.types import PLAIN, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Mapping
 
     from vllm.lora.request import LoRARequest
     from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs, EngineCoreRequest
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hexkey.types import HostEvent, ModelInfo, Payload, Terms
 
 _SHUTDOWN_S = 1.0
+_DRAIN_S = 0.05
 
 
 @dataclass(slots=True)
@@ -58,14 +59,14 @@ class VllmEngine:
         llm: AsyncLLM,
         kind: Kind,
         *,
-        adapters: Iterable[LoRARequest],
+        adapters: Mapping[str, LoRARequest],
         statistics: Statistics | None,
         sleep_after_s: float,
     ) -> None:
         self._llm = llm
         self._core: Any = llm.engine_core
         self._kind = kind
-        self._adapters = tuple(adapters)
+        self._adapters = adapters
         self._statistics = statistics
         self._sleeper = Sleeper(llm, sleep_after_s)
         self._jobs: dict[int, Job] = {}
@@ -86,13 +87,8 @@ class VllmEngine:
 
     async def start(self) -> None:
         """Load the adapters and warm up."""
-        for adapter in self._adapters:
-            try:
-                await self._llm.add_lora(adapter)
-            except EngineDeadError as error:
-                raise EngineLost from error
-            except Exception as error:
-                raise ModelError(f"vLLM does not take adapter {adapter.name}: {error}") from error
+        for name in self._adapters:
+            await self.adapt(name, hold=True)
         for number, payload in enumerate(self._kind.warm_ups()):
             self.add(number, payload)
         while self.running:
@@ -106,8 +102,25 @@ class VllmEngine:
     def add_on(self, terms: Terms, request_id: int, payload: Payload) -> None:
         """Take one on terms; see ``hexkey.engines.base.Choosy``."""
         job = self._kind.job(request_id, payload, terms)
+        job.adapter = terms.adapter
         self._fill(job)
         self._jobs[request_id] = job
+
+    async def adapt(self, adapter: str, *, hold: bool) -> None:
+        """Load an adapter or drop it; see ``hexkey.engines.base.Adaptable``."""
+        while not hold and any(job.adapter == adapter for job in self._jobs.values()):  # noqa: ASYNC110 - rare
+            await asyncio.sleep(_DRAIN_S)
+        request = self._adapters[adapter]
+        try:
+            await self._sleeper.wake()
+            if hold:
+                await self._llm.add_lora(request)
+            else:
+                await self._llm.remove_lora(request.lora_int_id)
+        except EngineDeadError as error:
+            raise EngineLost from error
+        except Exception as error:
+            raise ModelError(f"vLLM does not take adapter {adapter}: {error}") from error
 
     def cancel(self, request_id: int) -> None:
         """Abort a request's parts."""

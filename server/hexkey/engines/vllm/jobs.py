@@ -42,22 +42,27 @@ class Kind(Protocol):
 class Job:
     """A request under way.
 
-    ``parts`` are made when their turn comes, which may raise ``ServeError``; ``live`` are those in
-    EngineCore, by the names it knows them by. ``usage`` tells what was taken so far.
+    ``parts`` are made when their turn comes, which may raise ``ServeError``; None among them means
+    that one under way must be complete first. ``live`` are those in EngineCore, by the names it
+    knows them by. ``usage`` tells what was taken so far.
     """
 
     id: int
-    parts: Iterator[tuple[Part, EngineCoreRequest]]
+    parts: Iterator[tuple[Part, EngineCoreRequest] | None]
     usage: Callable[[], Usage]
     live: set[str] = field(default_factory=set)
     dry: bool = False
+    adapter: str = ""
 
     def more(self) -> Iterator[tuple[Part, EngineCoreRequest]]:
         """Yield parts while there is room for more of them."""
         while not self.dry and len(self.live) < AHEAD:
-            made = next(self.parts, None)
-            if made is None:
+            try:
+                made = next(self.parts)
+            except StopIteration:
                 self.dry = True
+                return
+            if made is None:
                 return
             self.live.add(made[1].request_id)
             yield made

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hexkey.engines.vllm.engine import VllmEngine
 
 _GIB = 1 << 30
+_NO_SLEEP = "asleep, a model on a CPU frees no memory; set idle_unload_s to have it unloaded"
 
 
 def load(context: LoadContext) -> VllmEngine:
@@ -54,19 +55,23 @@ def load(context: LoadContext) -> VllmEngine:
     elif not known:
         notes.append(f"vLLM {vllm.__version__} is not the one hexkey knows: coarse step reports")
     try:
-        with contextlib.nullcontext() if current_platform.is_cpu() else turn():
+        alone = contextlib.nullcontext() if current_platform.is_cpu() else turn()
+        with alone, sharedmemory.followed(os.getpgid(0)):
             llm = AsyncLLM.from_vllm_config(config, disable_log_stats=not known)
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"vLLM cannot start {context.model}; its log says why") from error
     cache = config.cache_config
     notes.append(f"KV cache for {(cache.num_gpu_blocks or 0) * cache.block_size} tokens")
+    if options.sleep_after_s and current_platform.is_cpu():
+        context.progress(f"{context.model}: {_NO_SLEEP}")
+        notes.append(_NO_SLEEP)
     reads = llm.model_config.runner_type == "pooling"
     make = kinds.pooling if reads else kinds.generation
     kind, requests = make(llm, context, options, tuple(notes))
     return VllmEngine(
         llm,
         kind,
-        adapters=requests.adapters.values(),
+        adapters=requests.adapters,
         statistics=Statistics(llm.logger_manager) if known else None,
         sleep_after_s=options.sleep_after_s,
     )
@@ -76,6 +81,7 @@ def _config(context: LoadContext, options: Options) -> VllmConfig:
     from vllm.config import StructuredOutputsConfig
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
+    from vllm.usage.usage_lib import UsageContext
 
     chosen: dict[str, Any] = {
         "max_model_len": options.max_model_len or None,
@@ -111,7 +117,8 @@ def _config(context: LoadContext, options: Options) -> VllmConfig:
                 backend="xgrammar", disable_any_whitespace=True
             ),
             **{name: value for name, value in chosen.items() if value is not None},
-        ).create_engine_config()
+            # Of which vLLM takes its defaults for how many tokens a step may have.
+        ).create_engine_config(UsageContext.OPENAI_API_SERVER)
     except (ValueError, OSError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"vLLM does not take {context.model}: {first}") from error
