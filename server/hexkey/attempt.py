@@ -156,7 +156,11 @@ class _LegRun:
         self._permit = permit
         self._charge = charge
         self._failed: bool | None = None
-        self._events = house.pool.run(request, leg, permit, charge, elsewhere)
+        try:
+            self._events = house.pool.run(request, leg, permit, charge, elsewhere)
+        except BaseException:
+            permit.settle(None)
+            raise
         house.metrics.of_engine(leg.model).in_flight.inc()
         house.board.begin(leg.model)
 

@@ -55,6 +55,13 @@ class ServeError(Exception):
         self.retry_after_s = retry_after_s
 
 
+def gone(model: str) -> ServeError:
+    """Tell who was routed to a model that it was taken out of the configuration meanwhile."""
+    return ServeError(
+        Code.UNAVAILABLE, f"model {model!r} is not served any more", retry_after_s=1.0
+    )
+
+
 def invalid(message: str, param: str | None = None) -> ServeError:
     """Tell the caller that the value of ``param`` cannot be served, and what can."""
     return ServeError(Code.INVALID_ARGUMENT, message, param=param)

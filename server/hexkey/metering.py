@@ -166,19 +166,19 @@ class Meter:
         return self._trace.traceparent if self._trace is not None else ""
 
     def routed(self, model: str) -> None:
-        """The request has its model."""
+        """The request has its model, or the next one that is tried."""
         self._model = model
-        self._routed = perf_counter()
+        self._routed = self._routed or perf_counter()
 
     def queued(self) -> None:
-        """The request waits for its turn."""
+        """The request waits for its turn; a wait before that was in vain counts too."""
+        self._waited()
         self._queued = perf_counter()
 
     def admitted(self) -> None:
         """The request may run; one that settles without this was refused."""
         self._admitted = True
-        if self._queued:
-            self._waited()
+        self._waited()
 
     def began(self, event: Began) -> None:
         """An engine has taken the request, or the next leg of it, up."""
@@ -188,9 +188,15 @@ class Meter:
         """A leg before the last is complete; its tokens count for its own model."""
         self._legs.append((model, usage))
 
+    def gave_up(self) -> None:
+        """The attempt under way is given up; what its legs took is no part of the answer's usage."""
+        self._count_legs()
+        self._legs.clear()
+
     def _waited(self) -> None:
-        self._queued_s = (self._queued_s or 0.0) + perf_counter() - self._queued
-        self._queued = 0.0
+        if self._queued:
+            self._queued_s = (self._queued_s or 0.0) + perf_counter() - self._queued
+            self._queued = 0.0
 
     def note(self, event: Event) -> None:
         """Take in one event."""
@@ -226,8 +232,7 @@ class Meter:
         ``charge`` is the account of a request that was admitted.
         """
         request, usage = self._request, self._usage
-        if self._queued:
-            self._waited()
+        self._waited()
         outcome = self._outcome(error)
         spent = charge.settle(outcome.value, usage) if charge else None
         receipt = Receipt(
@@ -312,13 +317,16 @@ class Meter:
         before = [leg for _, leg in self._legs] if self._usage else []
         series.input_tokens.inc(receipt.input_tokens - sum(leg.input_tokens for leg in before))
         series.output_tokens.inc(receipt.output_tokens - sum(leg.output_tokens for leg in before))
-        for name, leg in self._legs:
-            tokens = self._metrics.tokens
-            tokens.labels(task, name, "input").inc(leg.input_tokens)
-            tokens.labels(task, name, "output").inc(leg.output_tokens)
+        self._count_legs()
         series.input_characters.inc(receipt.input_characters)
         if receipt.audio_seconds:
             series.audio_seconds.inc(receipt.audio_seconds)
+
+    def _count_legs(self) -> None:
+        task, tokens = self._request.task.value, self._metrics.tokens
+        for name, leg in self._legs:
+            tokens.labels(task, name, "input").inc(leg.input_tokens)
+            tokens.labels(task, name, "output").inc(leg.output_tokens)
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -100,8 +100,9 @@ class Pool:
         return {one.name: self._state(one.name) for one in self._rack.catalog}
 
     def info(self, model: str) -> ModelInfo | None:
-        """Return what a model said of itself when it was last loaded."""
-        return self._member(model).supervisor.info
+        """Return what a model said of itself when it was last loaded, if there still is one."""
+        member = self._rack.find(model)
+        return member.supervisor.info if member is not None else None
 
     def places(self, model: str) -> int:
         """Return how many requests a model makes use of at once; 0 where it has no say in this."""

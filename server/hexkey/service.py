@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hexkey.pool import Pool
     from hexkey.routing import Candidate, Detected, Leg, Pair, Plan, Route
     from hexkey.sessions import Session
-    from hexkey.types import Event, Request, Timing
+    from hexkey.types import Caller, Event, Request, Timing
     from hexkey.validation import Limits
 
 # A model that is full, too slow for the deadline, or unable to do what is asked beside the task
@@ -110,8 +110,13 @@ class Service:
         return [await self._detector.detect(text, among) for text in texts]
 
     def reserve(self, request: Request, model: str) -> Reservation:
-        """Reserve a request's part of its tenant's quota; ``ServeError`` RESOURCE_EXHAUSTED."""
-        return self.access.reserve(request.tenant, self._gate.work(request, model))
+        """Reserve a request's part of its tenant's quota; ``ServeError`` RESOURCE_EXHAUSTED.
+
+        Of what it will supersede it takes the place over.
+        """
+        input_tokens, tokens = self._gate.work(request, model)
+        older = self.sessions.held(request)
+        return self.access.reserve(request.tenant, tokens, input_tokens, older)
 
     async def admit(self, request: Request, leg: Leg) -> Permit:
         """Return the permit to run one leg of a planned request, once it is its turn."""
@@ -122,11 +127,11 @@ class Service:
     ) -> tuple[Request, Sequence[Candidate], Detected | None]:
         """Return a valid request, the models its caller may use, and its language if found."""
         tasks.validate(request, self.limits)
-        caller, catalog = request.caller, self.pool.catalog
+        caller = request.caller
         ensure_task(caller, request.task)
-        if request.model in {one.name for one in catalog}:
+        if request.model in {one.name for one in self.pool.catalog}:
             ensure_model(caller, request.model)
-        catalog = tuple(one for one in catalog if may_use(caller, one.name))
+        catalog = self._catalog(caller)
         payload = request.payload
         if not isinstance(payload, Translate) or routing.language(payload.source):
             return request, catalog, None
@@ -137,7 +142,13 @@ class Service:
             return request, catalog, None
         detected = await self._detector.detect("\n".join(payload.texts), among)
         payload = msgspec.structs.replace(payload, source=detected.language)
+        # Looked up anew: a reload may have come while the language was looked for.
+        catalog = self._catalog(caller)
         return msgspec.structs.replace(request, payload=payload), catalog, detected
+
+    def _catalog(self, caller: Caller) -> tuple[Candidate, ...]:
+        """Return the models that a caller may use."""
+        return tuple(one for one in self.pool.catalog if may_use(caller, one.name))
 
 
 class Run:
@@ -165,6 +176,7 @@ class Run:
         self._meter = Meter(service.metrics, request, service.tracer)
         self._exposed = service.pool.billing.may_see_cost(request)
         self._session: Session | None = None
+        self._hold: Reservation | None = None
         self.cached = False
         self._charge: Charge | None = None
         self._leaving = False
@@ -212,16 +224,15 @@ class Run:
             self._routes = deque(self.plan.routes)
             self.route = self.plan.routes[0]
             self._meter.routed(self.route.model)
-            self._session = service.sessions.begin(self._request, self.route.model)
+            # Before it supersedes another: what is refused here ends nobody else's request.
             self._hold = service.reserve(self._request, self.route.model)
-            try:
-                await self._start()
-            except BaseException:
-                service.access.settle(self._hold, 0, 0)
-                raise
+            self._session = service.sessions.begin(
+                self._request, self.route.model, self._hold
+            )
+            await self._start()
         except BaseException as caught:
             error = self._ended_with(caught)
-            self._meter.settle(error)
+            self._settle(error)
             if error is not caught and error is not None:
                 raise error from None
             raise
@@ -238,11 +249,7 @@ class Run:
         try:
             await self._attempt.close()
         finally:
-            receipt = self._meter.settle(error, self._charge)
-            tokens = receipt.input_tokens + receipt.output_tokens
-            spent = receipt.spent.money if receipt.spent else 0
-            self._service.access.settle(self._hold, tokens, spent)
-            self._service.record(receipt)
+            self._settle(error)
         if error is not caught and error is not None:
             raise error from None
 
@@ -313,6 +320,21 @@ class Run:
         self._attempt = attempt
         attempt.begin(permit, self._charge)
 
+    def _settle(self, error: BaseException | None) -> None:
+        """Write the receipt and give the reservation back, whatever fails on the way."""
+        tokens = pico = 0
+        try:
+            receipt = self._meter.settle(error, self._charge)
+            if (spent := receipt.spent) is not None and self._hold is not None:
+                # Who leaves an engine at work is told no usage; the input was read all the same.
+                read = receipt.input_tokens or (self._hold.input_tokens if spent.time else 0)
+                tokens, pico = read + receipt.output_tokens, spent.money
+        finally:
+            if self._hold is not None:
+                self._service.access.settle(self._hold, tokens, pico)
+        if self._charge is not None:
+            self._service.record(receipt)
+
     def _open_charge(self) -> Charge:
         request, model = self._request, self.route.legs[0].model
         return self._service.pool.billing.open(model, request.task, request.tenant)
@@ -325,6 +347,7 @@ class Run:
         self._leaving = False
         self._count_fallback(error)
         await self._attempt.close()
+        self._meter.gave_up()
         if self._charge is not None:
             self._charge.give_up(Outcome.ERROR.value)
 

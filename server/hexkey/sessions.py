@@ -12,6 +12,7 @@ from hexkey.types import Autocomplete, Delta, Finish, FinishReason, Usage
 if TYPE_CHECKING:
     from hexkey.admission.latest import Claim
     from hexkey.config import AutocompleteConfig
+    from hexkey.identity.quota import Reservation
     from hexkey.metrics import Metrics
     from hexkey.suggestions import Question
     from hexkey.types import Event, Request
@@ -32,7 +33,14 @@ class Sessions:
         """Take over a new configuration."""
         self.config = self.suggestions.config = config
 
-    def begin(self, request: Request, model: str) -> Session | None:
+    def held(self, request: Request) -> Reservation | None:
+        """Return what a request holds that this one would end."""
+        payload = request.payload
+        if not isinstance(payload, Autocomplete) or not self.config.latest_wins:
+            return None
+        return self.latest.held(request.tenant, payload.session)
+
+    def begin(self, request: Request, model: str, hold: Reservation | None) -> Session | None:
         """Return the session's part of a request that its model will serve; it is the newest now.
 
         None for a request that names no session.
@@ -41,7 +49,7 @@ class Sessions:
         if not isinstance(payload, Autocomplete) or not payload.session:
             return None
         latest = self.config.latest_wins
-        claim = self.latest.claim(request.tenant, payload.session) if latest else None
+        claim = self.latest.claim(request.tenant, payload.session, hold) if latest else None
         asked = question(request, model) if self.config.cache_entries else None
         return Session(self, claim, asked)
 
@@ -75,9 +83,11 @@ class Session:
         return Recalled(found)
 
     async def pause(self) -> None:
-        """Wait whether more is typed, for as long as the operator wants; the newest waits too."""
-        if self._sessions.config.debounce_ms:
-            await asyncio.sleep(self._sessions.config.debounce_ms / 1000)
+        """Wait whether more is typed, for as long as the operator wants; the newest waits too.
+
+        At least one turn of the loop, in which the request that this one ended leaves its queue.
+        """
+        await asyncio.sleep(self._sessions.config.debounce_ms / 1000)
 
     def note(self, event: Event) -> None:
         """Take in one event; what is complete is remembered."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import cast
+from unittest.mock import Mock
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -13,12 +15,15 @@ from hexkey.admission import Gate, Permit
 from hexkey.billing import TIME, Billing, Charge
 from hexkey.config import CostConfig, QueueConfig
 from hexkey.errors import Code, ServeError
+from hexkey.identity.quota import Allowance
+from hexkey.metering import Meter, Receipt
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
 from hexkey.routing import Candidate, Leg, Pair
 from hexkey.service import Service
 from hexkey.types import (
     Began,
+    Caller,
     Delta,
     Event,
     Finish,
@@ -38,6 +43,7 @@ CATALOG = (
     Candidate("en-de", TRANSLATES, (Pair("en", "de"),)),
     Candidate("pt-en", TRANSLATES, (Pair("pt", "en"),)),
 )
+SPARE = Candidate("spare", TRANSLATES, (Pair("en", "de"),))
 TEXTS = ("um dois", "três")
 WANTED = request(Translate(texts=TEXTS, source="pt", target="de"))
 Step = Callable[[], None]
@@ -47,10 +53,11 @@ class Pivoting:
     """A pool of two translators that write who translated what; ``before`` runs in each leg."""
 
     def __init__(self, before: dict[str, Step]) -> None:
-        self.catalog = CATALOG
-        self.billing = Billing(CostConfig(expose="none"), ["en-de", "pt-en"])
+        self.catalog: tuple[Candidate, ...] = CATALOG
+        self.billing = Billing(CostConfig(expose="none"), ["en-de", "pt-en", "spare"])
         self.under_way: list[str] = []
         self.seen: list[Request] = []
+        self.tokens = dict.fromkeys(("en-de", "pt-en", "spare"), (10, 3))
         self._before = before
 
     async def run(
@@ -69,7 +76,7 @@ class Pivoting:
                 for word in text.split():
                     yield Delta(index, f"{word}.{leg.pair} ", 1)
                 yield Finish(index, FinishReason.STOP)
-            yield Usage(10, 3, 1, sum(map(len, wanted.payload.texts)))
+            yield Usage(*self.tokens[leg.model], 1, sum(map(len, wanted.payload.texts)))
         finally:
             self.under_way.remove(leg.model)
 
@@ -89,7 +96,7 @@ class House:
     def __init__(self, **before: Step) -> None:
         self.pool = Pivoting({name.replace("_", "-"): step for name, step in before.items()})
         self.gate = Gate(
-            dict.fromkeys(("en-de", "pt-en"), QueueConfig(concurrency=1, max_requests=0))
+            dict.fromkeys(("en-de", "pt-en", "spare"), QueueConfig(concurrency=1, max_requests=0))
         )
         self.metrics = Metrics()
         self.service = Service(cast("Pool", self.pool), self.gate, self.metrics, Limits())
@@ -145,6 +152,34 @@ async def test_the_last_legs_events_come_out_with_the_usage_of_both() -> None:
         assert value(house.metrics, "tokens_total", direction="input", **labels) == 10
         assert value(house.metrics, "tokens_total", direction="output", **labels) == 3
     assert value(house.metrics, "queue_seconds_sum") == pytest.approx(1.0, abs=0.1)
+
+
+async def test_a_second_leg_that_fails_begins_anew_elsewhere_and_all_tokens_count_once() -> None:
+    house = House(en_de=fail)
+    house.pool.catalog += (SPARE,)
+    house.pool.tokens = {"pt-en": (12, 9), "spare": (4, 2)}
+    house.service.access.allow({"acme": Allowance(concurrent=1)})
+    receipts: list[Receipt] = []
+    house.service.record = receipts.append
+    wanted = msgspec.structs.replace(WANTED, caller=Caller(tenant="acme"))
+    for _ in range(3):
+        assert (await read(house, wanted))[-1] == Usage(16, 11, 2, sum(map(len, TEXTS)))
+    assert [(one.input_tokens, one.output_tokens) for one in receipts] == [(16, 11)] * 3
+    for model, counted in (("pt-en", 6 * 12), ("spare", 3 * 4), ("en-de", 0)):
+        assert value(house.metrics, "tokens_total", model=model, direction="input") == counted
+
+
+async def test_a_receipt_that_cannot_be_written_keeps_nobodys_quota(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    house.service.access.allow({"acme": Allowance(concurrent=1)})
+    wanted = msgspec.structs.replace(WANTED, caller=Caller(tenant="acme"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Meter, "settle", Mock(side_effect=ValueError("a bug")))
+        with pytest.raises(ValueError, match="a bug"):
+            await read(house, wanted)
+    assert (await read(house, wanted))[-1] == Usage(20, 6, 2, sum(map(len, TEXTS)))
 
 
 async def test_the_deadline_goes_with_every_leg() -> None:

@@ -231,6 +231,12 @@ class Clock:
         (["routed", "began", "delta", "delta", "usage"], (1, 0.5, 1.5, 3)),
         # An engine that tells nothing of its steps.
         (["routed", "delta"], (1, 1, 0, 1)),
+        # The first model refuses after a wait, the second takes it and gives up, the third serves.
+        (
+            ["routed", "queued", "routed", "queued", "admitted"]
+            + ["routed", "queued", "admitted", "began", "delta"],
+            (1, 4.5, 4.5, 1),
+        ),
     ],
 )
 def test_the_parts_of_the_time_follow_each_other(
@@ -241,6 +247,8 @@ def test_the_parts_of_the_time_follow_each_other(
     meter = Meter(Metrics(), request())
     steps = {
         "routed": lambda: meter.routed("m"),
+        "queued": meter.queued,
+        "admitted": meter.admitted,
         "began": lambda: meter.began(Began(0.5)),
         "delta": lambda: meter.note(Delta(0, "a", 1)),
         "usage": lambda: meter.note(Usage(1, 1)),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 
+import msgspec
 import pytest
 
 from hexkey import rack as module
@@ -13,12 +14,13 @@ from hexkey.admission import Gate
 from hexkey.config import QueueConfig
 from hexkey.engines.supervisor import HostSettings, Observer, State
 from hexkey.errors import Code, ServeError
+from hexkey.identity.quota import Allowance
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
 from hexkey.residency import GIB, Keep, Spec
 from hexkey.routing import Candidate
 from hexkey.service import Service
-from hexkey.types import Autocomplete, Delta, Sampling, Task
+from hexkey.types import Autocomplete, Caller, Delta, Sampling, Task
 from hexkey.validation import Limits
 from tests.unit.requests import request
 
@@ -176,3 +178,58 @@ async def test_a_version_that_cannot_be_loaded_changes_nothing() -> None:
         assert [one.name for one in service.pool.catalog] == ["a", "b"]
         assert await ask(service, "a") == 3
         assert set(service.pool.billing.ledger._timeline.books) == {"a", "b"}
+
+
+async def test_who_waits_for_a_model_that_is_taken_out_goes_elsewhere_or_is_told() -> None:
+    async with house([spec("a", step_ms=5), spec("b")]) as service:
+        one_at_a_time = QueueConfig(concurrency=1)
+        service._gate.configure({"a": one_at_a_time, "b": QueueConfig()}, {})
+        running = asyncio.create_task(ask(service, "a", 40))
+        waits = [asyncio.create_task(ask(service, model)) for model in ("a", "", "a", "")]
+        await asyncio.sleep(0.1)
+        assert not any(one.done() for one in waits)
+        await service.pool.replace([spec("b")])
+        service._gate.configure({"b": QueueConfig()}, {})
+        told = await asyncio.gather(running, *waits, return_exceptions=True)
+        assert (told[0], told[2], told[4]) == (40, 3, 3)
+        for error in (told[1], told[3]):
+            assert isinstance(error, ServeError)
+            assert error.code is Code.UNAVAILABLE
+        assert not service.pool.billing.ledger._accounts._open
+
+
+async def test_a_newer_request_of_a_session_needs_no_place_beside_the_one_it_ends() -> None:
+    async with house([spec("a", step_ms=10)]) as service:
+        service._gate.configure({"a": QueueConfig(concurrency=1, max_requests=0)}, {})
+        service.access.allow({"acme": Allowance(concurrent=1, requests_per_minute=4)})
+
+        async def key(text: str) -> int:
+            payload = Autocomplete(prefix=text, session="s", sampling=Sampling(max_tokens=40))
+            wanted = msgspec.structs.replace(request(payload), caller=Caller(tenant="acme"))
+            async with service.run(wanted) as run:
+                return len([event async for event in run if isinstance(event, Delta)])
+
+        typed = []
+        for text in ("h", "he", "hel", "hell", "hello"):
+            typed.append(asyncio.create_task(key(text)))
+            await asyncio.sleep(0.1)
+        ends = await asyncio.gather(*typed, return_exceptions=True)
+        codes = [one.code for one in ends if isinstance(one, ServeError)]
+        # The fifth is one too many a minute: it is refused, and the fourth goes on.
+        assert codes == [Code.SUPERSEDED] * 3 + [Code.RESOURCE_EXHAUSTED]
+        assert ends[3] == 40
+
+
+async def test_who_leaves_at_the_first_token_has_used_the_input_too() -> None:
+    async with house([spec("a", step_ms=5)]) as service:
+        service.access.allow({"acme": Allowance(tokens_per_minute=1000)})
+        payload = Autocomplete(prefix="word " * 600, sampling=Sampling(max_tokens=50))
+        wanted = msgspec.structs.replace(request(payload), caller=Caller(tenant="acme"))
+
+        async def leave() -> None:
+            async with service.run(wanted) as run:
+                await anext(run)
+
+        await leave()
+        with pytest.raises(ServeError, match="1000 tokens per minute"):
+            await leave()

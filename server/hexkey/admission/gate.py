@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from hexkey.admission.scheduler import Scheduler
 from hexkey.admission.ticket import Ticket, measure
-from hexkey.errors import Code, ServeError
+from hexkey.errors import ServeError, gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,15 +77,18 @@ class Gate:
         self.configure(queues, weights or {})
 
     def configure(self, queues: Mapping[str, QueueConfig], weights: Mapping[str, float]) -> None:
-        """Take over a new configuration; what waits and what runs is not touched."""
+        """Take over a new configuration; what runs is not touched.
+
+        What waits for a model that is there no more is refused, and may go elsewhere.
+        """
         self._weights = weights
-        known = self._queues
-        self._queues = {
-            model: known.get(model) or _Queue(Scheduler(model, policy, self._weight))
-            for model, policy in queues.items()
-        }
+        before, self._queues = self._queues, {}
         for model, policy in queues.items():
-            self._queues[model].scheduler.policy = policy
+            queue = before.pop(model, None) or _Queue(Scheduler(model, policy, self._weight))
+            queue.scheduler.policy = policy
+            self._queues[model] = queue
+        for queue in before.values():
+            queue.close()
 
     async def admit(self, request: Request, model: str) -> Permit:
         """Return a permit once it is this request's turn; ``ServeError`` where that cannot be.
@@ -93,21 +97,23 @@ class Gate:
         """
         queue = self._queues.get(model)
         if queue is None:
-            # It was taken out of the configuration after the request was routed.
-            raise ServeError(
-                Code.UNAVAILABLE, f"model {model!r} is not served any more", retry_after_s=1.0
-            )
+            raise gone(model)
         scheduler = queue.scheduler
         scheduler.concurrency = (
             scheduler.policy.concurrency or self._places(model) or DEFAULT_CONCURRENCY
         )
         ticket = _ticket(request, scheduler)
         await queue.turn(ticket)
+        if self._queues.get(model) is not queue:
+            # Its turn came, and then, before it noticed, a reload that took the model out.
+            queue.done(ticket, None)
+            raise gone(model)
         return Permit(queue, model, ticket)
 
-    def work(self, request: Request, model: str) -> int:
-        """Return about how many tokens a request takes at most, input and output together."""
-        return _ticket(request, self._queues[model].scheduler).tokens
+    def work(self, request: Request, model: str) -> tuple[int, int]:
+        """Return about how many tokens a request's input is, and with its output at most."""
+        ticket = _ticket(request, self._queues[model].scheduler)
+        return ticket.input_tokens, ticket.tokens
 
     def running(self, model: str) -> int:
         """Places of a model's engine that are taken."""
@@ -166,18 +172,26 @@ class _Queue:
         """The engine is free of the request."""
         self._act(self.scheduler.done(ticket, asyncio.get_running_loop().time(), usage))
 
+    def close(self) -> None:
+        """Refuse all that waits: the model goes."""
+        self._act(self.scheduler.close())
+
     def _expire(self, ticket: Ticket) -> None:
         if ticket in self._waiters:
             self._act(self.scheduler.expire(ticket, asyncio.get_running_loop().time()))
 
     def _act(self, decisions: list[Decision]) -> None:
-        for decision in decisions:
+        # One by one, and not by recursion: a whole queue may have left at once.
+        todo = deque(decisions)
+        while todo:
+            decision = todo.popleft()
             waiter = self._waiters.pop(decision.ticket)
             if not waiter.cancelled():
                 waiter.set_result(decision.refusal)
             elif decision.refusal is None:
                 # Its turn came after it had left and before it could say so.
-                self.done(decision.ticket, None)
+                now = asyncio.get_running_loop().time()
+                todo += self.scheduler.done(decision.ticket, now, None)
 
 
 def _ticket(request: Request, scheduler: Scheduler) -> Ticket:

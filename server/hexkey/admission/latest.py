@@ -9,24 +9,32 @@ error of its own at the edge of the block.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from hexkey.errors import Code, ServeError
+
+if TYPE_CHECKING:
+    from hexkey.identity.quota import Reservation
 
 Key = tuple[str, str]
 """(tenant, session): no tenant can end another's requests."""
 
 
 class Claim:
-    """One request's hold on its session, from the task that runs it until ``close``."""
+    """One request's hold on its session, from the task that runs it until ``close``.
 
-    __slots__ = ("_cancelling", "_holders", "_key", "_superseded", "_task")
+    ``hold`` is its part of its tenant's quota, which a newer one may take over.
+    """
 
-    def __init__(self, holders: dict[Key, Claim], key: Key) -> None:
+    __slots__ = ("_cancelling", "_holders", "_key", "_superseded", "_task", "hold")
+
+    def __init__(self, holders: dict[Key, Claim], key: Key, hold: Reservation | None) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a claim belongs to a task")
         self._holders = holders
         self._key = key
+        self.hold = hold
         self._task = task
         self._cancelling = task.cancelling()
         self._superseded = False
@@ -65,11 +73,16 @@ class Latest:
     def __len__(self) -> int:
         return len(self._holders)
 
-    def claim(self, tenant: str, session: str) -> Claim:
+    def held(self, tenant: str, session: str) -> Reservation | None:
+        """Return what the request holds that would be superseded, if there is one."""
+        older = self._holders.get((tenant, session))
+        return None if older is None else older.hold
+
+    def claim(self, tenant: str, session: str, hold: Reservation | None = None) -> Claim:
         """Take a session over from whoever holds it, for the current task."""
         key = (tenant, session)
         older = self._holders.get(key)
-        claim = self._holders[key] = Claim(self._holders, key)
+        claim = self._holders[key] = Claim(self._holders, key, hold)
         if older is not None:
             older.supersede()
         return claim

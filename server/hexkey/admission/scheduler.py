@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hexkey.admission.estimate import Estimator
 from hexkey.admission.lanes import Lanes
-from hexkey.errors import Code, ServeError
+from hexkey.errors import Code, ServeError, gone
 from hexkey.types import Priority
 
 if TYPE_CHECKING:
@@ -77,6 +77,15 @@ class Scheduler:
         """A request that waits is not wanted any more."""
         self.lanes.drop(ticket)
         return self._start(now)
+
+    def close(self) -> list[Decision]:
+        """The model goes: what waits is refused."""
+        decisions = []
+        while self.lanes.requests:
+            ticket = self.lanes.least()
+            self.lanes.drop(ticket)
+            decisions.append(Decision(ticket, gone(self.model)))
+        return decisions
 
     def done(self, ticket: Ticket, now: float, usage: Usage | None) -> list[Decision]:
         """A request holds its places no more; ``usage`` is there where it was completed."""

@@ -69,9 +69,12 @@ class Access:
         """Put these bounds on tenants in force."""
         self.quotas.allow(allowances, time.monotonic(), datetime.now(UTC))
 
-    def reserve(self, tenant: str, tokens: int) -> Reservation:
+    def reserve(
+        self, tenant: str, tokens: int, input_tokens: int = 0, older: Reservation | None = None
+    ) -> Reservation:
         """Reserve a request of a tenant; ``ServeError`` RESOURCE_EXHAUSTED says when to come."""
-        return self.quotas.reserve(tenant, tokens, time.monotonic(), datetime.now(UTC))
+        now, utc = time.monotonic(), datetime.now(UTC)
+        return self.quotas.reserve(tenant, tokens, now, utc, input_tokens=input_tokens, older=older)
 
     def spent(self, before: dict[str, tuple[int, int]]) -> None:
         """Take in what tenants had spent, today and this month, before this server started."""
@@ -80,7 +83,7 @@ class Access:
 
     def settle(self, reservation: Reservation, tokens: int, pico: int) -> None:
         """Settle what was reserved for what was used; once."""
-        self.quotas.settle(reservation, tokens, pico, time.monotonic())
+        self.quotas.settle(reservation, tokens, pico, time.monotonic(), datetime.now(UTC))
 
     async def start(self, port: int) -> None:
         """Write the operator's key of this run and take changes of the key file in from now on."""

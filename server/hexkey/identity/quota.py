@@ -47,6 +47,12 @@ class Bucket:
             self._fill(now)
             self.level = min(self.level - amount, float(self.per_minute))
 
+    def bound(self, per_minute: int, now: float) -> None:
+        """Hold this much from now on; what was used stays used."""
+        self._fill(now)
+        self.level = min(self.level, per_minute) if self.per_minute else float(per_minute)
+        self.per_minute = per_minute
+
     def _fill(self, now: float) -> None:
         gone = max(0.0, now - self.at)
         self.level = min(self.level + gone * self.per_minute / MINUTE_S, float(self.per_minute))
@@ -71,20 +77,32 @@ class Budget:
 
 
 @dataclass(slots=True)
-class Reservation:
-    """What one request holds until it settles."""
-
-    tenant: str
-    tokens: int
+class _Account:
+    budget: Budget
+    requests: Bucket
+    tokens: Bucket
+    allowance: Allowance = Allowance()
+    running: int = 0
 
 
 @dataclass(slots=True)
-class _Account:
-    allowance: Allowance
-    requests: Bucket
-    tokens: Bucket
-    budget: Budget
-    running: int = 0
+class Reservation:
+    """What one request holds until it settles, in the account that it was reserved in.
+
+    Of its ``tokens``, ``input_tokens`` are there from the start. ``placed`` says that it counts
+    among its tenant's requests in work.
+    """
+
+    tokens: int = 0
+    input_tokens: int = 0
+    account: _Account | None = None
+    placed: bool = False
+
+    def leave(self) -> None:
+        """Give the place back; once counts."""
+        if self.account is not None and self.placed:
+            self.account.running -= 1
+            self.placed = False
 
 
 @dataclass(slots=True)
@@ -95,34 +113,37 @@ class Quotas:
 
     def allow(self, allowances: dict[str, Allowance], now: float, utc: datetime) -> None:
         """Put these allowances in force; a tenant that stays keeps what it has used."""
-        kept = self._accounts
-        self._accounts = {}
+        kept, self._accounts = self._accounts, {}
         for tenant, allowance in allowances.items():
-            account = _Account(
-                allowance,
-                Bucket(allowance.requests_per_minute, allowance.requests_per_minute, now),
-                Bucket(allowance.tokens_per_minute, allowance.tokens_per_minute, now),
-                Budget(utc.date()),
+            account = kept.get(tenant) or _Account(
+                Budget(utc.date()), Bucket(0, at=now), Bucket(0, at=now)
             )
-            if tenant in kept:
-                before = kept[tenant]
-                account.budget, account.running = before.budget, before.running
-                for new, old in (
-                    (account.requests, before.requests),
-                    (account.tokens, before.tokens),
-                ):
-                    if old.per_minute:
-                        new.level, new.at = min(new.level, old.level), old.at
+            account.allowance = allowance
+            account.requests.bound(allowance.requests_per_minute, now)
+            account.tokens.bound(allowance.tokens_per_minute, now)
             self._accounts[tenant] = account
 
-    def reserve(self, tenant: str, tokens: int, now: float, utc: datetime) -> Reservation:
-        """Reserve a request of at most ``tokens``; ``ServeError`` RESOURCE_EXHAUSTED and when."""
+    def reserve(
+        self,
+        tenant: str,
+        tokens: int,
+        now: float,
+        utc: datetime,
+        *,
+        input_tokens: int = 0,
+        older: Reservation | None = None,
+    ) -> Reservation:
+        """Reserve a request of at most ``tokens``; ``ServeError`` RESOURCE_EXHAUSTED and when.
+
+        It takes the place of an ``older`` one that it is about to end.
+        """
         account = self._accounts.get(tenant)
         if account is None:
-            return Reservation(tenant, 0)
+            return Reservation(tokens, input_tokens)
         allowance = account.allowance
         _ensure_budget(account, utc)
-        if allowance.concurrent and account.running >= allowance.concurrent:
+        leaves = older is not None and older.placed and older.account is account
+        if allowance.concurrent and account.running - leaves >= allowance.concurrent:
             raise _exhausted(
                 f"tenant {tenant!r} has {account.running} requests in work, as many as it may",
                 "CONCURRENCY_EXHAUSTED",
@@ -142,15 +163,20 @@ class Quotas:
         account.requests.take(1, now)
         account.tokens.take(tokens, now)
         account.running += 1
-        return Reservation(tenant, tokens)
+        if older is not None and leaves:
+            older.leave()
+        return Reservation(tokens, input_tokens, account, placed=True)
 
-    def settle(self, reservation: Reservation, tokens: int, pico: int, now: float) -> None:
+    def settle(
+        self, reservation: Reservation, tokens: int, pico: int, now: float, utc: datetime
+    ) -> None:
         """Settle a reservation, once, for what the request really took."""
-        account = self._accounts.get(reservation.tenant)
+        account = reservation.account
         if account is None:
             return
-        account.running = max(0, account.running - 1)
+        reservation.leave()
         account.tokens.take(tokens - reservation.tokens, now)
+        account.budget.turn(utc.date())
         account.budget.spent_today += pico
         account.budget.spent_this_month += pico
 

@@ -122,6 +122,43 @@ async def test_what_waits_is_told_by_model_and_class() -> None:
         pass
 
 
+async def test_what_waits_for_a_model_that_goes_is_refused_and_may_go_elsewhere() -> None:
+    one = gate()
+    queue = one._queues["m"]
+    with await one.admit(request(), "m"):
+        tasks = [await waiting(one) for _ in range(3)]
+        one.configure({}, {})
+        for task in tasks:
+            with pytest.raises(ServeError, match="not served any more") as caught:
+                await task
+            assert caught.value.code is Code.UNAVAILABLE
+    assert (queue.scheduler.running, queue.scheduler.lanes.requests) == (0, 0)
+
+
+async def test_a_turn_that_comes_just_before_its_model_goes_is_given_back() -> None:
+    one = gate()
+    queue = one._queues["m"]
+    permit = await one.admit(request(), "m")
+    task = await waiting(one)
+    permit.settle(None)
+    one.configure({}, {})
+    with pytest.raises(ServeError, match="not served any more"):
+        await task
+    assert queue.scheduler.running == 0
+
+
+async def test_a_whole_queue_may_leave_at_once() -> None:
+    one = gate(max_requests=2000)
+    permit = await one.admit(request(), "m")
+    tasks = [await waiting(one) for _ in range(1500)]
+    for task in tasks:
+        task.cancel()
+    permit.settle(None)
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends)
+    assert empty(one)
+
+
 async def test_a_thousand_callers_with_every_fate_leave_it_empty() -> None:
     one = gate(concurrency=4, max_requests=20)
     dice = random.Random(5)  # noqa: S311 - chance, not secrets
