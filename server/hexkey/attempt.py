@@ -8,6 +8,7 @@ import msgspec
 
 from hexkey.errors import Code, ServeError
 from hexkey.measures import Took
+from hexkey.routing import units_taken
 from hexkey.types import Began, Delta, Translate, Usage
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Attempt:
 class _LegRun:
     """One leg under way: its permit, its place in the gauges, its model's events."""
 
-    __slots__ = ("_charge", "_events", "_failed", "_house", "_permit", "_task", "model",
+    __slots__ = ("_charge", "_events", "_failed", "_house", "_permit", "_request", "model",
                  "texts")  # fmt: skip
 
     def __init__(
@@ -152,7 +153,7 @@ class _LegRun:
             [[] for _ in payload.texts] if isinstance(payload, Translate) else []
         )
         self._house = house
-        self._task = request.task
+        self._request = request
         self._permit = permit
         self._charge = charge
         self._failed: bool | None = None
@@ -172,9 +173,8 @@ class _LegRun:
             raise
         if type(event) is Usage:
             self._failed = False
-            units = event.input_characters if self.texts else event.output_tokens
-            took = Took(units or 1, *self._charge.finish_leg())
-            self._house.board.took(self.model, self._task, took)
+            took = Took(units_taken(self._request.payload, event), *self._charge.finish_leg())
+            self._house.board.took(self.model, self._request.task, took)
         return event
 
     async def close(self) -> None:

@@ -189,7 +189,7 @@ class Meter:
         self._legs.append((model, usage))
 
     def gave_up(self) -> None:
-        """The attempt under way is given up; what its legs took is no part of the answer's usage."""
+        """The attempt under way is given up: its legs are no part of the answer's usage."""
         self._count_legs()
         self._legs.clear()
 

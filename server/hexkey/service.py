@@ -226,9 +226,7 @@ class Run:
             self._meter.routed(self.route.model)
             # Before it supersedes another: what is refused here ends nobody else's request.
             self._hold = service.reserve(self._request, self.route.model)
-            self._session = service.sessions.begin(
-                self._request, self.route.model, self._hold
-            )
+            self._session = service.sessions.begin(self._request, self.route.model, self._hold)
             await self._start()
         except BaseException as caught:
             error = self._ended_with(caught)

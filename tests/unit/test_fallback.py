@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -16,8 +17,9 @@ from hexkey.errors import Code, ServeError, invalid
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
 from hexkey.routing import Candidate, Leg
+from hexkey.routing.live import estimate
 from hexkey.service import Service
-from hexkey.types import Began, Delta, Event, Payload, Request, Task, Usage
+from hexkey.types import Began, Delta, Event, Payload, Request, Task, Transcribe, Usage
 from hexkey.validation import Limits
 from tests.unit.requests import request
 from tests.unit.test_metering import value
@@ -198,6 +200,21 @@ async def test_every_request_is_counted_by_why_its_model_was_chosen() -> None:
     house = House()
     await house.ask()
     assert value(house.metrics, "routed_total", model="a", reason="first") == 1
+
+
+async def test_what_is_foretold_of_a_task_without_tokens_is_what_was_measured() -> None:
+    house = House(a=[Began(0.0), Delta(0, "a", 100), Usage(1, 100, audio_seconds=30.0)])
+    catalog = house.pool.catalog
+    house.pool.catalog = tuple(Candidate(one.name, frozenset({Task.TRANSCRIBE})) for one in catalog)
+    wanted = request(Transcribe(audio=b"RIFF"))
+    for _ in range(3):
+        async with house.service.run(wanted) as run:
+            assert [event async for event in run]
+    live = house.service.board.live("a", wanted)
+    assert live.units == 1
+    expected = estimate(replace(live, pico_per_unit=7), wanted.payload)
+    assert expected is not None
+    assert expected.pico == 7
 
 
 async def test_what_requests_took_is_known_afterwards() -> None:

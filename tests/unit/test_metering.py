@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -220,6 +220,9 @@ class Clock:
         return self.now
 
 
+REFUSED = ("routed", "queued")
+
+
 @pytest.mark.parametrize(
     ("came_to", "parts"),
     [
@@ -231,10 +234,9 @@ class Clock:
         (["routed", "began", "delta", "delta", "usage"], (1, 0.5, 1.5, 3)),
         # An engine that tells nothing of its steps.
         (["routed", "delta"], (1, 1, 0, 1)),
-        # The first model refuses after a wait, the second takes it and gives up, the third serves.
+        # The first model refuses after a wait, the second gives up, the third serves.
         (
-            ["routed", "queued", "routed", "queued", "admitted"]
-            + ["routed", "queued", "admitted", "began", "delta"],
+            [*REFUSED, *REFUSED, "admitted", *REFUSED, "admitted", "began", "delta"],
             (1, 4.5, 4.5, 1),
         ),
     ],
@@ -245,7 +247,7 @@ def test_the_parts_of_the_time_follow_each_other(
     clock = Clock()
     monkeypatch.setattr("hexkey.metering.perf_counter", clock)
     meter = Meter(Metrics(), request())
-    steps = {
+    steps: dict[str, Callable[[], None]] = {
         "routed": lambda: meter.routed("m"),
         "queued": meter.queued,
         "admitted": meter.admitted,

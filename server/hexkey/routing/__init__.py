@@ -8,7 +8,7 @@ each of one leg or, through a third language, of two, and a verdict on every mod
 from hexkey.routing.candidates import ANY, Candidate, Pair, parse_pair
 from hexkey.routing.coverage import languages, pairs, pivots, sources
 from hexkey.routing.languages import AUTO, language, normal
-from hexkey.routing.live import Estimate, Live
+from hexkey.routing.live import Estimate, Live, units_taken
 from hexkey.routing.plan import Detected, Leg, Plan, Reason, Route, Verdict
 from hexkey.routing.policies import Policy, PolicyName
 from hexkey.routing.remarks import remarks
@@ -41,4 +41,5 @@ __all__ = [
     "route",
     "shorten",
     "sources",
+    "units_taken",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hexkey.routing.languages import CODE, closeness, language, well_formed
@@ -80,10 +81,11 @@ class Candidate:
     def matches(self, source: str | None, target: str | None) -> Iterator[Match]:
         """Yield the directions that serve ``source`` to ``target``; None fits whatever is there."""
         for pair in self.pairs:
-            for from_, before in self._side(pair.source, source):
-                for to, after in self._side(pair.target, target):
-                    # A model of many languages does not translate one into itself.
-                    wild = ANY in {pair.source, pair.target}
+            # A model of many languages does not translate one into itself.
+            wild = ANY in {pair.source, pair.target}
+            targets = self._side(pair.target, target)
+            for from_, before in self._side(pair.source, source) if targets else ():
+                for to, after in targets:
                     if wild and from_ != ANY and language(from_) == language(to):
                         continue
                     yield Match(Pair(from_, to), before + after)
@@ -93,20 +95,27 @@ class Candidate:
         for match in self.matches(None, None):
             yield match.pair
 
-    def _spelled(self, code: str) -> tuple[str, ...]:
+    def spelled(self, code: str) -> tuple[str, ...]:
+        """Return the codes that a side of a pair stands for."""
         return self.languages if code == ANY and self.languages else (code,)
 
     def _side(self, offered: str, asked: str | None) -> list[tuple[str, int]]:
         """Return the model's codes that serve a language, each with how far it is from that."""
         if asked is None or (not asked and offered != ANY):
-            return [(code, 0) for code in self._spelled(offered)]
-        found = []
-        for code in self._spelled(offered):
-            if code == ANY:
-                # Nobody knows what codes it has beyond the plain ones.
-                plain = language(asked)
-                if well_formed(plain):
-                    found.append((plain, int(asked != plain)))
-            elif (distance := closeness(asked, code)) is not None:
-                found.append((code, distance))
-        return found
+            return [(code, 0) for code in self.spelled(offered)]
+        plain = language(asked)
+        if offered == ANY and not self.languages:
+            # Nobody knows what codes it has beyond the plain ones.
+            return [(plain, int(asked != plain))] if well_formed(plain) else []
+        codes = _by_language(self.languages).get(plain, ()) if offered == ANY else (offered,)
+        distances = [(code, closeness(asked, code)) for code in codes]
+        return [(code, distance) for code, distance in distances if distance is not None]
+
+
+@lru_cache(1024)
+def _by_language(codes: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return a model's codes by what they are of, since some models have hundreds."""
+    found: dict[str, list[str]] = {}
+    for code in codes:
+        found.setdefault(language(code), []).append(code)
+    return found

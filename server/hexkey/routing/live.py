@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hexkey.types import Translate
 
 if TYPE_CHECKING:
-    from hexkey.types import Payload
+    from hexkey.types import Payload, Usage
 
 ENOUGH = 3
 """Measured requests from which on a model's numbers are believed."""
@@ -93,3 +93,10 @@ def units_of(payload: Payload) -> int:
         return sum(map(len, payload.texts))
     sampling = getattr(payload, "sampling", None)
     return sampling.max_tokens * sampling.n if sampling is not None else 1
+
+
+def units_taken(payload: Payload, usage: Usage) -> int:
+    """Return how much work a request was, in the same unit; at least 1."""
+    if isinstance(payload, Translate):
+        return usage.input_characters or 1
+    return usage.output_tokens or 1 if hasattr(payload, "sampling") else 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from functools import lru_cache
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.routing.constraints import too_much, unlabelled
-from hexkey.routing.coverage import pairs, pivots
+from hexkey.routing.coverage import CATALOGS, directions, pivots
 from hexkey.routing.languages import AUTO, normal
 from hexkey.routing.live import UNKNOWN, Live, estimate
 from hexkey.routing.plan import Leg, Plan, Reason, Route, Verdict
@@ -248,13 +249,19 @@ def _asked(payload: Translate) -> str:
 def _no_pair(payload: object, able: Sequence[Candidate], *, pivot: bool) -> ServeError:
     if not isinstance(payload, Translate):
         raise TypeError("only translations have pairs")
-    have = [*map(str, pairs(able)), *map(str, pivots(able) if pivot else ())]
-    more = f" and {len(have) - MAX_LISTED} more" if len(have) > MAX_LISTED else ""
     return ServeError(
         Code.NOT_FOUND,
         f"no model translates {_asked(payload)!r}; the pairs there are: "
-        + ", ".join(have[:MAX_LISTED])
-        + more,
+        + _listed(tuple(able), pivot=pivot),
         param="target",
         reason="PAIR_NOT_FOUND",
     )
+
+
+@lru_cache(CATALOGS)
+def _listed(able: tuple[Candidate, ...], *, pivot: bool) -> str:
+    """Return the first pairs there are; a model of 200 languages has 40,000."""
+    have = sorted(map(str, islice(directions(able), MAX_LISTED + 1)))
+    if pivot and len(have) <= MAX_LISTED:
+        have += map(str, pivots(able))
+    return ", ".join(have[:MAX_LISTED]) + (" and more" if len(have) > MAX_LISTED else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import given
+from hypothesis import strategies as st
 
 from hexkey.errors import Code
 from hexkey.routing import (
@@ -14,15 +15,17 @@ from hexkey.routing import (
     Rules,
     decide,
     language,
+    languages,
     normal,
     pairs,
     pivots,
     sources,
 )
 from hexkey.routing.languages import closeness
+from hexkey.routing.ways import pivoted, straight
 from hexkey.types import Request, Task, Translate
 from tests.unit.requests import request, translate
-from tests.unit.routing.worlds import REQUESTS, RULES, WORLDS, catalogs
+from tests.unit.routing.worlds import CODES, REQUESTS, RULES, WORLDS, catalogs
 
 
 def serves(model: Candidate, pair: Pair) -> bool:
@@ -136,6 +139,38 @@ def test_what_is_refused_could_not_be_served_and_the_error_says_what_could(
         assert all(task in error.message for one in catalog for task in one.tasks)
     assert len(error.message) < 2000
     assert "\x1b" not in error.message
+
+
+@given(catalogs(), st.sampled_from(CODES))
+def test_what_is_told_of_a_whole_catalog_is_what_its_ways_are(
+    catalog: list[Candidate], target: str
+) -> None:
+    direct = [pair for one in catalog for pair in one.directions()]
+    assert pairs(catalog) == tuple(sorted(set(direct), key=str))
+    assert pivots(catalog) == tuple(
+        Pair(source, to)
+        for source in sorted({pair.source for pair in direct} - {ANY})
+        for to in sorted({pair.target for pair in direct} - {ANY})
+        if language(source) != language(to)
+        and not straight(catalog, source, to)
+        and pivoted(catalog, source, to)
+    )
+    into = [match.pair.source for one in catalog for match in one.matches(None, target)]
+    through = [
+        match.pair.source
+        for code in into
+        if language(code) != language(target)
+        for one in catalog
+        for match in one.matches(None, code)
+        if language(match.pair.source) not in {language(code), language(target)}
+    ]
+    for found, pivot in ((into, False), (into + through, True)):
+        plain = set(map(language, found)) - {language(target)}
+        among = sources(catalog, target, pivot=pivot)
+        assert among is None if ANY in found else set(among or ()) - {language(target)} == plain
+    spoken = {language(one.source) for one in direct}
+    among = languages(catalog)
+    assert among is None if ANY in spoken else set(among or ()) == spoken
 
 
 @given(catalogs())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,6 +144,23 @@ def test_a_star_takes_any_language_and_a_list_bounds_it() -> None:
     assert sources(bound, "en", pivot=True) == ("sw", "fr")
     with pytest.raises(ServeError, match="there are: fr-en, sw-en"):
         route(request(translate("x", "en", "de")), bound)
+
+
+def test_a_catalog_of_hundreds_of_languages_answers_at_once() -> None:
+    letters = "abcdefghijklmnop"
+    codes = tuple(a + b for a in letters for b in letters)
+    couples = [pair for code in codes[:50] for pair in (Pair(code, "en"), Pair("en", code))]
+    catalog = [
+        Candidate("many", frozenset({Task.TRANSLATE}), (Pair(ANY, ANY),), codes),
+        *(Candidate(str(pair), frozenset({Task.TRANSLATE}), (pair,)) for pair in couples),
+    ]
+    begun = perf_counter()
+    for code in codes[:20]:
+        assert len(sources(catalog, code, pivot=True) or ()) == len(codes) - 1
+        with pytest.raises(ServeError, match=r"no model translates 'en-xx'.* and more$"):
+            route(request(translate("x", "xx", "en")), catalog)
+    # It was a second for each language, and eight for each refusal.
+    assert perf_counter() - begun < 5
 
 
 def test_labels_say_where_it_may_run() -> None:
