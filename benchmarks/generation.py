@@ -3,8 +3,13 @@
 Same model, same prompts, same settings, the same number of requests in work at a time (closed
 loop), in alternating rounds of one run. The bare side drives add_request/step/read in its own
 process and counts tokens only; hexkey's side is a server process with an HTTP client outside it.
-Latency added: the difference of the medians of whole requests; first token added: the difference
-between the first byte of a stream and the first token of the bare loop.
+
+*Mixed* answers have 32 to 96 tokens, so on both sides requests join and leave one by one, as they
+do in life. *Equal* answers have 64: the bare loop then runs in lock step, a whole batch of prompts
+in one step, which clients that send their requests one after another cannot bring about.
+
+Latency added is measured at one request at a time, bare and hexkey in turn for each prompt: the
+median of the differences of whole requests, and of the first byte of a stream and the first token.
 """
 
 from __future__ import annotations
@@ -13,11 +18,12 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import random
 import statistics
 import time
 from multiprocessing.connection import Connection
 
-from _harness import Client, clients, closed_loop, machine, ratio_line, served
+from _harness import Client, clients, closed_loop, machine, percentile, ratio_line, served
 
 from hexkey.models.cache import default_cache, fetch
 
@@ -33,13 +39,26 @@ models:
 TOKENS = 64
 TOPICS = ("sea", "wood", "city", "road", "king", "bird", "clock", "garden")
 
+Job = tuple[str, int]
+"""A prompt, and how many tokens are wanted."""
 
-def prompts(count: int) -> list[str]:
-    return [f"Story {i}. Once upon a time by the {TOPICS[i % 8]}, there was" for i in range(count)]
+Round = tuple[float, int, list[float], list[float]]
+"""Seconds, tokens, the seconds of each whole request, those to each first token."""
+
+
+def jobs(count: int, *, mixed: bool) -> list[Job]:
+    lengths = random.Random(7)
+    return [
+        (
+            f"Story {i}. Once upon a time by the {TOPICS[i % 8]}, there was",
+            lengths.randint(TOKENS // 2, TOKENS * 3 // 2) if mixed else TOKENS,
+        )
+        for i in range(count)
+    ]
 
 
 def bare(pipe: Connection) -> None:
-    """Answer (concurrency, prompts) with (seconds, tokens, [request s], [first token s])."""
+    """Answer (concurrency, jobs) with a round."""
     import openvino_genai as genai
 
     files = fetch(SOURCE, cache=default_cache(), progress=lambda _line: None)
@@ -50,19 +69,21 @@ def bare(pipe: Connection) -> None:
     pipeline = genai.ContinuousBatchingPipeline(str(files.paths[0]), settings, "CPU", {})
     tokenizer = pipeline.get_tokenizer()
     config = genai.GenerationConfig()
-    config.max_new_tokens, config.do_sample, config.apply_chat_template = TOKENS, False, False
+    config.do_sample, config.apply_chat_template = False, False
+    number = 0
     while (job := pipe.recv()) is not None:
-        concurrency, texts = job
-        waiting, number, tokens = list(reversed(texts)), 0, 0
+        concurrency, wanted = job
+        waiting, tokens = list(reversed(wanted)), 0
         running: dict[int, tuple[object, float, bool]] = {}
         whole, first = [], []
         begun = time.perf_counter()
         while waiting or running:
             while waiting and len(running) < concurrency:
-                ids = tokenizer.encode(waiting.pop()).input_ids
+                since = time.perf_counter()
+                text, config.max_new_tokens = waiting.pop()
+                ids = tokenizer.encode(text).input_ids
                 number += 1
-                handle = pipeline.add_request(number, ids, config)
-                running[number] = (handle, time.perf_counter(), False)
+                running[number] = (pipeline.add_request(number, ids, config), since, False)
             pipeline.step()
             for key, (handle, since, seen) in list(running.items()):
                 if handle.can_read():  # type: ignore[attr-defined]
@@ -77,60 +98,101 @@ def bare(pipe: Connection) -> None:
         pipe.send((time.perf_counter() - begun, tokens, whole, first))
 
 
-async def through(
-    pool: list[Client], texts: list[str], *, stream: bool
-) -> tuple[float, int, list[float], list[float]]:
+class Bare:
+    """The bare loop in a process of its own."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=bare, args=(theirs,), daemon=True)
+        self._process.start()
+
+    async def run(self, concurrency: int, wanted: list[Job]) -> Round:
+        """Run the jobs, so many at a time."""
+        self._pipe.send((concurrency, wanted))
+        answer: Round = await asyncio.to_thread(self._pipe.recv)
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.send(None)
+
+
+async def through(pool: list[Client], wanted: list[Job], *, stream: bool = False) -> Round:
+    """Send the jobs to the server; streams count no tokens."""
     whole: list[float] = []
     first: list[float] = []
     tokens = 0
 
-    async def do(number: int, text: object) -> None:
+    async def do(number: int, job: object) -> None:
         nonlocal tokens
+        text, length = job  # type: ignore[misc]  # a Job
         since = time.perf_counter()
-        body = {"prefix": text, "max_tokens": TOKENS, "stream": stream}
+        body = {"prefix": text, "max_tokens": length, "stream": stream}
         answer, first_byte = await pool[number].post("/v1/autocomplete", body)
         whole.append(time.perf_counter() - since)
         first.append(first_byte - since)
         if not stream:
             tokens += json.loads(answer)["usage"]["output_tokens"]
 
-    seconds = await closed_loop(len(pool), texts, do)
+    seconds = await closed_loop(len(pool), wanted, do)
     return seconds, tokens, whole, first
+
+
+async def throughput(
+    other: Bare, pool: list[Client], wanted: list[Job], rounds: int, name: str
+) -> None:
+    concurrency = len(pool)
+    await through(pool, wanted[:concurrency])
+    await other.run(concurrency, wanted[:concurrency])
+    ours, theirs = [], []
+    for _ in range(rounds):
+        seconds, tokens, _whole, _first = await other.run(concurrency, wanted)
+        theirs.append(tokens / seconds)
+        seconds, tokens, _whole, _first = await through(pool, wanted)
+        ours.append(tokens / seconds)
+    print(ratio_line(f"{concurrency:2} at a time, {name}", ours, theirs, "tokens/s"), flush=True)
+
+
+async def latency(other: Bare, pool: list[Client], wanted: list[Job]) -> None:
+    whole, first = [], []
+    for job in wanted:
+        _, _, [theirs], [theirs_first] = await other.run(1, [job])
+        _, _, [ours], _ = await through(pool, [job])
+        _, _, _, [ours_first] = await through(pool, [job], stream=True)
+        whole.append((ours - theirs, theirs))
+        first.append((ours_first - theirs_first, theirs_first))
+    for name, pairs in (("whole request", whole), ("first token", first)):
+        added = [one * 1000 for one, _ in pairs]
+        print(
+            f"1 at a time, {name}: bare p50 {statistics.median(b for _, b in pairs) * 1000:.2f} "
+            f"ms, hexkey adds p50 {statistics.median(added):.2f} ms "
+            f"(quartiles {percentile(added, 0.25):.2f} to {percentile(added, 0.75):.2f})",
+            flush=True,
+        )
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--concurrency", type=int, nargs="*", default=[1, 8, 32])
+    parser.add_argument("--pairs", type=int, default=40, help="requests that tell the latency")
+    parser.add_argument("--answers", nargs="*", default=["mixed", "equal"])
     options = parser.parse_args()
-    print(machine())
-    ours_end, theirs_end = multiprocessing.Pipe()
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=bare, args=(theirs_end,), daemon=True)
-    process.start()
+    print(machine(), flush=True)
+    other = Bare()
     with served(CONFIG) as (host, port, _grpc, _pid):
+        await other.run(1, jobs(1, mixed=False))
+        if options.pairs:
+            async with clients(host, port, 1) as pool:
+                await latency(other, pool, jobs(3, mixed=False))
+                await latency(other, pool, jobs(options.pairs, mixed=False))
         for concurrency in options.concurrency:
-            texts = prompts(max(8, 3 * concurrency))
-            async with clients(host, port, concurrency) as pool:
-                await through(pool, texts, stream=False)
-                ours_end.send((concurrency, texts))
-                ours_end.recv()
-                ours, theirs, added, added_first = [], [], [], []
-                for _ in range(options.rounds):
-                    ours_end.send((concurrency, texts))
-                    seconds, tokens, whole, first = await asyncio.to_thread(ours_end.recv)
-                    theirs.append(tokens / seconds)
-                    mine = await through(pool, texts, stream=False)
-                    ours.append(mine[1] / mine[0])
-                    streamed = await through(pool, texts, stream=True)
-                    added.append(statistics.median(mine[2]) - statistics.median(whole))
-                    added_first.append(statistics.median(streamed[3]) - statistics.median(first))
-            print(ratio_line(f"{concurrency} at a time vs bare pipeline", ours, theirs, "tokens/s"))
-            print(
-                f"{'':<34} added p50: whole request {statistics.median(added) * 1000:.2f} ms, "
-                f"first token {statistics.median(added_first) * 1000:.2f} ms"
-            )
-    ours_end.send(None)
+            for name in options.answers:
+                wanted = jobs(max(8, 4 * concurrency), mixed=name == "mixed")
+                async with clients(host, port, concurrency) as pool:
+                    await throughput(other, pool, wanted, options.rounds, name)
+    other.close()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 _BODY: dict[Task, dict[str, object]] = {
     Task.AUTOCOMPLETE: {"prefix": "The capital of France is", "stop_rule": "sentence"},
-    Task.CHAT: {"messages": [{"role": "user", "content": "Name three colours."}]},
+    # Greedy: at OpenAI's default of 1 a very small model's first answer would be nonsense.
+    Task.CHAT: {
+        "messages": [{"role": "user", "content": "Name three colours."}],
+        "temperature": 0,
+    },
     Task.EMBED: {"text": ["The weather is nice today."]},
     Task.RERANK: {
         "query": "Will it rain?",

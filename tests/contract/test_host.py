@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from hexkey.engines import factory
-from hexkey.engines.base import AsyncEngine, LoadContext
+from hexkey.engines.base import AsyncEngine, LoadContext, StepReport
+from hexkey.engines.fake import FakeEngine, FakeOptions
 from hexkey.engines.frames import (
     FrameReader,
     FromHost,
@@ -145,6 +146,44 @@ def test_steps_that_nobody_waits_for_travel_together_and_in_order(
     assert sum(bool(step.computed) for step in steps) == 100
     assert [step.begin_ns for step in steps] == sorted(step.begin_ns for step in steps)
     assert channel.sent < 50 if whole else channel.sent >= 100
+
+
+class Unhurried(FakeEngine):
+    """A patient engine that counts how often it could be."""
+
+    skims = 0
+
+    def skim(self) -> StepReport:
+        self.skims += 1
+        return self.step()
+
+
+@pytest.mark.parametrize("whole", [[True, True], [True, False]])
+def test_a_patient_engine_skims_while_nobody_waits(
+    pair: tuple[socket.socket, socket.socket], whole: list[bool]
+) -> None:
+    ours, theirs = pair
+    engine = Unhurried(FakeOptions(step_ms=1))
+
+    def serve() -> None:
+        Host(engine, Channel(theirs), 1).serve()
+        theirs.shutdown(socket.SHUT_RDWR)
+
+    thread = threading.Thread(target=serve)
+    for request_id, one in enumerate(whole):
+        ours.sendall(encode(Submit(request_id, ENGINES["fake"][2](100), one)))
+    thread.start()
+    reader: FrameReader[FromHost] = FrameReader(from_host)
+    settled, steps = 0, 0
+    while settled < len(whole):
+        for frame in reader.feed(ours.recv(1 << 20)):
+            assert isinstance(frame, Step)
+            steps += bool(frame.computed)
+            settled += sum(isinstance(events[-1], Usage) for _, events in frame.events)
+    ours.sendall(encode(Shutdown()))
+    thread.join()
+    assert steps == 100
+    assert 0 < engine.skims < 100 if all(whole) else engine.skims == 0
 
 
 PARENT = """

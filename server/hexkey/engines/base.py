@@ -119,6 +119,17 @@ class Choosy(Intake, Protocol):
 
 
 @runtime_checkable
+class Patient(Engine, Protocol):
+    """An engine that can leave what it made unread, which is cheaper than to look at each token."""
+
+    def skim(self) -> StepReport:
+        """Compute once, as ``step`` does, while nobody waits for more of any answer.
+
+        What became known may stay for a later step to tell, except an end of a request.
+        """
+
+
+@runtime_checkable
 class Exposing(Protocol):
     """An engine that keeps metrics of its own."""
 

@@ -9,6 +9,7 @@ An engine whose steps another process computes runs in ``async_host``, which kee
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -24,7 +25,7 @@ import uvloop
 
 from hexkey.engines import factory, sharedmemory
 from hexkey.engines.async_host import AsyncHost
-from hexkey.engines.base import AsyncEngine, EngineLost, LoadContext
+from hexkey.engines.base import AsyncEngine, EngineLost, LoadContext, Patient
 from hexkey.engines.docket import Docket
 from hexkey.engines.frames import (
     HOLD_S,
@@ -45,7 +46,7 @@ from hexkey.errors import ServeError
 from hexkey.models.errors import ModelError
 
 if TYPE_CHECKING:
-    from hexkey.engines.base import Engine
+    from hexkey.engines.base import Engine, StepReport
 
 
 _PARENT_LEFT = (EOFError, BrokenPipeError, ConnectionResetError)
@@ -59,16 +60,18 @@ class Channel:
         self._reader: FrameReader[ToHost] = FrameReader(to_host)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
-        self._held = b""
+        self._held: list[FromHost] = []
 
     def send(self, message: FromHost) -> None:
         """Send one frame whole, behind those that were held."""
-        frames, self._held = self._held + encode(message), b""
+        self._held.append(message)
+        frames = b"".join(map(encode, self._held))
+        self._held.clear()
         self._socket.sendall(frames)
 
     def hold(self, message: FromHost) -> None:
         """Send one frame with the next that is sent."""
-        self._held += encode(message)
+        self._held.append(message)
 
     def fileno(self) -> int:
         """For a loop that waits by itself."""
@@ -93,6 +96,7 @@ class Host:
 
     def __init__(self, engine: Engine, channel: Channel, incarnation: int) -> None:
         self._engine = engine
+        self._patient = engine if isinstance(engine, Patient) else None
         self._channel = channel
         self._docket = Docket(engine, incarnation)
 
@@ -112,13 +116,9 @@ class Host:
                 if refused:
                     self._channel.send(self._docket.pulse(refused))
             if self._engine.running:
-                try:
-                    report = self._engine.step()
-                except Exception as error:
-                    self._channel.send(self._docket.failed(error))
-                    raise
-                frame = self._docket.frame(report)
-                if self._docket.can_wait(frame) and time.monotonic() - sent < HOLD_S:
+                early = time.monotonic() - sent < HOLD_S
+                frame = self._docket.frame(self._step(early=early))
+                if self._docket.can_wait(frame) and early:
                     # Each frame wakes the front end, on a core that the next step wants.
                     self._channel.hold(frame)
                 else:
@@ -128,6 +128,16 @@ class Host:
                 # Due, or a cancel took the last request out, which is to be known at once.
                 self._channel.send(self._docket.pulse())
                 sent = time.monotonic()
+
+    def _step(self, *, early: bool) -> StepReport:
+        """Compute once; ``early`` if what is held may still be held after it."""
+        try:
+            if early and self._patient is not None and self._docket.patient:
+                return self._patient.skim()
+            return self._engine.step()
+        except Exception as error:
+            self._channel.send(self._docket.failed(error))
+            raise
 
 
 def serve(engine: Engine | AsyncEngine, channel: Channel, incarnation: int) -> None:
@@ -179,6 +189,8 @@ def main() -> int:
             channel.send(LoadFailed(str(error)))
             return 2
         with contextlib.closing(engine):
+            gc.collect()
+            gc.freeze()  # what is loaded stays, so no collection between two steps need look at it
             return _serve(engine, channel, launch)
     except _PARENT_LEFT:
         return 0

@@ -51,12 +51,17 @@ class TextStream:
         ]
         self._finders = [finder for finder in finders if finder is not None]
 
+    @property
+    def open(self) -> bool:
+        """Whether no text can complete this output, so that only the model ends it."""
+        return not self._finders and self._overlap is None
+
     def feed(self, data: bytes) -> str:
         """Return the text that ``data`` makes certain; it may be empty."""
         text = self._decoder.decode(data)
         if self.finished or not text:
             return ""
-        if not self._finders and self._overlap is None:
+        if self.open:
             return text
         self._held += text
         at = self._first_cut(text)

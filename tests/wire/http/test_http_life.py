@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hexkey.wire.address import AddressInUse
 from hexkey.wire.http.server import HttpServer
 from tests.wire.http.http_house import open_house, post
 
@@ -61,7 +62,7 @@ async def test_a_client_that_leaves_before_its_body_is_whole(house: House) -> No
 
 
 async def test_a_port_in_use_is_told_with_its_address(house: House) -> None:
-    with pytest.raises(OSError, match=rf"127.0.0.1:{house.port}: Address already in use"):
+    with pytest.raises(AddressInUse, match=rf"choose another: 127.0.0.1:{house.port}"):
         await HttpServer(house.service).start("127.0.0.1", house.port)
 
 

@@ -23,7 +23,7 @@ from hexkey.errors import Code, invalid
 from hexkey.types import Autocomplete, Chat, Failure, FinishReason
 
 if TYPE_CHECKING:
-    from openvino_genai import ContinuousBatchingPipeline, GenerationHandle, GenerationOutput
+    from openvino_genai import ContinuousBatchingPipeline
 
     from hexkey.engines.openvino.prefixes import PrefixMirror
     from hexkey.engines.openvino.vocabulary import Vocabulary
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MAX_BATCHED_TOKENS = 256
 _SEEDS = 1 << 63
 _GOES_ON = GenerationFinishReason.NONE
+_RUNNING = GenerationStatus.RUNNING
 
 
 class OpenvinoEngine:
@@ -66,6 +67,7 @@ class OpenvinoEngine:
         self._waiting: deque[Sequence] = deque()
         self._active: list[Sequence] = []
         self._started = 0
+        self._scheduled = 0  # sequences that the last step computed
 
     @property
     def running(self) -> int:
@@ -114,10 +116,37 @@ class OpenvinoEngine:
     def step(self) -> StepReport:
         """One token of every running sequence, and a part of the prompts that wait."""
         self._start()
-        report = StepReport(time.monotonic_ns(), 0)
+        report = self._compute()
+        self._read(report)
+        return report
+
+    def skim(self) -> StepReport:
+        """As ``step``, but tokens stay in the pipeline where each sequence got one and goes on."""
+        if self._waiting or not all(one.skimmable for one in self._active):
+            return self.step()
+        report = self._compute()
+        active = self._active
+        if self._scheduled != len(active) or any(
+            one.handle.get_status() != _RUNNING for one in active
+        ):
+            self._read(report)
+            return report
+        for one in active:
+            one.unread += 1
+            one.processed += 1
+            report.computed.append((one.work.id, 1, one.processed))
+        return report
+
+    def _compute(self) -> StepReport:
+        begin_ns = time.monotonic_ns()
         self._pipeline.step()
-        report.done_ns = time.monotonic_ns()
-        report.kv_used = self._pipeline.get_metrics().cache_usage / 100
+        done_ns = time.monotonic_ns()
+        metrics = self._pipeline.get_metrics()
+        self._scheduled = metrics.scheduled_requests
+        return StepReport(begin_ns, done_ns, kv_used=metrics.cache_usage / 100)
+
+    def _read(self, report: StepReport) -> None:
+        """Tell what a step computed, and what became known by it and those that were skimmed."""
         events: dict[int, list[HostEvent]] = {}
         room = MAX_BATCHED_TOKENS - sum(1 for one in self._active if one.generated)
         for sequence in self._active.copy():
@@ -125,16 +154,15 @@ class OpenvinoEngine:
             if work.id not in self._works:  # an equal of it ran out of memory just now
                 continue
             decoding = bool(sequence.generated)
-            output = _read(sequence.handle)
-            # Each look at an output copies what is looked at, so it is looked at once.
-            ids = output.generated_ids if output else []
-            computed = sequence.compute(len(ids), room)
+            told = sequence.unread
+            output = sequence.read()
+            computed = sequence.compute(len(output[0]) - told if output else 0, room)
             room -= 0 if decoding else computed
             if computed:
                 report.computed.append((work.id, computed, sequence.processed))
             if output is not None:
-                news = self._advance(sequence, ids, output)
-            elif sequence.handle.get_status() != GenerationStatus.RUNNING:
+                news = self._advance(sequence, *output)
+            elif sequence.handle.get_status() != _RUNNING:
                 self.cancel(work.id)
                 news = [Failure(Code.RESOURCE_EXHAUSTED, "the KV cache is full; try again later")]
             else:
@@ -142,7 +170,6 @@ class OpenvinoEngine:
             if news:
                 events.setdefault(work.id, []).extend(news)
         report.events = list(events.items())
-        return report
 
     def close(self) -> None:
         """Drop every request, and have the pipeline notice."""
@@ -166,12 +193,15 @@ class OpenvinoEngine:
             self._active.append(sequence)
 
     def _advance(
-        self, sequence: Sequence, ids: list[int], output: GenerationOutput
+        self,
+        sequence: Sequence,
+        ids: list[int],
+        scores: list[float],
+        ended: GenerationFinishReason,
     ) -> list[HostEvent]:
         """Turn what the pipeline gave one sequence into events."""
         work = sequence.work
         first = not sequence.generated
-        scores = output.generated_log_probs if sequence.logprobs else ()
         news = sequence.take(ids, scores, self._pieces)
         if first:
             sequence.tail = self._cache.learn(work.prompt)
@@ -180,7 +210,6 @@ class OpenvinoEngine:
             work.followers = []
         else:
             self._cache.forget(sequence.tail)
-        ended = output.finish_reason
         if ended != _GOES_ON or sequence.stream.finished:
             self._drop(sequence)
             full = ended == GenerationFinishReason.LENGTH and not sequence.stream.finished
@@ -192,6 +221,8 @@ class OpenvinoEngine:
 
     def _drop(self, sequence: Sequence) -> None:
         """Free what a sequence holds; the pipeline does so at the end of its next step."""
+        if sequence.unread and (output := sequence.read()):
+            sequence.generated += output[0]
         sequence.handle.cancel()
         self._active.remove(sequence)
         self._cache.learn(sequence.content)
@@ -212,8 +243,3 @@ class OpenvinoEngine:
             if sampling.top_k:
                 config.top_k = sampling.top_k
         return config
-
-
-def _read(handle: GenerationHandle) -> GenerationOutput | None:
-    """Return what a step gave a sequence, None while its prompt is not through."""
-    return next(iter(handle.read().values()), None) if handle.can_read() else None

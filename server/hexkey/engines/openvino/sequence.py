@@ -9,7 +9,7 @@ from hexkey.engines import sequence
 
 if TYPE_CHECKING:
     from openvino import Tensor
-    from openvino_genai import GenerationConfig, GenerationHandle
+    from openvino_genai import GenerationConfig, GenerationFinishReason, GenerationHandle
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -29,6 +29,27 @@ class Sequence(sequence.Sequence):
     handle: GenerationHandle = None
     processed: int = 0  # tokens whose keys and values the cache holds
     tail: int = 0  # see PrefixMirror.learn
+    unread: int = 0  # tokens that its handle holds for us
+
+    @property
+    def skimmable(self) -> bool:
+        """Whether the next token can end it only by the pipeline's own rules."""
+        return bool(self.generated) and self.stream.open
+
+    def read(self) -> tuple[list[int], list[float], GenerationFinishReason] | None:
+        """Return the new tokens, their scores and how it ended; None where there is nothing."""
+        ids: list[int] = []
+        scores: list[float] = []
+        ended = None
+        while self.handle.can_read():
+            for output in self.handle.read().values():
+                # Each look at an output copies what is looked at, so it is looked at once.
+                ids += output.generated_ids
+                if self.logprobs:
+                    scores += output.generated_log_probs
+                ended = output.finish_reason
+        self.unread = 0
+        return None if ended is None else (ids, scores, ended)
 
     def compute(self, produced: int, room: int) -> int:
         """Return how many tokens a step computed that ``produced`` this many.

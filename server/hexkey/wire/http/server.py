@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import select
 import socket
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from hexkey.wire.address import AddressInUse
 from hexkey.wire.http.app import build_app
 from hexkey.wire.http.dashboard.feed import Feed
 from hexkey.wire.http.limits import MAX_BODY_BYTES, HttpLimits
@@ -153,5 +155,7 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         if listener is not None:
             listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(f"{host}:{port}") from None
         raise OSError(f"HTTP cannot listen on {host}:{port}: {error.strerror}") from error
     return listener

@@ -59,9 +59,9 @@ class Driver:
     def cancel(self, answer: Answer) -> None:
         self.engine.cancel(next(n for n, one in self.answers.items() if one is answer))
 
-    def step(self, times: int = 1) -> None:
+    def step(self, times: int = 1, *, skim: bool = False) -> None:
         for _ in range(times):
-            report = self.engine.step()
+            report = self.engine.skim() if skim else self.engine.step()
             assert report.begin_ns < report.done_ns
             for number, computed, context in report.computed:
                 assert 0 < computed <= context
@@ -70,10 +70,10 @@ class Driver:
                 assert events
                 self.answers[number].events += events
 
-    def run(self, *payloads: Payload) -> list[Answer]:
+    def run(self, *payloads: Payload, skim: bool = False) -> list[Answer]:
         answers = [self.add(payload) for payload in payloads]
         while self.engine.running:
-            self.step()
+            self.step(skim=skim)
         return answers
 
 

@@ -1,0 +1,109 @@
+"""Tokens that nobody waits for stay in the pipeline: the same answers, told later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig
+
+from hexkey.engines.base import Patient
+from hexkey.engines.openvino.engine import OpenvinoEngine
+from hexkey.engines.openvino.prefixes import PrefixMirror
+from hexkey.types import Chat, FinishReason, Message, Sampling, StopRule
+from tests.unit.engines.openvino.conftest import Driver
+from tests.unit.engines.openvino.test_engine import accounted, complete
+
+COUNTING = "1, 2, 3, 4, 5, 6, 7,"
+
+
+def test_the_engine_is_patient(driver: Driver) -> None:
+    assert isinstance(driver.engine, Patient)
+
+
+def test_a_skimmed_answer_is_the_same_and_accounted(driver: Driver) -> None:
+    (read,) = driver.run(complete(COUNTING, max_tokens=20, logprobs=True))
+    (skimmed,) = driver.run(complete(COUNTING, max_tokens=20, logprobs=True), skim=True)
+    assert skimmed.text() == read.text()
+    assert [delta.tokens for delta in skimmed.deltas()] == [1, 19]
+    assert sum(len(delta.logprobs) for delta in skimmed.deltas()) == 20
+    assert len(skimmed.computed) == len(read.computed) == 20
+    assert accounted(skimmed)
+
+
+def test_a_later_step_reads_what_was_skimmed(driver: Driver) -> None:
+    answer = driver.add(complete(COUNTING, max_tokens=12))
+    driver.step()
+    driver.step(5, skim=True)
+    assert [delta.tokens for delta in answer.deltas()] == [1]
+    driver.step()
+    assert [delta.tokens for delta in answer.deltas()] == [1, 6]
+    driver.step(5, skim=True)
+    assert answer.reason() is FinishReason.LENGTH
+    assert accounted(answer)
+
+
+def test_the_models_own_end_is_told_in_its_step(driver: Driver) -> None:
+    question = Chat(
+        messages=(Message("user", "What is the capital of France?"),),
+        sampling=Sampling(max_tokens=64),
+    )
+    (read,) = driver.run(question)
+    (skimmed,) = driver.run(question, skim=True)
+    assert skimmed.reason() is FinishReason.STOP
+    assert skimmed.text() == read.text()
+    assert len(skimmed.computed) == len(read.computed)
+    assert accounted(skimmed)
+
+
+@pytest.mark.parametrize("stop", [{"rule": StopRule.LINE}, {"stop": ("nothing of the kind",)}])
+def test_what_its_text_may_end_is_read_at_each_step(
+    driver: Driver, stop: dict[str, object]
+) -> None:
+    (answer,) = driver.run(complete(COUNTING, max_tokens=8, **stop), skim=True)  # type: ignore[arg-type]
+    assert [delta.tokens for delta in answer.deltas()] == [1] * 8
+
+
+def test_one_who_joins_is_read_at_once_with_all_others(driver: Driver) -> None:
+    first = driver.add(complete(COUNTING, max_tokens=12))
+    driver.step(4, skim=True)
+    second = driver.add(complete("The capital of France is", max_tokens=3))
+    driver.step(skim=True)
+    assert [delta.tokens for delta in first.deltas()] == [1, 4]
+    assert second.text().startswith(" Paris")
+    while driver.engine.running:
+        driver.step(skim=True)
+    assert accounted(first)
+    assert accounted(second)
+
+
+def test_a_cancel_loses_nothing_of_what_the_cache_knows(driver: Driver) -> None:
+    prompt = " ".join(str(number) for number in range(200, 230))
+    gone = driver.add(complete(prompt, max_tokens=500))
+    driver.step(40, skim=True)
+    (sequence,) = driver.engine._active
+    assert sequence.unread
+    driver.cancel(gone)
+    assert len(sequence.content) == len(sequence.work.prompt) + 39
+    assert driver.engine.running == 0
+    driver.run(complete("x", max_tokens=1))  # the pipeline frees in its next step
+
+
+def test_sequences_that_wait_for_memory_are_not_taken_for_computed(
+    driver: Driver, smollm: Path
+) -> None:
+    config = SchedulerConfig()
+    config.cache_size, config.num_kv_blocks = 0, 7
+    config.max_num_batched_tokens = 256
+    engine = OpenvinoEngine(
+        ContinuousBatchingPipeline(str(smollm), config, "CPU", {}),
+        info=driver.engine.info,
+        vocabulary=driver.engine._prompts._vocabulary,  # type: ignore[arg-type]
+        prompts=driver.engine._prompts,
+        cache=PrefixMirror(0),
+        max_sequences=64,
+    )
+    small = Driver(engine)
+    answers = small.run(*(complete(COUNTING, max_tokens=80) for _ in range(3)), skim=True)
+    assert [answer.usage.output_tokens for answer in answers] == [80] * 3
+    assert all(accounted(answer) for answer in answers)
