@@ -8,8 +8,9 @@ process and counts tokens only; hexkey's side is a server process with an HTTP c
 do in life. *Equal* answers have 64: the bare loop then runs in lock step, a whole batch of prompts
 in one step, which clients that send their requests one after another cannot bring about.
 
-Latency added is measured at one request at a time, bare and hexkey in turn for each prompt: the
-median of the differences of whole requests, and of the first byte of a stream and the first token.
+Latency added is measured at one request at a time, for each prompt bare, hexkey whole, hexkey as a
+stream, bare: the median of the differences to the mean of both bare ones, of whole requests and of
+the first byte of a stream against the first token.
 """
 
 from __future__ import annotations
@@ -157,9 +158,11 @@ async def throughput(
 async def latency(other: Bare, pool: list[Client], wanted: list[Job]) -> None:
     whole, first = [], []
     for job in wanted:
-        _, _, [theirs], [theirs_first] = await other.run(1, [job])
+        _, _, [before], [first_before] = await other.run(1, [job])
         _, _, [ours], _ = await through(pool, [job])
         _, _, _, [ours_first] = await through(pool, [job], stream=True)
+        _, _, [after], [first_after] = await other.run(1, [job])
+        theirs, theirs_first = (before + after) / 2, (first_before + first_after) / 2
         whole.append((ours - theirs, theirs))
         first.append((ours_first - theirs_first, theirs_first))
     for name, pairs in (("whole request", whole), ("first token", first)):
@@ -176,7 +179,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--concurrency", type=int, nargs="*", default=[1, 8, 32])
-    parser.add_argument("--pairs", type=int, default=40, help="requests that tell the latency")
+    parser.add_argument("--pairs", type=int, default=30, help="requests that tell the latency")
     parser.add_argument("--answers", nargs="*", default=["mixed", "equal"])
     options = parser.parse_args()
     print(machine(), flush=True)
@@ -189,7 +192,7 @@ async def main() -> None:
                 await latency(other, pool, jobs(options.pairs, mixed=False))
         for concurrency in options.concurrency:
             for name in options.answers:
-                wanted = jobs(max(8, 4 * concurrency), mixed=name == "mixed")
+                wanted = jobs(max(8, 3 * concurrency), mixed=name == "mixed")
                 async with clients(host, port, concurrency) as pool:
                     await throughput(other, pool, wanted, options.rounds, name)
     other.close()
