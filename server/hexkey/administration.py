@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hexkey.config import Config
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
+    from hexkey.residency import Spec
 
 _LIVE = {"models", "limits", "access", "routing", "autocomplete"}
 """Sections that a reload takes in whole; a change of another one waits for a restart."""
@@ -88,7 +89,7 @@ class Administration:
             folders = await fetch_models(config, lambda _text: None)
         except (ConfigError, ModelError, OSError) as error:
             raise invalid(str(error)) from None
-        await self._pool.replace(specs(config, folders))
+        await self._pool.replace(self._placed(specs(config, folders)))
         self._apply(config)
         changed = [
             one.name
@@ -98,3 +99,15 @@ class Administration:
         ]
         self.generation += 1
         return Reloaded(self.generation, [model.name for model in config.models], changed)
+
+    def _placed(self, models: list[Spec]) -> list[Spec]:
+        """Return models that are on devices which this server keeps books of."""
+        known = {one.name for one in self._config.cost.devices} or {""}
+        new = sorted({one.device for one in models} - known)
+        if new:
+            raise invalid(
+                f"models are placed on other devices than this server was started with "
+                f"({', '.join(filter(None, new)) or 'none is named'}); restart it to take them in",
+                "cost.devices",
+            )
+        return models

@@ -74,7 +74,7 @@ class App:
             self._specs,
             self.metrics,
             Observer(progress=lambda model, text: say(f"{model}: {text}")),
-            Billing(config.cost, [model.name for model in config.models]),
+            Billing(config.cost),
             memory=memory(config),
         )
         self.metrics.watch(self.pool.billing)
@@ -117,7 +117,7 @@ class App:
             if self._recorder is not None:
                 self._recorder.start()
                 self.access.spent(await asyncio.to_thread(spent_before, self.config))
-            self.pool.billing.power.start()
+            self.pool.billing.start()
             self.http_port = await self._http.start(*_address(listen.http))
             if listen.grpc:
                 self.grpc_port = await self._grpc.start(listen.grpc)
@@ -140,7 +140,7 @@ class App:
         await self.pool.stop()
         if self._recorder is not None:
             await self._recorder.stop()
-        self.pool.billing.power.close()
+        self.pool.billing.close()
         if self.service.tracer is not None:
             await asyncio.to_thread(self.service.tracer.close)
         await self.access.stop()

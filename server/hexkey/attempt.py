@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hexkey.admission import Permit
-    from hexkey.billing import Charge
     from hexkey.board import Board
+    from hexkey.charge import Charge
     from hexkey.metering import Meter
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
@@ -173,7 +173,7 @@ class _LegRun:
             raise
         if type(event) is Usage:
             self._failed = False
-            took = Took(units_taken(self._request.payload, event), *self._charge.finish_leg())
+            took = Took(units_taken(self._request.payload, event), *self._charge.finish_leg(event))
             self._house.board.took(self.model, self._request.task, took)
         return event
 

@@ -15,7 +15,7 @@ from hexkey.tasks import TASKS, Unit
 from hexkey.types import Delta, Event, Finish, Request, Timing, Usage
 
 if TYPE_CHECKING:
-    from hexkey.billing import Charge, Spent
+    from hexkey.charge import Charge, Spent
     from hexkey.types import Began, FinishReason, Task
 
 log = structlog.get_logger("hexkey.request")

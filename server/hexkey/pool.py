@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from hexkey.admission import Permit
-    from hexkey.billing import Charge
+    from hexkey.charge import Charge
     from hexkey.engines.frames import Step
     from hexkey.engines.supervisor import HostSettings
     from hexkey.metrics import Metrics

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from hexkey.cost.energy import Sampled, static_power
-from hexkey.cost.readers import EnergyUnavailable, RaplReader, gpus
+from hexkey.cost.readers import EnergyUnavailable, NvmlReader, RaplReader, gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hexkey.config import CostConfig
     from hexkey.cost.timeline import Meter
 
 SAMPLE_S = 1.0
@@ -34,22 +33,23 @@ READERS: dict[str, Callable[[], Sequence[Reader]]] = {
     "rapl": lambda: [RaplReader()],
     "nvml": gpus,
 }
+"""What ``cost.energy`` may name; ``nvml:1`` is the GPU of that index alone."""
 
 
 class Power:
-    """The meter of all sources that ``cost.energy`` names, in microjoules.
+    """The meter of a device's sources of energy, in microjoules; ``watts`` are of ``static``.
 
     A source that cannot be read from the start raises ``OSError`` with the remedy; one that goes
     away later stands still from then on. A thread reads, from ``start`` to ``close``.
     """
 
-    def __init__(self, config: CostConfig, start_ns: int, sample_s: float = SAMPLE_S) -> None:
+    def __init__(self, energy: str, watts: str, start_ns: int, sample_s: float = SAMPLE_S) -> None:
         self._sample_s = sample_s
         self._meters: list[Meter] = []
         self._read: list[tuple[Reader, Sampled]] = []
-        for source in config.energy.split("+"):
+        for source in energy.split("+"):
             if source == "static":
-                self._meters.append(static_power(Decimal(config.watts), start_ns))
+                self._meters.append(static_power(Decimal(watts), start_ns))
                 continue
             for reader in _readers(source):
                 meter = Sampled(start_ns)
@@ -85,7 +85,8 @@ class Power:
 
 
 def _readers(source: str) -> Sequence[Reader]:
+    name, _, index = source.partition(":")
     try:
-        return READERS[source]()
+        return [NvmlReader(int(index))] if index else READERS[name]()
     except EnergyUnavailable as error:
         raise OSError(f"cost.energy: {source} cannot be read: {error}") from None

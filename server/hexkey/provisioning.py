@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hexkey.billing import PICO
+from hexkey.cost.price import PICO
 from hexkey.engines.supervisor import HostSettings
 from hexkey.identity.quota import Allowance
 from hexkey.models.cache import default_cache, fetch
@@ -49,6 +49,7 @@ async def fetch_models(config: Config, say: Say) -> dict[str, str]:
 
 def specs(config: Config, folders: dict[str, str]) -> list[Spec]:
     """Return the models of a configuration whose files are in ``folders``."""
+    only = config.cost.devices[0].name if config.cost.devices else ""
     return [
         Spec(
             model.candidate(),
@@ -72,6 +73,7 @@ def specs(config: Config, folders: dict[str, str]) -> list[Spec]:
                 replace(model.candidate(), name=one.name, tasks=frozenset(one.tasks or model.tasks))
                 for one in model.adapters
             ),
+            model.device or only,
         )
         for model in config.models
     ]

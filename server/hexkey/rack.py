@@ -33,8 +33,11 @@ log = structlog.get_logger("hexkey.rack")
 class Books(Protocol):
     """What keeps a model's costs; a slot is one version of it."""
 
-    def add(self, slot: str, model: str) -> None:
-        """A version of a model is about to load."""
+    def add(self, slot: str, model: str, device: str, memory: int) -> None:
+        """A version of a model is about to load on a device, where it is to have so many bytes.
+
+        0 bytes: as many as it takes.
+        """
 
     def serve(self, model: str, slot: str) -> None:
         """Requests for a model go to this version from now on."""
@@ -158,7 +161,7 @@ class Rack:
         fresh: list[Member] = []
         for spec in specs:
             member = self.members.get(spec.candidate.name)
-            if member is None or member.spec.settings != spec.settings:
+            if member is None or _moved(member.spec, spec):
                 member = self._member(spec)
                 fresh.append(member)
             members[spec.candidate.name] = member
@@ -232,7 +235,7 @@ class Rack:
         while slot in taken:
             version += 1
             slot = f"{name}#{version}"
-        self._books.add(slot, name)
+        self._books.add(slot, name, spec.device, spec.keep.memory)
         return Member(spec, slot, self._observe)
 
     def _serve(self, member: Member) -> None:
@@ -244,6 +247,11 @@ class Rack:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _moved(old: Spec, new: Spec) -> bool:
+    """Return whether a model needs another host, or other books, than it has."""
+    return (old.settings, old.device) != (new.settings, new.device)
 
 
 def _resident(member: Member) -> Resident:

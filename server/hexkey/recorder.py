@@ -12,8 +12,9 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from hexkey.billing import ENERGY, MONEY, TIME
+from hexkey.charge import Part
 from hexkey.cost.accounts import LATE
+from hexkey.devices import ENERGY, MONEY, TIME, UNITS
 from hexkey.usage.row import MACHINE, UNALLOCATED, Row
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ GIVEN_UP = "_given_up"
 class _Place(NamedTuple):
     """Where a part of the bill is; ``model`` is empty for what belongs to none."""
 
+    device: str
     tenant: str
     task: str
     model: str
@@ -43,17 +45,24 @@ class Recorder:
         self.writer = writer
         self._billing = billing
         self._minutes: asyncio.Task[None] | None = None
-        self._noted = Counter[str]()
-        self._booked: dict[str, Counter[_Place]] = {
-            unit: Counter() for unit in (MONEY, ENERGY, TIME)
-        }
+        self._noted = Counter[tuple[str, str]]()
+        self._booked: dict[str, Counter[_Place]] = {unit: Counter() for unit in UNITS}
 
     def note(self, receipt: Receipt) -> None:
         """Record a settled request; one that was refused cost nothing and has no row."""
         spent = receipt.spent
         if spent is None:
             return
-        self._noted.update({MONEY: spent.money, ENERGY: spent.energy, TIME: spent.time})
+        none = Part(self._billing.place(receipt.model), receipt.model, 0, 0, 0)
+        *before, last = spent.parts or (none,)
+        for part in (*before, last):
+            for unit, amount in zip(UNITS, part[2:], strict=True):
+                self._noted[part.device, unit] += amount
+        for part in before:
+            place = _Place(part.device, receipt.tenant, receipt.task.value, part.model)
+            amounts = [part.time, part.money, part.energy]
+            row = _uncounted(place, receipt.outcome.value, amounts, spent.currency)
+            self.writer.put(row._replace(request_id=receipt.request_id))
         self.writer.put(
             Row(
                 at_us=time.time_ns() // 1000,
@@ -72,10 +81,11 @@ class Recorder:
                 cached_tokens=receipt.cached_tokens,
                 input_characters=receipt.input_characters,
                 audio_ms=round(receipt.audio_seconds * 1000),
-                device_ns=spent.time,
-                cost_pico=spent.money,
-                energy_uj=spent.energy,
+                device_ns=last.time,
+                cost_pico=last.money,
+                energy_uj=last.energy,
                 currency=spent.currency,
+                device=last.device,
             )
         )
 
@@ -103,31 +113,36 @@ class Recorder:
         at_ns = time.monotonic_ns()
         grown: dict[str, Counter[_Place]] = {}
         for unit, booked in self._booked.items():
-            now = _places(self._billing.statement(unit, at_ns))
-            now[_Place(MACHINE, GIVEN_UP, "")] -= self._noted[unit]
+            now: Counter[_Place] = Counter()
+            for device, page in self._billing.pages(unit, at_ns).items():
+                now.update(_places(device, page))
+                now[_Place(device, MACHINE, GIVEN_UP, "")] -= self._noted[device, unit]
             grown[unit] = Counter({place: now[place] - booked[place] for place in now})
             self._booked[unit] = now
         for place in grown[TIME]:
             amounts = [grown[unit][place] for unit in (TIME, MONEY, ENERGY)]
             if any(amounts):
-                self.writer.put(_machine(place, amounts, self._billing.currency))
+                outcome = "" if place.tenant == MACHINE else LATE
+                self.writer.put(_uncounted(place, outcome, amounts, self._billing.currency))
 
 
-def _places(page: Statement) -> Counter[_Place]:
+def _places(device: str, page: Statement) -> Counter[_Place]:
     found: Counter[_Place] = Counter()
     for model, line in page.models.items():
         for kind in KINDS:
-            found[_Place(MACHINE, f"_{kind}", model)] = getattr(line, kind)
-    found[_Place(MACHINE, UNALLOCATED, "")] = page.unallocated + page.adjustment
+            found[_Place(device, MACHINE, f"_{kind}", model)] = getattr(line, kind)
+    found[_Place(device, MACHINE, UNALLOCATED, "")] = page.unallocated + page.adjustment
     for settled, amount in page.settled.items():
         if settled.outcome == LATE:
-            found[_Place(settled.group.tenant, settled.group.task, settled.model)] += amount
+            group = settled.group
+            found[_Place(device, group.tenant, group.task, settled.model)] += amount
         else:
-            found[_Place(MACHINE, GIVEN_UP, "")] += amount
+            found[_Place(device, MACHINE, GIVEN_UP, "")] += amount
     return found
 
 
-def _machine(place: _Place, amounts: list[int], currency: str) -> Row:
+def _uncounted(place: _Place, outcome: str, amounts: list[int], currency: str) -> Row:
+    """Return a row that costs and is no request."""
     device_ns, cost_pico, energy_uj = amounts
     return Row(
         at_us=time.time_ns() // 1000,
@@ -136,7 +151,7 @@ def _machine(place: _Place, amounts: list[int], currency: str) -> Row:
         tenant=place.tenant,
         task=place.task,
         model=place.model,
-        outcome="" if place.tenant == MACHINE else LATE,
+        outcome=outcome,
         code="",
         duration_us=0,
         queue_us=None,
@@ -150,6 +165,7 @@ def _machine(place: _Place, amounts: list[int], currency: str) -> Row:
         cost_pico=cost_pico,
         energy_uj=energy_uj,
         currency=currency,
+        device=place.device,
     )
 
 

@@ -36,13 +36,15 @@ class Keep:
 class Spec(NamedTuple):
     """A configured model: what the router sees, how its host runs, when it is kept.
 
-    ``adapters`` are models of their own to the router; the same host serves them.
+    ``adapters`` are models of their own to the router; the same host serves them. ``device`` is the
+    part of the machine that it is billed for; empty where the machine has one.
     """
 
     candidate: Candidate
     settings: HostSettings
     keep: Keep = Keep()
     adapters: tuple[Candidate, ...] = ()
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from hexkey.administration import Administration
     from hexkey.admission import Gate, Permit
-    from hexkey.billing import Charge
+    from hexkey.charge import Charge
     from hexkey.identity.quota import Reservation
     from hexkey.metering import Receipt, Tracer
     from hexkey.metrics import Metrics
@@ -98,11 +98,12 @@ class Service:
         """Return how a request would be routed and why, without running it.
 
         Where nothing can serve it the plan has no routes; ``ServeError`` only for what is invalid
-        or not the caller's to ask.
+        or not the caller's to ask. What it is expected to take is for those who may see costs.
         """
         request, catalog, detected = await self._prepared(request)
         plan = routing.decide(request, catalog, self.board.reader(request), self.rules)
-        return replace(plan, detected=detected)
+        told = plan if self.pool.billing.may_see_cost(request.caller) else plan.without_estimates()
+        return replace(told, detected=detected)
 
     async def detect(self, texts: Sequence[str]) -> list[Detected]:
         """Return each text's (language, confidence), among the languages translated from."""
@@ -174,7 +175,7 @@ class Run:
         self._service = service
         self._request = request
         self._meter = Meter(service.metrics, request, service.tracer)
-        self._exposed = service.pool.billing.may_see_cost(request)
+        self._exposed = service.pool.billing.may_see_cost(request.caller)
         self._session: Session | None = None
         self._hold: Reservation | None = None
         self.cached = False

@@ -5,10 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from hexkey.cost.counterfactual import PriceList, SelfHosted
+from hexkey.config.costs import HOSTED, LISTED
+from hexkey.cost.counterfactual import hosted, listed
 from hexkey.cost.price import Owned, Rented
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hexkey.config import CostConfig, ReferenceConfig
     from hexkey.cost.counterfactual import Reference
 
@@ -23,7 +26,7 @@ def price(config: CostConfig) -> Rented | Owned:
         months=owned.months,
         residual=Decimal(owned.residual),
         opex_per_hour=Decimal(owned.opex_per_hour),
-        watts=Decimal(config.watts),
+        watts=sum((Decimal(one.watts) for one in config.devices), Decimal(config.watts)),
         pue=Decimal(owned.pue),
         price_per_kwh=Decimal(owned.price_per_kwh),
     )
@@ -31,18 +34,11 @@ def price(config: CostConfig) -> Rented | Owned:
 
 def reference(config: ReferenceConfig) -> Reference:
     """Return what would have done the work instead; which kind it is follows from its prices."""
-    if config.price_per_hour is not None:
-        return SelfHosted(
-            config.name,
-            Decimal(config.price_per_hour),
-            Decimal(config.input_per_second or 0),
-            Decimal(config.output_per_second or 0),
-        )
-    cached = config.cached_per_million
-    return PriceList(
-        config.name,
-        config.as_of,
-        Decimal(config.input_per_million or 0),
-        Decimal(config.output_per_million or 0),
-        None if cached is None else Decimal(cached),
-    )
+    if config.price_per_hour is None:
+        return listed(config.name, **_given(config, LISTED))
+    return hosted(config.name, Decimal(config.price_per_hour), **_given(config, HOSTED))
+
+
+def _given(config: ReferenceConfig, names: Iterable[str]) -> dict[str, Decimal]:
+    texts = {name: getattr(config, name) for name in names}
+    return {name: Decimal(text) for name, text in texts.items() if text is not None}

@@ -12,8 +12,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from hexkey.admission import Gate, Permit
-from hexkey.billing import TIME, Billing, Charge
+from hexkey.billing import Billing
+from hexkey.charge import Charge
 from hexkey.config import CostConfig, QueueConfig
+from hexkey.devices import TIME
 from hexkey.errors import Code, ServeError
 from hexkey.identity.quota import Allowance
 from hexkey.metering import Meter, Receipt

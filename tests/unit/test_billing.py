@@ -10,8 +10,9 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hexkey.billing import ENERGY, MONEY, TIME, Billing
+from hexkey.billing import Billing
 from hexkey.config import CostConfig, OwnedConfig, ReferenceConfig, parse_config
+from hexkey.devices import ENERGY, MONEY, TIME
 from hexkey.engines.frames import Step
 from hexkey.engines.supervisor import State
 from hexkey.metrics import Metrics
@@ -113,7 +114,7 @@ def test_costs_are_told_only_where_there_is_a_price_and_a_will() -> None:
     boss = msgspec.structs.replace(plain, caller=Caller(admin=True))
     may_see = {
         expose: [
-            served(CostConfig(price_per_hour="1", expose=expose)).may_see_cost(one)
+            served(CostConfig(price_per_hour="1", expose=expose)).may_see_cost(one.caller)
             for one in (plain, boss)
         ]
         for expose in ("all", "admin", "none")
@@ -150,13 +151,19 @@ cost:
         ("{references: [{name: x, as_of: soon}]}", "cost.references[0].as_of: expected a day"),
         ("{energy: sun}", "cost.energy: expected static, rapl, nvml"),
         ("{energy: rapl+rapl}", "cost.energy: "),
-        (f"{{references: [{BIG}}}]}}", "cost.references[0]: give input_per_million and "),
-        (f"{{references: [{BIG}, input_per_million: '1'}}]}}", "cost.references[0]: give "),
+        (f"{{references: [{BIG}}}]}}", "cost.references[0]: give prices, of input_per_million, "),
+        (
+            f"{{references: [{BIG}, input_per_million: '1'}}]}}",
+            "cost.references[0]: input_per_million and output_per_million go together",
+        ),
+        (f"{{references: [{BIG}, price_per_hour: '1'}}]}}", "give price_per_hour with speeds, of "),
+        (f"{{references: [{BIG}, input_per_second: '1'}}]}}", "or else price_per_hour with speeds"),
+        (f"{{references: [{BIG}, audio_per_minute: '-1'}}]}}", "[0].audio_per_minute: expected"),
         (
             f"{{references: [{BIG}, {HOSTED}, input_per_million: '1'}}]}}",
             "cost.references[0]: give ",
         ),
-        (f"{{references: [{BIG}, {HOSTED}, cached_per_million: '1'}}]}}", "or else price_per_hour"),
+        (f"{{references: [{BIG}, {HOSTED}, cached_per_million: '1'}}]}}", "or else prices"),
         (
             f"{{references: [{BIG}, {HOSTED.replace('8000', '0')}}}]}}",
             "cost.references[0].input_per_second: must be greater than 0",

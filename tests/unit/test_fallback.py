@@ -10,9 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from hexkey.admission import Gate, Permit
-from hexkey.billing import TIME, Billing, Charge
+from hexkey.billing import Billing
+from hexkey.charge import Charge
 from hexkey.circuit import CircuitState
 from hexkey.config import CostConfig, QueueConfig
+from hexkey.devices import TIME
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool

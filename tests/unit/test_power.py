@@ -9,7 +9,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from hexkey import power
-from hexkey.config import CostConfig
 from hexkey.cost.readers import EnergyUnavailable, RaplReader
 from hexkey.power import Power
 from tests.unit.cost.test_energy import zone
@@ -39,7 +38,7 @@ def until(counter: Counter, looks: int) -> None:
 
 
 def test_watts_need_no_thread() -> None:
-    drawn = Power(CostConfig(watts="50"), 0)
+    drawn = Power("static", "50", 0)
     drawn.start()
     assert drawn.total(2 * SECOND) == 100_000_000
     drawn.close()
@@ -49,7 +48,7 @@ def test_sources_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     counters = [Counter(), Counter(looks=3)]
     monkeypatch.setitem(power.READERS, "nvml", lambda: counters)
     start = time.monotonic_ns()
-    drawn = Power(CostConfig(watts="50", energy="static+nvml"), start, sample_s=0.005)
+    drawn = Power("static+nvml", "50", start, sample_s=0.005)
     with capture_logs() as logs:
         drawn.start()
         until(counters[0], 10)
@@ -68,7 +67,7 @@ def test_the_processors_counters_are_followed(
 ) -> None:
     package = zone(tmp_path, "intel-rapl:0", "package-0", 100, span=10**9)
     monkeypatch.setitem(power.READERS, "rapl", lambda: [RaplReader(tmp_path)])
-    drawn = Power(CostConfig(energy="rapl"), time.monotonic_ns(), sample_s=0.005)
+    drawn = Power("rapl", "0", time.monotonic_ns(), sample_s=0.005)
     drawn.start()
     (package / "energy_uj").write_text("5000100")
     end = time.monotonic() + 20
@@ -84,4 +83,4 @@ def test_what_cannot_be_read_is_told_with_the_remedy(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setitem(power.READERS, "rapl", none)
     with pytest.raises(OSError, match=r"cost.energy: rapl cannot be read: .* set watts instead"):
-        Power(CostConfig(energy="rapl"), 0)
+        Power("rapl", "0", 0)

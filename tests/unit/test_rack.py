@@ -143,7 +143,7 @@ async def test_a_new_version_takes_over_and_no_request_fails() -> None:
         with pytest.raises(ServeError) as caught:
             await ask(service, "b")
         assert caught.value.code is Code.NOT_FOUND
-        ledger = service.pool.billing.ledger
+        ledger = service.pool.billing.devices["machine"].ledger
         async with asyncio.timeout(10):
             while len(ledger._timeline.books) > 1:  # noqa: ASYNC110 - no event outside
                 await asyncio.sleep(0.02)
@@ -177,7 +177,7 @@ async def test_a_version_that_cannot_be_loaded_changes_nothing() -> None:
         assert service.pool.pids() == pids
         assert [one.name for one in service.pool.catalog] == ["a", "b"]
         assert await ask(service, "a") == 3
-        assert set(service.pool.billing.ledger._timeline.books) == {"a", "b"}
+        assert set(service.pool.billing.devices["machine"].ledger._timeline.books) == {"a", "b"}
 
 
 async def test_who_waits_for_a_model_that_is_taken_out_goes_elsewhere_or_is_told() -> None:
@@ -195,7 +195,7 @@ async def test_who_waits_for_a_model_that_is_taken_out_goes_elsewhere_or_is_told
         for error in (told[1], told[3]):
             assert isinstance(error, ServeError)
             assert error.code is Code.UNAVAILABLE
-        assert not service.pool.billing.ledger._accounts._open
+        assert not service.pool.billing.devices["machine"].ledger._accounts._open
 
 
 async def test_a_newer_request_of_a_session_needs_no_place_beside_the_one_it_ends() -> None:

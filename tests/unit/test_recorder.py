@@ -8,8 +8,9 @@ from typing import cast
 
 import msgspec
 
-from hexkey.billing import ENERGY, MONEY, TIME, Billing
+from hexkey.billing import Billing
 from hexkey.config import CostConfig
+from hexkey.devices import ENERGY, MONEY, TIME
 from hexkey.engines.frames import Step
 from hexkey.engines.supervisor import State
 from hexkey.errors import Code, ServeError

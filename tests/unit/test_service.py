@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from hexkey.admission import Gate, Permit
-from hexkey.billing import Billing, Charge
+from hexkey.billing import Billing
+from hexkey.charge import Charge
 from hexkey.config import CostConfig, QueueConfig
 from hexkey.errors import Code, ServeError
 from hexkey.metrics import Metrics

@@ -194,3 +194,69 @@ async def test_an_administrator_is_told_where_others_are_not() -> None:
         trailers = grpc_house.metadata_of(await call.trailing_metadata())
         assert {"x-request-cost-pico", "server-timing"} <= set(trailers)
         assert not (await rpc.stub.Autocomplete(ASK)).usage.HasField("cost")
+
+
+async def test_a_plan_tells_what_it_will_take_to_those_who_may_see_costs() -> None:
+    body = BODIES["/v1/autocomplete"]
+    cheap = body | {"model": "coder", "constraints": {"max_cost": 0}}
+    async with http_house.open_house(cost=config("admin")) as house, house.client() as client:
+        for _ in range(12):
+            await client.post("/v1/autocomplete", json=body)
+        key = {"authorization": f"Bearer {house.service.access.keyring.admin_key}"}
+        ask = {"task": "autocomplete", **body}
+        seen = (await client.post("/v1/route", json=ask, headers=key)).json()
+        assert seen["routes"][0]["expected"]["cost"] > 0
+        assert any(one.get("expected") for one in seen["verdicts"])
+        plain = (await client.post("/v1/route", json=ask)).json()
+        assert [one["legs"] for one in plain["routes"]] == [one["legs"] for one in seen["routes"]]
+        assert not any(one.get("expected") for one in (*plain["routes"], *plain["verdicts"]))
+        refused = (await client.post("/v1/autocomplete", json=cheap)).json()["error"]["message"]
+        assert "expected to cost more than 0" in refused
+        assert not re.search(r"\d\.\d", refused)
+    async with grpc_house.open_house(("fast",), cost=config("admin")) as rpc:
+        for _ in range(12):
+            await rpc.stub.Autocomplete(ASK)
+        metadata = (("authorization", f"Bearer {rpc.service.access.keyring.admin_key}"),)
+        wanted = pb.ExplainRouteRequest(autocomplete=ASK)
+        plan = await rpc.stub.ExplainRoute(wanted, metadata=metadata)
+        assert plan.routes[0].expected.cost_pico > 0
+        plan = await rpc.stub.ExplainRoute(wanted)
+        assert not any(one.HasField("expected") for one in (*plan.routes, *plan.verdicts))
+
+
+async def looked(client: httpx.AsyncClient, headers: dict[str, str]) -> list[dict[str, Any]]:
+    """The points of the page's history, and its first snapshot."""
+    async with client.stream("GET", "/dashboard/feed", headers=headers) as answer:
+        data = (
+            json.loads(line.removeprefix("data: "))
+            async for line in answer.aiter_lines()
+            if line.startswith("data: ")
+        )
+        history = await anext(data)
+        return [*history, await anext(data)]
+
+
+async def test_the_page_shows_costs_to_those_who_may_see_them() -> None:
+    async with http_house.open_house(cost=config("admin")) as house, house.client() as client:
+        await client.post("/v1/autocomplete", json=BODIES["/v1/autocomplete"])
+        key = {"authorization": f"Bearer {house.service.access.keyring.admin_key}"}
+        async with client.stream("GET", "/dashboard/feed", headers=key):
+            # Two who look at the same time are not told the same.
+            *_, seen = await looked(client, key)
+            *points, plain = await looked(client, {})
+        assert seen["cost"]["bill"] > 0
+        assert seen["point"]["spend"]
+        assert [one["name"] for one in seen["cost"]["devices"]] == ["machine"]
+        assert max(one["cost"] for one in seen["models"]) > 0
+        assert plain["cost"] is None
+        assert {one["cost"] for one in plain["models"]} == {None}
+        assert plain["total"] == 1
+        assert points
+        assert not any(one["spend"] for one in (*points, plain["point"]))
+
+
+async def test_the_page_shows_costs_to_nobody_where_nobody_may_see_them() -> None:
+    async with http_house.open_house(cost=config("none")) as house, house.client() as client:
+        key = {"authorization": f"Bearer {house.service.access.keyring.admin_key}"}
+        *_, snapshot = await looked(client, key)
+        assert snapshot["cost"] is None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import fields
-from decimal import Decimal
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from hexkey.config.address import split_address
-from hexkey.cost.price import Owned, decimal
+from hexkey.config.bounds import negative, not_decimal, not_positive
+from hexkey.config.costs import check_cost, check_placement
 from hexkey.engines import factory
 from hexkey.models.errors import ModelError
 from hexkey.models.sources import parse
@@ -24,18 +22,12 @@ if TYPE_CHECKING:
         AdapterConfig,
         AutocompleteConfig,
         Config,
-        CostConfig,
         ModelConfig,
-        OwnedConfig,
         PolicyConfig,
         QueueConfig,
-        ReferenceConfig,
         TracesConfig,
     )
 
-_SOURCES = {"static", "rapl", "nvml"}
-_LISTED, _CACHED = ("input_per_million", "output_per_million"), "cached_per_million"
-_HOSTED = ("price_per_hour", "input_per_second", "output_per_second")
 MAX_DEBOUNCE_MS = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -62,16 +54,17 @@ def check(config: Config) -> list[str]:
     for name, address in (("http", config.listen.http), ("grpc", config.listen.grpc)):
         if (address or name == "http") and split_address(address) is None:
             errors.append(f"listen.{name}: expected host:port, found {address!r}")
-    errors += [f"cost.{line}" for line in _check_cost(config.cost)]
+    errors += [f"cost.{line}" for line in check_cost(config.cost)]
+    errors += check_placement(config)
     errors += [f"routing.policies.{line}" for line in _check_routing(config)]
     errors += [f"access.{line}" for line in _check_access(config.access)]
     if config.log.level not in {"debug", "info", "warning", "error"}:
         errors.append("log.level: expected one of debug, info, warning, error")
     errors += [f"autocomplete.{line}" for line in _check_autocomplete(config.autocomplete)]
     bounds = ("max_characters", "max_body_bytes", "stop_grace_s", "cold_start_s")
-    errors += [f"limits.{line}" for line in _not_positive(config.limits, bounds)]
-    errors += [f"limits.{line}" for line in _negative(config.limits, ("memory_gib",))]
-    errors += [f"usage.{line}" for line in _not_positive(config.usage, ("keep_days", "max_gib"))]
+    errors += [f"limits.{line}" for line in not_positive(config.limits, bounds)]
+    errors += [f"limits.{line}" for line in negative(config.limits, ("memory_gib",))]
+    errors += [f"usage.{line}" for line in not_positive(config.usage, ("keep_days", "max_gib"))]
     errors += [f"traces.{line}" for line in _check_traces(config.traces)]
     return errors
 
@@ -91,37 +84,6 @@ def _check_traces(traces: TracesConfig) -> list[str]:
     return errors
 
 
-def _check_cost(cost: CostConfig) -> list[str]:
-    errors = [f"{line}" for line in _check_decimals(cost, ("price_per_hour", "watts"))]
-    if not re.fullmatch("[A-Z]{3}", cost.currency):
-        errors.append(f"currency: expected three letters such as EUR, found {cost.currency!r}")
-    if cost.expose not in {"all", "admin", "none"}:
-        errors.append(f"expose: expected all, admin or none, found {cost.expose!r}")
-    if cost.owned is not None:
-        names = tuple(one.name for one in fields(cost.owned) if one.name != "months")
-        wrong = [f"owned.{line}" for line in _check_decimals(cost.owned, names)]
-        if not wrong:
-            wrong = _check_owned(cost.owned)
-        if cost.price_per_hour != "0":
-            wrong.append("price_per_hour: leave it out where owned is given")
-        errors += wrong
-    sources = cost.energy.split("+")
-    if not set(sources) <= _SOURCES or len(set(sources)) < len(sources):
-        errors.append(
-            f"energy: expected static, rapl, nvml or some of them such as rapl+nvml, "
-            f"found {cost.energy!r}"
-        )
-    for index, one in enumerate(cost.references):
-        errors += [f"references[{index}]{line}" for line in _check_reference(one)]
-    called = [one.name for one in cost.references]
-    errors += [
-        f"references: {name!r} is there twice"
-        for name in sorted(set(called))
-        if called.count(name) > 1
-    ]
-    return errors
-
-
 def _check_access(access: AccessConfig) -> list[str]:
     errors = []
     if access.keys not in {"auto", "on", "off"}:
@@ -131,46 +93,11 @@ def _check_access(access: AccessConfig) -> list[str]:
         path = f"tenants[{index}]"
         if names.index(tenant.name) < index:
             errors.append(f"{path}.name: {tenant.name!r} is taken by an earlier tenant")
-        wrong = _negative(tenant, ("requests_per_minute", "tokens_per_minute", "concurrent"))
-        wrong += _check_decimals(tenant, ("budget_per_day", "budget_per_month"))
-        wrong += _not_positive(tenant, ("weight",))
+        wrong = negative(tenant, ("requests_per_minute", "tokens_per_minute", "concurrent"))
+        wrong += not_decimal(tenant, ("budget_per_day", "budget_per_month"))
+        wrong += not_positive(tenant, ("weight",))
         errors += [f"{path}.{line}" for line in wrong]
     return errors
-
-
-def _check_reference(one: ReferenceConfig) -> list[str]:
-    given = {name for name in (*_LISTED, _CACHED, *_HOSTED) if getattr(one, name) is not None}
-    if given - {_CACHED} not in (set(_LISTED), set(_HOSTED)) or {_CACHED, *_HOSTED} <= given:
-        return [f": give {' and '.join(_LISTED)}, or else {', '.join(_HOSTED)}"]
-    errors = [f".{line}" for line in _check_decimals(one, tuple(sorted(given)))]
-    if errors:
-        return errors
-    return [
-        f".{name}: must be greater than 0"
-        for name in _HOSTED[1:]
-        if name in given and not Decimal(getattr(one, name))
-    ]
-
-
-def _check_decimals(holder: object, names: tuple[str, ...]) -> list[str]:
-    errors = []
-    for name in names:
-        try:
-            decimal(getattr(holder, name))
-        except ValueError as error:
-            errors.append(f"{name}: {error}")
-    return errors
-
-
-def _check_owned(owned: OwnedConfig) -> list[str]:
-    numbers = {
-        one.name: Decimal(getattr(owned, one.name)) for one in fields(owned) if one.name != "months"
-    }
-    try:
-        Owned(months=owned.months, **numbers)
-    except ValueError as error:
-        return [f"owned.{error}"]
-    return []
 
 
 def _check_name(name: str) -> list[str]:
@@ -213,23 +140,23 @@ def _check_model(model: ModelConfig) -> list[str]:
         errors += _check_source(model.source)
     if model.load not in {"start", "on_request"}:
         errors.append(f"load: expected start or on_request, found {model.load!r}")
-    errors += _negative(model, ("idle_unload_s", "memory_gib"))
+    errors += negative(model, ("idle_unload_s", "memory_gib"))
     errors += _check_pairs(model)
     errors += [
         f"labels.{name}: a label and its value are letters, digits and . _ - only, 63 at most"
         for name, value in model.labels.items()
         if not _LABEL.fullmatch(name) or not _LABEL.fullmatch(value)
     ]
-    errors += _not_positive(model, ("load_timeout_s", "stall_timeout_s"))
+    errors += not_positive(model, ("load_timeout_s", "stall_timeout_s"))
     errors += [f"queue.{line}" for line in _check_queue(model.queue)]
     return errors
 
 
 def _check_autocomplete(section: AutocompleteConfig) -> list[str]:
-    errors = _negative(section, ("debounce_ms", "cache_entries"))
+    errors = negative(section, ("debounce_ms", "cache_entries"))
     if section.debounce_ms > MAX_DEBOUNCE_MS:
         errors.append(f"debounce_ms: must be at most {MAX_DEBOUNCE_MS}")
-    return errors + _not_positive(section, ("cache_bytes", "cache_ttl_s"))
+    return errors + not_positive(section, ("cache_bytes", "cache_ttl_s"))
 
 
 def _check_queue(queue: QueueConfig) -> list[str]:
@@ -238,23 +165,6 @@ def _check_queue(queue: QueueConfig) -> list[str]:
     if not 0 <= queue.headroom < 1:
         errors.append("headroom: must be a share from 0 to less than 1")
     return errors
-
-
-def _not_positive(section: object, names: tuple[str, ...]) -> list[str]:
-    # Written so that infinity and NaN are refused as well.
-    return [
-        f"{name}: must be a number greater than 0"
-        for name in names
-        if not 0 < getattr(section, name) < math.inf
-    ]
-
-
-def _negative(section: object, names: tuple[str, ...]) -> list[str]:
-    return [
-        f"{name}: must be a number, 0 or more"
-        for name in names
-        if not 0 <= getattr(section, name) < math.inf
-    ]
 
 
 def _check_pairs(model: ModelConfig) -> list[str]:

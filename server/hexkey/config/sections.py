@@ -81,6 +81,7 @@ class ModelConfig:
     pinned: bool = False
     idle_unload_s: float = 0.0
     memory_gib: float = 0.0
+    device: str = ""
 
     def parsed_pairs(self) -> tuple[Pair, ...]:
         """Return ``pairs`` as directions; languages alone go both ways between all of them."""
@@ -138,8 +139,8 @@ class OwnedConfig:
 class ReferenceConfig:
     """What could do the same work, at its prices as of a day.
 
-    A service has prices per million tokens; a big model on a machine of one's own has that
-    machine's price and its tokens per second.
+    A service has prices; a big model on a machine of one's own has that machine's price and its
+    speeds.
     """
 
     name: str
@@ -147,9 +148,26 @@ class ReferenceConfig:
     input_per_million: str | None = None
     output_per_million: str | None = None
     cached_per_million: str | None = None
+    characters_per_million: str | None = None
+    audio_per_minute: str | None = None
+    requests_per_thousand: str | None = None
     price_per_hour: str | None = None
     input_per_second: str | None = None
     output_per_second: str | None = None
+    characters_per_second: str | None = None
+    audio_per_second: str | None = None
+    requests_per_second: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """A part of the machine: its share of the price, its memory (0: the machine's), its power."""
+
+    name: str
+    share: str
+    memory_gib: float = 0.0
+    watts: str = "0"
+    energy: str = "static"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +179,7 @@ class CostConfig:
     owned: OwnedConfig | None = None
     watts: str = "0"
     energy: str = "static"
+    devices: tuple[DeviceConfig, ...] = ()
     expose: str = "all"
     references: tuple[ReferenceConfig, ...] = ()
 

@@ -7,11 +7,11 @@ in pico-units of the configured currency (1e-12), energy in microjoules, time in
 - ``ledger``: ``Ledger``, one per device. ``begin_load``/``end_load``, ``open_step``/``close_step``,
   ``lost``, ``advance`` and ``adjust`` move it along; ``open_request``, ``join``, ``finish`` and
   ``settle`` follow a request; ``statement`` tells where everything went.
-- ``statement``: ``Statement``, with the ``imbalance`` that must be 0.
+- ``statement``: ``Statement``, with the ``imbalance`` that must be 0; ``together`` adds devices up.
 - ``attribution``: ``Fit`` and ``weigh``, how a step's amount falls on the requests in it.
 - ``energy``: ``static_power`` and ``Sampled``, meters that stand beside a ``Bill``.
 - ``readers``: ``RaplReader``, ``NvmlReader``, what a ``Sampled`` is fed from.
-- ``counterfactual``: ``PriceList``, ``SelfHosted``: what the same traffic would have cost there.
+- ``counterfactual``: ``listed``, ``hosted`` -> a ``Reference``: what other ways would have cost.
 
 The three meters of a device, and so the units of one ledger, are usually::
 

@@ -44,7 +44,12 @@ class Ledger:
     """The books of one device from ``start_ns`` on; see ``Timeline`` for the arguments."""
 
     def __init__(
-        self, meters: Mapping[str, Meter], models: Iterable[str], *, memory: int, start_ns: int
+        self,
+        meters: Mapping[str, Meter],
+        models: Iterable[str] = (),
+        *,
+        memory: int,
+        start_ns: int,
     ) -> None:
         self.units = tuple(meters)
         self._timeline = Timeline(meters, memory=memory, start_ns=start_ns)
@@ -155,6 +160,8 @@ class Ledger:
         """The request goes to its slot's host, whose reports will call it ``key``."""
         with self._lock:
             if not account.finished and account.slot in self._requests:
+                # The slot may be newer than the account; it costs nothing until now.
+                account.model = self._model_of[account.slot]
                 account.key = key
                 self._requests[account.slot].rows[key] = account.row
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PICO = 10**12
 HOUR_NS = 3_600 * 10**9
+DEVICE = "machine"
+"""Name of the one device of a machine whose parts are not told apart."""
 MAX_DIGITS = 30
 """Bound on a number's digits and on its exponent, so that no text makes a huge integer."""
 _HOURS_A_MONTH = Fraction(1461, 2)
@@ -99,7 +101,8 @@ def device_rates(rate: int, shares: Mapping[str, Decimal]) -> dict[str, int]:
     """
     exact = [Fraction(share) for share in shares.values()]
     if sum(exact) != 1 or min(exact) < 0:
-        raise ValueError("the devices' shares must be at least 0 and add up to exactly 1")
+        whole = sum(shares.values(), Decimal())
+        raise ValueError(f"must be at least 0 and add up to exactly 1, and not to {whole}")
     scale = 1
     for share in exact:
         scale *= share.denominator

@@ -1,4 +1,4 @@
-"""Where a device's bill went: one page per unit, which must add up."""
+"""Where a device's bill went, or that of several: one page per unit, which must add up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 class Group(NamedTuple):
@@ -34,10 +34,20 @@ class ModelLine:
     overhead: int
     in_flight: int
 
+    def __add__(self, other: ModelLine) -> ModelLine:
+        """Both parts of a model that two devices have."""
+        return ModelLine(
+            self.active + other.active,
+            self.idle + other.idle,
+            self.load + other.load,
+            self.overhead + other.overhead,
+            self.in_flight + other.in_flight,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One unit of one device's ledger at ``at_ns``.
+    """One unit of a device's ledger at ``at_ns``.
 
     ``settled`` is the part of ``active`` whose requests have ended. ``adjustment`` holds what the
     bill was before this ledger began and what was corrected by hand; it alone may be negative.
@@ -63,3 +73,25 @@ class Statement:
             for one in self.models.values()
         )
         return self.bill - models - self.unallocated - self.adjustment
+
+
+def together(pages: Collection[Statement]) -> Statement:
+    """Return the page of several devices, at least one: every amount is the sum of theirs.
+
+    What each page balances they balance together. ``at_ns`` is the latest of them.
+    """
+    models: dict[str, ModelLine] = {}
+    settled: dict[Settled, int] = {}
+    for page in pages:
+        for model, line in page.models.items():
+            models[model] = models[model] + line if model in models else line
+        for group, amount in page.settled.items():
+            settled[group] = settled.get(group, 0) + amount
+    return Statement(
+        at_ns=max(page.at_ns for page in pages),
+        bill=sum(page.bill for page in pages),
+        models=models,
+        settled=settled,
+        unallocated=sum(page.unallocated for page in pages),
+        adjustment=sum(page.adjustment for page in pages),
+    )

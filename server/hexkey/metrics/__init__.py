@@ -20,7 +20,7 @@ from prometheus_client import (
 
 from hexkey.circuit import CircuitState
 from hexkey.metrics.exposition import OPENMETRICS, TEXT, Exposition, wants_openmetrics
-from hexkey.metrics.ledger import DEVICE, MAX_TENANTS, NONE, PICO, LedgerCollector
+from hexkey.metrics.ledger import MAX_TENANTS, NONE, PICO, LedgerCollector
 from hexkey.metrics.queues import QueueCollector
 from hexkey.metrics.tenants import OTHER
 from hexkey.metrics.usage import UsageCollector
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hexkey.metrics.queues import Queues
     from hexkey.metrics.usage import UsageWriter
 
-__all__ = ["DEVICE", "MAX_TENANTS", "NONE", "OPENMETRICS", "OTHER", "PICO", "TEXT", "Metrics"]
+__all__ = ["MAX_TENANTS", "NONE", "OPENMETRICS", "OTHER", "PICO", "TEXT", "Metrics"]
 
 # Without this every counter and histogram would carry a second series with its creation time.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -110,7 +110,7 @@ class Metrics:
         )
         self.counterfactual = self._counter(
             "counterfactual_cost_total",
-            "What a reference would have taken for the same tokens, in the currency.",
+            "What a reference would have taken for the same work, in the currency.",
             ("reference", "task", "currency"),
         )
         self.config_reloads = self._counter(
@@ -174,7 +174,7 @@ class Metrics:
             self.circuit.labels(model, one.value).set(one is state)
 
     def watch(self, books: Books) -> None:
-        """Export what a device's ledger says, read anew at each scrape."""
+        """Export what the devices' ledgers say, read anew at each scrape."""
         self.currency = books.currency
         self.registry.register(LedgerCollector(books))
 

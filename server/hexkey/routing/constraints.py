@@ -22,17 +22,15 @@ def unlabelled(model: Candidate, wanted: Constraints) -> str:
 
 
 def too_much(way: Route, wanted: Constraints) -> str:
-    """Return why a way takes more than is allowed; empty where it does not, or nobody knows yet."""
+    """Return why a way takes more than is allowed; empty where it does not, or nobody knows yet.
+
+    How much more is not said here: not every caller may know.
+    """
     expected = way.expected
     if expected is None:
         return ""
     if wanted.max_cost_pico is not None and expected.pico > wanted.max_cost_pico:
-        return (
-            f"expected cost {expected.pico / PICO:.3g} is above {wanted.max_cost_pico / PICO:.3g}"
-        )
+        return f"it is expected to cost more than {wanted.max_cost_pico / PICO:.3g}"
     if wanted.max_latency_s is not None and expected.latency_s > wanted.max_latency_s:
-        return (
-            f"expected latency {expected.latency_s * 1000:.0f} ms is above "
-            f"{wanted.max_latency_s * 1000:.0f} ms"
-        )
+        return f"it is expected to take more than {wanted.max_latency_s * 1000:.0f} ms"
     return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,3 +107,11 @@ class Plan:
     def pair(self) -> Pair | None:
         """The direction it translates in."""
         return self.routes[0].pair
+
+    def without_estimates(self) -> Plan:
+        """Return the plan without what its routes and models are expected to take."""
+        return replace(
+            self,
+            routes=tuple(replace(one, expected=None) for one in self.routes),
+            verdicts=tuple(replace(one, expected=None) for one in self.verdicts),
+        )

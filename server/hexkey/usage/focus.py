@@ -1,10 +1,13 @@
 """The ledger as FOCUS has it: the FinOps Open Cost and Usage Specification, 1.3, as CSV.
 
-A day of the machine's bill is the origin charge of that day's lines, which split it: each is an
-allocated charge whose ``AllocatedRatio`` is a decimal, and those of a day add up to exactly 1.
+A day of a device's bill is the origin charge of that day's lines, which split it: each is an
+allocated charge whose ``AllocatedRatio`` is a decimal, and those of a day and device add up to
+exactly 1. They share the origin's dimensions, its description included; what each is for stands in
+the ``Allocated`` columns, whose tags are prefixed since they are ours and not the user's. What no
+model holds is the unallocated portion, which 1.3 wants without an allocated resource.
+
 No price per unit exists here, so the columns of SKUs and of pricing are empty, as 1.3 wants it;
-what was used stands in ``x_`` columns. What no model holds is the unallocated portion, which 1.3
-wants without an allocated resource.
+what was used stands in ``x_`` columns.
 """
 
 from __future__ import annotations
@@ -18,17 +21,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hexkey.cost.price import DEVICE
 from hexkey.cost.split import split
 from hexkey.usage.formats import decimal
 from hexkey.usage.report import DAY, PICO
-from hexkey.usage.row import UNALLOCATED
+from hexkey.usage.row import MACHINE, UNALLOCATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from hexkey.usage.report import Amounts, Key
 
-BY = (DAY, "tenant", "task", "model")
+BY = (DAY, "device", "tenant", "task", "model")
 DIGITS = 18
 _ONE = 10**DIGITS
 _SELF = "Self-hosted"
@@ -50,9 +54,9 @@ def export(lines: Mapping[Key, Amounts], by: Sequence[str]) -> str:
 
 
 def _rows(lines: Mapping[Key, Amounts], machine: str) -> Iterator[dict[str, str]]:
-    charges: dict[tuple[str, str], list[tuple[Key, Amounts]]] = defaultdict(list)
+    charges: dict[tuple[str, ...], list[tuple[Key, Amounts]]] = defaultdict(list)
     for key, one in lines.items():
-        charges[key.values[0], key.currency].append((key, one))
+        charges[*key.values[:2], key.currency].append((key, one))
     for _, charge in sorted(charges.items()):
         ratios = ratios_of(one for _, one in charge)
         for (key, one), ratio in zip(charge, ratios, strict=True):
@@ -73,7 +77,8 @@ def ratios_of(charge: Iterable[Amounts]) -> list[int]:
 
 
 def _row(key: Key, one: Amounts, ratio: int, machine: str) -> dict[str, str]:
-    day, tenant, task, model = key.values
+    day, device, tenant, task, model = key.values
+    whole = device == DEVICE
     start = date.fromisoformat(day)
     month = start.replace(day=1)
     cost = decimal(one.cost_pico, PICO)
@@ -82,13 +87,14 @@ def _row(key: Key, one: Amounts, ratio: int, machine: str) -> dict[str, str]:
         f'{{"Elements":[{{"AllocatedRatio":{decimal(ratio, _ONE)},'
         f'"UsageUnit":"Seconds","UsageQuantity":{device_seconds}}}]}}'
     )
-    tags = {"tenant": tenant, "task": task, "model": model}
+    names = {"tenant": tenant, "task": task, "model": model}
+    tags = {f"hexkey/{name}": value for name, value in names.items()}
     allocated = task != UNALLOCATED
     return {
         "AllocatedMethodDetails": element,
         "AllocatedMethodId": "shapley",
-        "AllocatedResourceId": "/".join(tags.values()) if allocated else "",
-        "AllocatedResourceName": f"{task} on {model}" if allocated else "",
+        "AllocatedResourceId": "/".join(names.values()) if allocated else "",
+        "AllocatedResourceName": _name(tenant, task, model) if allocated else "",
         "AllocatedTags": msgspec.json.encode(tags).decode() if allocated else "",
         "BilledCost": cost,
         "BillingAccountId": machine,
@@ -98,7 +104,8 @@ def _row(key: Key, one: Amounts, ratio: int, machine: str) -> dict[str, str]:
         "BillingPeriodStart": _midnight(month),
         "ChargeCategory": "Usage",
         "ChargeClass": "",
-        "ChargeDescription": f"{task} on {model} for {tenant or 'anybody'}",
+        "ChargeDescription": f"A day of {machine if whole else f'{device} of {machine}'}, "
+        "split by what it was used for",
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodEnd": _midnight(start + timedelta(days=1)),
         "ChargePeriodStart": _midnight(start),
@@ -111,9 +118,9 @@ def _row(key: Key, one: Amounts, ratio: int, machine: str) -> dict[str, str]:
         "PricingUnit": "",
         "ProviderName": "hexkey",
         "PublisherName": "hexkey",
-        "ResourceId": machine,
-        "ResourceName": machine,
-        "ResourceType": "Machine",
+        "ResourceId": machine if whole else f"{machine}/{device}",
+        "ResourceName": machine if whole else device,
+        "ResourceType": "Machine" if whole else "Device",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": "hexkey",
         "ServiceProviderName": "hexkey",
@@ -125,6 +132,12 @@ def _row(key: Key, one: Amounts, ratio: int, machine: str) -> dict[str, str]:
         "x_OutputTokens": str(one.output_tokens),
         "x_Requests": str(one.requests),
     }
+
+
+def _name(tenant: str, task: str, model: str) -> str:
+    """Return what a line is for in words; a task such as ``_idle`` is the machine's own."""
+    what = task.removeprefix("_").replace("_", " ") + (f" on {model}" if model else "")
+    return what if tenant == MACHINE else f"{what} for {tenant or 'anybody'}"
 
 
 def _midnight(day: date) -> str:

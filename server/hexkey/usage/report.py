@@ -7,7 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple
 
-from hexkey.usage.store import day_of, files
+from hexkey.usage.row import Row
+from hexkey.usage.store import day_of, files, lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 PICO = 10**12
 DAY = "day"
-KEYS = ("tenant", "task", "model", "outcome", "protocol", DAY)
+KEYS = ("tenant", "task", "model", "device", "outcome", "protocol", DAY)
 """What lines can be told apart by; the currency always is."""
 _DAY_SQL = "strftime('%Y-%m-%d', at_us / 1000000, 'unixepoch')"
 # Money is summed in two parts, since whole pico-units of a big bill are more than SQLite can add.
@@ -88,12 +89,15 @@ def total(lines: Iterable[Amounts]) -> Amounts:
 def _add(
     found: dict[Key, Amounts], path: Path, by: Sequence[str], between: tuple[int, int]
 ) -> None:
-    columns = ", ".join(_DAY_SQL if one == DAY else one for one in (*by, "currency"))
-    query = (
-        f"SELECT {columns}, {', '.join(_SUMS.values())} FROM usage WHERE at_us >= ? AND at_us < ? "  # noqa: S608 - KEYS
-        f"GROUP BY {', '.join(map(str, range(1, len(by) + 2)))}"
-    )
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        known = {DAY: _DAY_SQL}
+        known |= {name: f"'{Row._field_defaults[name]}'" for name in lacking(connection)}
+        columns = ", ".join(known.get(one, one) for one in (*by, "currency"))
+        query = (
+            f"SELECT {columns}, {', '.join(_SUMS.values())} "  # noqa: S608 - KEYS
+            "FROM usage WHERE at_us >= ? AND at_us < ? "
+            f"GROUP BY {', '.join(map(str, range(1, len(by) + 2)))}"
+        )
         for line in connection.execute(query, between):
             *values, currency = line[: len(by) + 1]
             sums = dict(zip(_SUMS, line[len(by) + 1 :], strict=True))

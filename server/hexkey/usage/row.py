@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hexkey.cost.price import DEVICE
+
 MACHINE = "_machine"
 """Tenant of what no request paid for."""
 UNALLOCATED = "_unallocated"
@@ -18,7 +20,9 @@ class Row(NamedTuple):
     told, and may have chosen: it need not be unique.
 
     A row of the machine has the tenant ``_machine``, a task such as ``_idle``, no protocol and no
-    request's numbers.
+    request's numbers. What a request cost on a second device is a row of its own with the same
+    ``request_id``, no protocol either, and no counts. Files of before there were devices lack
+    ``device``, as any column to come will be lacking: it needs a default.
     """
 
     at_us: int
@@ -41,3 +45,4 @@ class Row(NamedTuple):
     cost_pico: int
     energy_uj: int
     currency: str
+    device: str = DEVICE

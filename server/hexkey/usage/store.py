@@ -25,12 +25,11 @@ CHECKPOINT_PAGES = 128
 """Bounds the write-ahead log to about half a MiB beside each file."""
 _PREFIX, _SUFFIX = "usage-", ".sqlite"
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_COLUMNS = ", ".join(
-    f"{name} {'TEXT' if kind is str else 'INTEGER'}" for name, kind in get_type_hints(Row).items()
-)
+_KINDS = {name: "TEXT" if kind is str else "INTEGER" for name, kind in get_type_hints(Row).items()}
+_COLUMNS = ", ".join(f"{name} {kind}" for name, kind in _KINDS.items())
 _SCHEMA = f"CREATE TABLE IF NOT EXISTS usage (id TEXT PRIMARY KEY, {_COLUMNS}) WITHOUT ROWID"
 _PLACES = ", ".join("?" * (len(Row._fields) + 1))
-_INSERT = f"INSERT OR IGNORE INTO usage VALUES ({_PLACES})"  # noqa: S608 - question marks
+_INSERT = f"INSERT OR IGNORE INTO usage (id, {', '.join(_KINDS)}) VALUES ({_PLACES})"  # noqa: S608 - names
 
 Entry = tuple[str, Row]
 """A row under its unique id. Writing one twice, as a retry may, changes nothing."""
@@ -39,6 +38,12 @@ Entry = tuple[str, Row]
 def day_of(at_us: int) -> date:
     """Return the UTC day of an instant."""
     return datetime.fromtimestamp(at_us / 1e6, UTC).date()
+
+
+def lacking(connection: sqlite3.Connection) -> list[str]:
+    """Return the columns that a file of an older version has not; each has a default in ``Row``."""
+    there = {name for _, name, *_ in connection.execute("PRAGMA table_info(usage)")}
+    return [name for name in Row._fields if name not in there]
 
 
 def files(folder: Path) -> Iterator[tuple[date, Path]]:
@@ -116,6 +121,11 @@ class Store:
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
                 connection.execute(_SCHEMA)
+                for name in lacking(connection):
+                    default = Row._field_defaults[name]
+                    connection.execute(
+                        f"ALTER TABLE usage ADD COLUMN {name} {_KINDS[name]} DEFAULT '{default}'"
+                    )
         except BaseException:
             connection.close()
             raise

@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hexkey.billing import MONEY, TIME
+from hexkey.cost.statement import together
+from hexkey.devices import MONEY, TIME
 from hexkey.metering import Outcome
 from hexkey.metrics import series
 
@@ -28,7 +29,7 @@ Sums = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where one unit of a device's ledger went, and what of it was for nothing."""
+    """Where one unit of a ledger went, and what of it was for nothing."""
 
     bill: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
@@ -57,7 +58,8 @@ class Reading:
     """Totals at ``at_ns`` on ``time.monotonic_ns()``; an empty one is how a server starts.
 
     ``outcomes`` is by (task, outcome). ``duration`` and ``first_token`` hold, by task, the
-    cumulative buckets of what went well, since the rest says nothing of speed.
+    cumulative buckets of what went well, since the rest says nothing of speed. ``devices`` holds
+    each one's money and time, of which ``money`` and ``time`` are the sums.
     """
 
     at_ns: int
@@ -70,6 +72,7 @@ class Reading:
     counterfactual: Sums = field(default_factory=dict)
     money: Places = field(default_factory=Places)
     time: Places = field(default_factory=Places)
+    devices: dict[str, tuple[Places, Places]] = field(default_factory=dict)
 
 
 def read(metrics: Metrics, pool: Pool) -> Reading:
@@ -79,6 +82,7 @@ def read(metrics: Metrics, pool: Pool) -> Reading:
     for (task, model, outcome, _), count in series.values(metrics.requests):
         outcomes[task, outcome] = outcomes.get((task, outcome), 0.0) + count
         model_requests[model] = model_requests.get(model, 0.0) + count
+    money, seconds = pool.billing.pages(MONEY), pool.billing.pages(TIME)
     tokens = ((labels[1:], count) for labels, count in series.values(metrics.tokens))
     return Reading(
         at_ns=time.monotonic_ns(),
@@ -89,8 +93,9 @@ def read(metrics: Metrics, pool: Pool) -> Reading:
         duration=_by_task(metrics.request_duration),
         first_token=_by_task(metrics.time_to_first_token),
         counterfactual=_sums(_all(metrics.counterfactual)),
-        money=Places.of(pool.billing.statement(MONEY)),
-        time=Places.of(pool.billing.statement(TIME)),
+        money=Places.of(together(money.values())),
+        time=Places.of(together(seconds.values())),
+        devices={name: (Places.of(money[name]), Places.of(seconds[name])) for name in money},
     )
 
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hexkey.metering import Outcome
 from hexkey.metrics import DURATION_S, PICO, TTFT_S
 from hexkey.vitals.quantile import quantile
-from hexkey.vitals.reading import KINDS
+from hexkey.vitals.reading import KINDS, Places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hexkey.pool import Pool
-    from hexkey.vitals.reading import Places, Reading
+    from hexkey.vitals.reading import Reading
 
 HOUR_S = 3600.0
 FAILED = {Outcome.ERROR.value, Outcome.REJECTED.value}
@@ -55,6 +56,16 @@ class ReferenceView(Struct):
     savings: float
 
 
+class DeviceView(Struct):
+    """One part of the machine: its bill since the start and the share of it that was idle."""
+
+    name: str
+    price_per_hour: float
+    bill: float
+    kinds: dict[str, float]
+    idle_share: float | None
+
+
 class CostView(Struct):
     """Money: ``bill`` and ``kinds`` since the start, the rest of the time between the readings.
 
@@ -70,12 +81,14 @@ class CostView(Struct):
     idle_share: float | None
     waste_share: float | None
     references: list[ReferenceView]
+    devices: list[DeviceView]
 
 
 class ModelView(Struct):
     """One model: its state, its work now and since the start, and what that cost."""
 
     name: str
+    device: str
     state: str
     tasks: list[str]
     pairs: list[str]
@@ -85,11 +98,14 @@ class ModelView(Struct):
     running: int
     tokens_per_second: float
     busy_share: float | None
-    cost: float
+    cost: float | None
 
 
 class Snapshot(Struct):
-    """Everything on the page at ``at_ms`` of Unix time; ``window_s`` lie between the readings."""
+    """Everything on the page at ``at_ms`` of Unix time; ``window_s`` lie between the readings.
+
+    ``without_costs`` leaves out all that is money, for who may not see it.
+    """
 
     at_ms: int
     uptime_s: float
@@ -98,9 +114,24 @@ class Snapshot(Struct):
     total: int
     failed_share: float | None
     tasks: list[TaskView]
-    cost: CostView
+    cost: CostView | None
     models: list[ModelView]
     point: Point
+
+
+def without_costs(snapshot: Snapshot) -> Snapshot:
+    """Return what is left of a snapshot for those who may not see costs."""
+    return replace(
+        snapshot,
+        cost=None,
+        models=[replace(one, cost=None) for one in snapshot.models],
+        point=without_spend(snapshot.point),
+    )
+
+
+def without_spend(point: Point) -> Point:
+    """Return a point of the charts without its money."""
+    return replace(point, spend={})
 
 
 def tasks(old: Reading, new: Reading) -> list[TaskView]:
@@ -130,9 +161,8 @@ def cost(old: Reading, new: Reading, pool: Pool) -> CostView:
     money, before = new.money, old.money
     requests = sum(new.outcomes.values()) - sum(old.outcomes.values())
     spent = money.bill - before.bill
-    # Shares of money and of time are the same, and time there always is.
+    # Where there is no price there still is time to be shared.
     now, then = (money, before) if billing.rate else (new.time, old.time)
-    idle = sum(_grown(now, then, kind) for kind in ("idle", "unallocated"))
     settled = now.settled - then.settled
     bill = money.bill / PICO
     return CostView(
@@ -141,12 +171,22 @@ def cost(old: Reading, new: Reading, pool: Pool) -> CostView:
         bill=bill,
         kinds={kind: amount / PICO for kind, amount in money.kinds.items()},
         per_thousand=spent / PICO / requests * 1000 if requests > 0 else None,
-        idle_share=_share(idle, now.bill - then.bill),
+        idle_share=_idle_share(then, now),
         waste_share=_share(now.wasted - then.wasted, settled),
         references=[
             ReferenceView(one.name, amount, amount - bill)
             for one in billing.references
             for amount in (new.counterfactual.get(one.name, 0.0),)
+        ],
+        devices=[
+            DeviceView(
+                name=name,
+                price_per_hour=billing.devices[name].rate / PICO,
+                bill=paid.bill / PICO,
+                kinds={kind: amount / PICO for kind, amount in paid.kinds.items()},
+                idle_share=_idle_share(_time(old, name), took),
+            )
+            for name, (paid, took) in new.devices.items()
         ],
     )
 
@@ -156,10 +196,12 @@ def models(
 ) -> list[ModelView]:
     """Return one view for each model; ``load`` is its requests in flight and in the engine."""
     states = pool.states()
-    elapsed = new.time.bill - old.time.bill
+    places = {one.name: pool.billing.place(one.name) for one in pool.catalog}
+    elapsed = {name: time.bill - _time(old, name).bill for name, (_, time) in new.devices.items()}
     return [
         ModelView(
             name=one.name,
+            device=places[one.name],
             state=str(states[one.name]),
             tasks=sorted(one.tasks),
             pairs=[f"{pair.source}-{pair.target}" for pair in one.pairs],
@@ -169,7 +211,8 @@ def models(
             running=load.get(one.name, (0, 0))[1],
             tokens_per_second=_per_second(old, new, one.name),
             busy_share=_share(
-                new.time.models.get(one.name, 0) - old.time.models.get(one.name, 0), elapsed
+                new.time.models.get(one.name, 0) - old.time.models.get(one.name, 0),
+                elapsed[places[one.name]],
             ),
             cost=new.money.models.get(one.name, 0) / PICO,
         )
@@ -215,6 +258,15 @@ def _total(reading: Reading, task: str) -> float:
 
 def _grown(new: Places, old: Places, kind: str) -> int:
     return new.kinds.get(kind, 0) - old.kinds.get(kind, 0)
+
+
+def _time(reading: Reading, device: str) -> Places:
+    return reading.devices[device][1] if device in reading.devices else Places()
+
+
+def _idle_share(old: Places, new: Places) -> float | None:
+    idle = sum(_grown(new, old, kind) for kind in ("idle", "unallocated"))
+    return _share(idle, new.bill - old.bill)
 
 
 def _less(new: list[float] | None, old: list[float] | None, edges: Sequence[float]) -> list[float]:

@@ -64,6 +64,18 @@ def test_a_step_is_in_flight_until_its_report_tells_whom_it_was_for() -> None:
     }
 
 
+def test_a_request_may_be_there_before_its_slot() -> None:
+    ledger = make()
+    early = ledger.open_request("a#2", GROUP)
+    ledger.add("a#2", "a")
+    ledger.join(early, 1)
+    ledger.open_step("a#2", 0)
+    ledger.close_step("a#2", 100, 100, [(1, 1, 0)], more=False)
+    assert page(ledger).models["a"].active == 200
+    ledger.settle(early, "ok")
+    assert page(ledger).settled[Settled("a", GROUP, "ok")] == 200
+
+
 def test_overlapping_steps_share_what_they_overlap() -> None:
     ledger = make()
     one, two = request(ledger, "a", 1), request(ledger, "b", 1)

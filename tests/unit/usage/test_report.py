@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import socket
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +36,8 @@ def folder(tmp_path: Path) -> Path:
         row(currency="USD"),
         row(tenant=MACHINE, task="_idle", protocol="", outcome="", request_id="", cost_pico=11),
         row(tenant=MACHINE, task=UNALLOCATED, protocol="", outcome="", model="", cost_pico=5),
+        row(device="gpu0", cost_pico=13),
+        row(device="gpu0", protocol="", tenant=MACHINE, task="_given_up", model="", cost_pico=3),
     ]
     made.write([(str(number), one) for number, one in enumerate(rows)])
     made.close()
@@ -46,9 +49,9 @@ def test_all_rows_are_in_the_sums_whatever_they_are_by(folder: Path, by: tuple[s
     lines = report.totals(folder, by, **ALL)
     euros = report.total(one for key, one in lines.items() if key.currency == "EUR")
     # More than a 64-bit integer holds, and exact.
-    assert euros.cost_pico == 1_500_000 + 2 * ((1 << 63) - 1) + 7 + 11 + 5
-    assert report.total(lines.values()).requests == 5
-    assert report.total(lines.values()).device_ns == 7 * 15_000_000
+    assert euros.cost_pico == 1_500_000 + 2 * ((1 << 63) - 1) + 7 + 11 + 5 + 13 + 3
+    assert report.total(lines.values()).requests == 6
+    assert report.total(lines.values()).device_ns == 9 * 15_000_000
 
 
 def test_only_the_time_asked_for_is_summed(folder: Path) -> None:
@@ -122,11 +125,14 @@ def test_focus_splits_each_days_bill_exactly(folder: Path) -> None:
     lines = report.totals(folder, focus.BY, **ALL)
     rows = focus_rows(lines)
     assert len(rows) == len(lines)
-    charges: dict[tuple[str, str], list[dict[str, str]]] = {}
+    charges: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for one in rows:
-        charges.setdefault((one["ChargePeriodStart"], one["BillingCurrency"]), []).append(one)
-    assert len(charges) == 3
+        origin = (one["ChargePeriodStart"], one["ResourceId"], one["BillingCurrency"])
+        charges.setdefault(origin, []).append(one)
+    assert len(charges) == 4
     for charge in charges.values():
+        # All dimensions but what tells the parts apart are the origin's.
+        assert len({tuple(one[name] for name in DIMENSIONS) for one in charge}) == 1
         assert sum(map(ratio, charge)) == 1
         whole = sum(Decimal(one["BilledCost"]) for one in charge)
         for one in charge:
@@ -134,6 +140,24 @@ def test_focus_splits_each_days_bill_exactly(folder: Path) -> None:
                 Decimal(one["BilledCost"]), abs=Decimal("1e-9")
             )
     assert {one["x_Requests"] for one in rows if MACHINE in one["AllocatedResourceId"]} == {"0"}
+
+
+DIMENSIONS = (
+    "BillingAccountId", "ChargeCategory", "ChargeDescription", "ChargeFrequency", "ResourceId",
+    "ResourceName", "ResourceType", "ServiceCategory", "ServiceName", "ServiceSubcategory",
+)  # fmt: skip
+
+
+def test_a_focus_line_says_in_words_what_it_is_for(folder: Path) -> None:
+    machine = socket.gethostname()
+    rows = focus_rows(report.totals(folder, focus.BY, **ALL))
+    names = {one["ResourceId"]: set[str]() for one in rows}
+    for one in rows:
+        names[one["ResourceId"]].add(one["AllocatedResourceName"])
+    assert names[f"{machine}/gpu0"] == {"translate on en-pt for acme", "given up"}
+    assert names[machine] >= {"idle on en-pt", "chat on en-pt for acme", ""}
+    said = {one["ChargeDescription"] for one in rows if one["ResourceName"] == "gpu0"}
+    assert said == {f"A day of gpu0 of {machine}, split by what it was used for"}
 
 
 # The columns that FOCUS 1.3 has as mandatory, and those of them that may not be empty.
@@ -158,11 +182,13 @@ def test_focus_has_every_mandatory_column(folder: Path) -> None:
         assert one["BillingPeriodStart"] == "2026-11-01T00:00:00Z"
         assert one["BillingPeriodEnd"] == "2026-12-01T00:00:00Z"
         resource = ("AllocatedResourceId", "AllocatedResourceName", "AllocatedTags")
-        if UNALLOCATED in one["ChargeDescription"]:
-            assert not any(one[name] for name in resource)
-        else:
+        if one["AllocatedResourceId"]:
             assert all(one[name] for name in resource)
-            assert set(json.loads(one["AllocatedTags"])) == {"tenant", "task", "model"}
+            tags = {"hexkey/tenant", "hexkey/task", "hexkey/model"}
+            assert set(json.loads(one["AllocatedTags"])) == tags
+        else:
+            assert not any(one[name] for name in resource)
+    assert sum(not one["AllocatedResourceId"] for one in rows) == 1
 
 
 AMOUNTS = st.builds(Amounts, cost_pico=st.integers(-5, 10**20), device_ns=st.integers(0, 10**15))
@@ -200,4 +226,5 @@ def test_a_row_has_no_room_for_text_of_a_request() -> None:
     texts = {name for name, kind in Row.__annotations__.items() if "str" in str(kind)}
     assert texts == {
         "request_id", "protocol", "tenant", "task", "model", "outcome", "code", "currency",
+        "device",
     }  # fmt: skip

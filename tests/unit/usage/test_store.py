@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from hexkey.usage.report import totals
 from hexkey.usage.store import files
 from tests.unit.usage.rows import DAY_US, NOON_US, ids, row, store
 
@@ -84,3 +87,21 @@ def test_other_peoples_files_are_left_alone(tmp_path: Path) -> None:
     assert {"usage-notes.sqlite", "notes.txt"} <= {one.name for one in tmp_path.iterdir()}
     (tmp_path / "usage-notes.sqlite").unlink()
     assert ids(tmp_path) == ["a"]
+
+
+def test_a_file_of_before_there_were_devices_is_read_and_written_on(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    made.write([("old", row(cost_pico=1))])
+    made.close()
+    (_, path), *_ = files(tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE usage DROP COLUMN device")
+    every = {"since_us": NOON_US, "until_us": NOON_US + 1}
+    assert [key.values for key in totals(tmp_path, ("device",), **every)] == [("machine",)]
+    made.write([("new", row(cost_pico=2, device="gpu0"))])
+    made.close()
+    by_device = {
+        key.values[0]: one.cost_pico for key, one in totals(tmp_path, ("device",), **every).items()
+    }
+    assert by_device == {"machine": 1, "gpu0": 2}
+    assert ids(tmp_path) == ["new", "old"]

@@ -13,8 +13,14 @@ from hexkey.pool import Pool
 from hexkey.routing import Candidate
 from hexkey.types import Task
 from hexkey.vitals.monitor import MAX_POINTS, Monitor
+from hexkey.vitals.snapshot import CostView, Snapshot
 
 SECOND = 10**9
+
+
+def money(snapshot: Snapshot) -> CostView:
+    assert snapshot.cost is not None
+    return snapshot.cost
 
 
 class Clock:
@@ -53,9 +59,9 @@ def test_what_is_not_known_is_null(clock: Clock) -> None:
     clock.ns += SECOND
     seen = monitor.look()
     assert (seen.total, seen.rate, seen.failed_share, seen.tasks) == (0, 0.0, None, [])
-    assert seen.cost.per_thousand is None
-    assert seen.cost.waste_share is None
-    assert seen.cost.idle_share == 1.0
+    assert money(seen).per_thousand is None
+    assert money(seen).waste_share is None
+    assert money(seen).idle_share == 1.0
     assert [(one.name, one.state, one.cost) for one in seen.models] == [("m", "stopped", 0.0)]
 
 
@@ -67,8 +73,8 @@ def test_the_first_look_is_of_all_the_time_since_the_start(clock: Clock) -> None
     seen = monitor.look()
     assert seen.window_s == seen.uptime_s == 1000
     assert seen.rate == 0.5
-    assert seen.cost.bill == 1000
-    assert seen.cost.per_thousand == 2000
+    assert money(seen).bill == 1000
+    assert money(seen).per_thousand == 2000
 
 
 def test_rates_and_percentiles_forget_what_is_long_past(clock: Clock) -> None:
@@ -107,8 +113,8 @@ def test_shares_are_of_time_where_there_is_no_price(clock: Clock) -> None:
     monitor = Monitor(*house(price="0"))
     clock.ns += SECOND
     seen = monitor.look()
-    assert (seen.cost.bill, seen.cost.price_per_hour) == (0, 0)
-    assert seen.cost.idle_share == 1.0
+    assert (money(seen).bill, money(seen).price_per_hour) == (0, 0)
+    assert money(seen).idle_share == 1.0
 
 
 def test_memory_is_bounded(clock: Clock) -> None:

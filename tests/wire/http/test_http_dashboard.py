@@ -178,7 +178,7 @@ async def test_no_look_under_way_takes_the_place_of_the_end(
     monkeypatch.setattr(feed_module, "EVERY_S", 0.01)
     feed = Feed(house.service)
     mailbox: asyncio.Queue[bytes | None] = asyncio.Queue(1)
-    feed._enter(mailbox)
+    feed._enter(mailbox, costs=True)
     assert await asyncio.wait_for(mailbox.get(), 10)
     feed.close()
     await asyncio.sleep(0.2)

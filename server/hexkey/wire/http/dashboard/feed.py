@@ -10,15 +10,19 @@ import structlog
 
 from hexkey.errors import Code, ServeError
 from hexkey.vitals.monitor import Monitor
+from hexkey.vitals.snapshot import without_costs, without_spend
 from hexkey.wire.http.presence import Presence
 from hexkey.wire.http.stream import HEADERS, SSE
 
 if TYPE_CHECKING:
     from hexkey.service import Service
+    from hexkey.vitals.snapshot import Snapshot
     from hexkey.wire.http.exchange import Exchange
 
 MAX_VIEWERS = 32
 EVERY_S = 1.0
+
+Mailbox = asyncio.Queue[bytes | None]
 
 log = structlog.get_logger("hexkey.dashboard")
 
@@ -26,12 +30,14 @@ log = structlog.get_logger("hexkey.dashboard")
 class Feed:
     """The viewers and, for as long as there are some, the task that looks for them.
 
-    A viewer has a mailbox of one: who reads slowly misses snapshots and holds nobody up.
+    A viewer has a mailbox of one: who reads slowly misses snapshots and holds nobody up. Those who
+    may not see costs get none.
     """
 
     def __init__(self, service: Service) -> None:
         self._monitor = Monitor(service.metrics, service.pool)
-        self._viewers: set[asyncio.Queue[bytes | None]] = set()
+        self._billing = service.pool.billing
+        self._viewers: dict[Mailbox, bool] = {}
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -48,9 +54,11 @@ class Feed:
                 f"{len(self._viewers)} pages look at this server already; close one",
                 reason="TOO_MANY_VIEWERS",
             )
-        mailbox: asyncio.Queue[bytes | None] = asyncio.Queue(1)
-        history = _event(b"history", list(self._monitor.points))
-        self._enter(mailbox)
+        mailbox: Mailbox = asyncio.Queue(1)
+        costs = self._billing.may_see_cost(exchange.caller)
+        points = self._monitor.points
+        history = _event(b"history", list(points if costs else map(without_spend, points)))
+        self._enter(mailbox, costs=costs)
         try:
             async with Presence(exchange.receive):
                 exchange.framing = SSE
@@ -71,13 +79,13 @@ class Feed:
             self._task = None
         self._publish(None)
 
-    def _enter(self, mailbox: asyncio.Queue[bytes | None]) -> None:
-        self._viewers.add(mailbox)
+    def _enter(self, mailbox: Mailbox, *, costs: bool) -> None:
+        self._viewers[mailbox] = costs
         if self._task is None:
             self._task = asyncio.create_task(self._look(), name="dashboard")
 
-    def _leave(self, mailbox: asyncio.Queue[bytes | None]) -> None:
-        self._viewers.discard(mailbox)
+    def _leave(self, mailbox: Mailbox) -> None:
+        self._viewers.pop(mailbox, None)
         if not self._viewers and self._task is not None:
             self._task.cancel()
             self._task = None
@@ -88,7 +96,7 @@ class Feed:
         try:
             while True:
                 # Thousands of series take milliseconds, which tokens on their way must not wait.
-                self._publish(_event(b"snapshot", await asyncio.to_thread(self._monitor.look)))
+                self._publish(await asyncio.to_thread(self._monitor.look))
                 due = max(due + EVERY_S, loop.time())
                 await asyncio.sleep(due - loop.time())
         except Exception as error:
@@ -96,11 +104,16 @@ class Feed:
             self._publish(None)
             self._task = None
 
-    def _publish(self, event: bytes | None) -> None:
-        for mailbox in self._viewers:
-            if mailbox.full():
-                mailbox.get_nowait()
-            mailbox.put_nowait(event)
+    def _publish(self, snapshot: Snapshot | None) -> None:
+        """Put a snapshot into every mailbox, or the end."""
+        for costs in {*self._viewers.values()}:
+            event = None
+            if snapshot is not None:
+                event = _event(b"snapshot", snapshot if costs else without_costs(snapshot))
+            for mailbox in [one for one, may in self._viewers.items() if may is costs]:
+                if mailbox.full():
+                    mailbox.get_nowait()
+                mailbox.put_nowait(event)
 
 
 def _event(name: bytes, data: object) -> bytes:

@@ -11,6 +11,7 @@ const FACTS = {
 };
 
 export function showModels({ models, cost }) {
+  const several = new Set(models.map((model) => model.device)).size > 1;
   const ready = models.filter((model) => model.state === "ready").length;
   say(byId("models-note"), `${ready} of ${models.length} serve`);
   keyed(
@@ -28,9 +29,10 @@ export function showModels({ models, cost }) {
       say(title.lastChild, model.state);
       title.lastChild.dataset.state = model.state;
       const restarts = model.restarts ? `, ${count(model.restarts)} restarts` : "";
-      say(note, [model.tasks.join(", "), model.pairs.join(", ")].filter(Boolean).join(": ") + restarts);
+      const place = several ? ` on ${model.device}` : "";
+      say(note, [model.tasks.join(", "), model.pairs.join(", ")].filter(Boolean).join(": ") + place + restarts);
       Object.values(FACTS).forEach((write, index) => {
-        say(facts.children[2 * index + 1], write(model, cost.currency));
+        say(facts.children[2 * index + 1], write(model, cost?.currency));
       });
       load.setAttribute("aria-label", `computes ${percent(model.busy_share)} of the time`);
       load.title = load.getAttribute("aria-label");

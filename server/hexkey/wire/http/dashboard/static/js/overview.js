@@ -5,7 +5,7 @@ import { ofTask } from "./colours.js";
 import { byId, keyed, make, say } from "./dom.js";
 import * as format from "./format.js";
 import { count, duration, number, span } from "./format.js";
-import { KINDS, showMoney, showSavings } from "./money.js";
+import { KINDS, showDevices, showMoney, showSavings } from "./money.js";
 import { showModels } from "./models.js";
 import { showTiles } from "./tiles.js";
 
@@ -47,12 +47,14 @@ export class Overview {
   }
 
   snapshot(snapshot) {
-    this.currency = snapshot.cost.currency;
-    if (snapshot.cost.price_per_hour <= 0) this.spend.withhold("No price is set");
+    this.currency = snapshot.cost?.currency ?? this.currency;
+    if (snapshot.cost === null) this.spend.withhold("Costs are not shown to you");
+    else if (snapshot.cost.price_per_hour <= 0) this.spend.withhold("No price is set");
     for (const chart of this.charts) chart.add(snapshot.point);
     showTiles(snapshot);
     showTasks(snapshot.tasks);
     showMoney(snapshot.cost);
+    showDevices(snapshot.cost);
     showSavings(snapshot.cost);
     showModels(snapshot);
     say(

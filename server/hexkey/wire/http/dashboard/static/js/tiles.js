@@ -3,8 +3,13 @@
 import { byId, keyed, make, say } from "./dom.js";
 import { count, duration, money, number, percent, signedMoney, span } from "./format.js";
 
+/** What there is to say of costs to who may not see them. */
+const NOTHING = { price_per_hour: 0, references: [] };
+
 export function showTiles(snapshot) {
-  const { cost } = snapshot;
+  const told = snapshot.cost !== null;
+  const cost = snapshot.cost ?? NOTHING;
+  const unless = (text) => (told ? text : "not shown to you");
   const last = `last ${span(snapshot.window_s)}`;
   const slowest = snapshot.tasks
     .filter((task) => task.p95 !== null)
@@ -33,22 +38,22 @@ export function showTiles(snapshot) {
       name: "Spend",
       value: priced ? money(cost.price_per_hour, cost.currency) : "–",
       unit: priced ? "/h" : "",
-      sub: priced ? `${money(cost.bill, cost.currency)} in ${span(snapshot.uptime_s)}` : "no price is set",
+      sub: priced ? `${money(cost.bill, cost.currency)} in ${span(snapshot.uptime_s)}` : unless("no price is set"),
     },
     {
       name: "Per 1,000 requests",
       value: priced ? money(cost.per_thousand, cost.currency) : "–",
-      sub: `whole bill, ${last}`,
+      sub: unless(`whole bill, ${last}`),
     },
     {
       name: "Idle",
       value: percent(cost.idle_share),
-      sub: `waste ${percent(cost.waste_share)} of work, ${last}`,
+      sub: unless(`waste ${percent(cost.waste_share)} of work, ${last}`),
     },
     {
       name: "Savings",
       value: best ? signedMoney(best.savings, cost.currency) : "–",
-      sub: best ? `against ${best.name}` : "no reference is set",
+      sub: best ? `against ${best.name}` : unless("no reference is set"),
       tone: best ? (best.savings >= 0 ? "good" : "bad") : "",
     },
   ]);
