@@ -165,6 +165,7 @@ SLO = Dashboard("hexkey: SLO", "task", "hexkey_requests_total", (
 ))
 
 _BILL = "sum by (currency) (increase(hexkey_bill_total[$__range]))"
+_DEVICE = "sum by (device, state) (rate(hexkey_device_seconds_total[$__rate_interval]))"
 _COST_OF = 'rate(hexkey_request_cost_bucket{task=~"$task"}[$__rate_interval])'
 
 COST = Dashboard("hexkey: Cost", "task", "hexkey_requests_total", (
@@ -205,14 +206,18 @@ COST = Dashboard("hexkey: Cost", "task", "hexkey_requests_total", (
                     'task_model:hexkey_cost_per_thousand_requests:rate1h{task=~"$task"}'}),
     Panel("Own cost per million tokens", "What does a million tokens out of each model cost?",
           "short", {"{{model}}": "model:hexkey_cost_per_million_tokens:rate1h"}),
-    Panel("Time of the device", "Which share of its time is the device used, and for what?",
-          "percentunit", {"{{state}}": "sum by (state) "
-                          "(rate(hexkey_device_seconds_total[$__rate_interval]))"}, stacked=True),
-    Panel("Power", "How many watts does the machine draw, and for what?", "watt",
-          {"{{kind}}": "sum by (kind) (rate(hexkey_energy_joules_total[$__rate_interval]))"},
+    Panel("Spend by device", "Which part of the machines takes how much per hour?", "short",
+          {"{{device}} ({{currency}})": "sum by (currency, device) "
+           "(rate(hexkey_bill_total[$__rate_interval])) * 3600"}, stacked=True),
+    Panel("Time of each device", "How much of its time does each device spend, and on what?",
+          "percentunit", {"{{device}} {{state}}": f"{_DEVICE} / on (device) group_left () "
+                          f"{_DEVICE.replace(', state', '')}"}),
+    Panel("Power", "How many watts does each device draw, and for what?", "watt",
+          {"{{device}} {{kind}}":
+           "sum by (device, kind) (rate(hexkey_energy_joules_total[$__rate_interval]))"},
           stacked=True),
     Panel("In flight", "How much is spent on steps that are not over yet?", "short",
-          {"{{instance}}": "sum by (instance) (hexkey_cost_in_flight)"}),
+          {"{{instance}} {{device}}": "sum by (instance, device) (hexkey_cost_in_flight)"}),
     Panel("Usage on disk", "How many rows per second go to the usage ledger, and are any lost?",
           "short", {"written": "sum(rate(hexkey_usage_rows_written_total[$__rate_interval]))",
                     "lost": "sum(rate(hexkey_usage_rows_lost_total[$__rate_interval]))",
@@ -232,6 +237,12 @@ ROUTING = Dashboard("hexkey: Routing", "task", "hexkey_requests_total", (
            'sum by (task) (rate(hexkey_requests_total{task=~"$task"}[$__rate_interval]))'}),
     Panel("Refused", "How many requests find no model or no room, and why?", "reqps",
           {"{{task}} {{reason}}": _rate("task, reason", "hexkey_rejected_total", "task")}),
+    Panel("Why this model", "For which reasons do requests go where they go?", "reqps",
+          {"{{task}} → {{model}}: {{reason}}":
+           _rate("task, model, reason", "hexkey_routed_total", "task")}),
+    Panel("Fallbacks", "How many requests leave a model for another one, and why?", "reqps",
+          {"{{task}} leaves {{model}}: {{reason}}":
+           _rate("task, model, reason", "hexkey_fallbacks_total", "task")}),
     Panel("Without a model", "How many requests end before a model is chosen, and how?", "reqps",
           {"{{task}} {{outcome}}": "sum by (task, outcome) (rate(hexkey_requests_total"
            '{task=~"$task",model="_none"}[$__rate_interval]))'}),
@@ -257,6 +268,15 @@ ROUTING = Dashboard("hexkey: Routing", "task", "hexkey_requests_total", (
     Panel("Given up", "How many requests do callers leave, or do deadlines end?", "reqps",
           {"{{task}} {{outcome}}": "sum by (task, outcome) (rate(hexkey_requests_total"
            '{task=~"$task",outcome=~"cancelled|superseded|deadline"}[$__rate_interval]))'}),
+    Panel("Time for nobody",
+          "How many seconds of a device a second go into answers that nobody waited for?", "short",
+          {"{{task}} {{model}} {{outcome}}": "sum by (task, model, outcome) (rate("
+           'hexkey_task_device_seconds_total{task=~"$task",outcome=~"superseded|cancelled|deadline"}'
+           "[$__rate_interval]))"}, stacked=True),
+    Panel("Remembered suggestions", "How many completions of a session need no model?", "reqps",
+          {"{{result}}": "sum by (result) (rate(hexkey_suggestions_total[$__rate_interval]))"}),
+    Panel("Circuits", "Which models are not trusted after failures, and since when?", "short",
+          {"{{model}} {{state}}": "hexkey_circuit_state == 1"}, "state-timeline", GRID),
     Panel("Models that can serve", "Which models does the router have to choose from?", "short",
           {"{{model}}": 'hexkey_model_state{state="ready"}'}, "state-timeline", GRID),
 ))

@@ -18,11 +18,14 @@ CONFIG = """
 cost:
   currency: USD
   price_per_hour: "3600"
+  devices:
+    - {name: cpu, share: "0.25"}
+    - {name: npu, share: "0.75", memory_gib: 8}
   references:
     - {name: big, as_of: 2026-11-01, input_per_million: "1000000", output_per_million: "9000000"}
 models:
-  - {name: text, engine: fake, tasks: [autocomplete, chat], options: {step_ms: 5}}
-  - {name: words, engine: fake, tasks: [translate], pairs: [en-pt, pt-en]}
+  - {name: text, engine: fake, tasks: [autocomplete, chat], device: cpu, options: {step_ms: 5}}
+  - {name: words, engine: fake, tasks: [translate], pairs: [en-pt, pt-en], device: npu}
 """
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 
@@ -87,6 +90,42 @@ def test_the_numbers_of_the_page_are_those_of_metrics(chromium: Browser, fake: S
         tokens = scraped(fake, "hexkey_counterfactual_cost_total", "reference")[("big",)]
         saved = page.locator("#savings [data-key=big] td").first.inner_text()
         assert number(saved) == pytest.approx(tokens, abs=0.005)
+
+
+def test_the_parts_of_the_machine_are_told_apart(chromium: Browser, fake: Served) -> None:
+    with opened(chromium, f"{fake.http}/dashboard") as page:
+        page.wait_for_selector("#devices [data-key=npu]")
+        before = scraped(fake, "hexkey_bill_total", "device")
+        page.wait_for_timeout(1500)
+        told = {name: row(page, "devices", name) for name in ("cpu", "npu")}
+        page.wait_for_timeout(1500)
+        after = scraped(fake, "hexkey_bill_total", "device")
+        assert [number(told[name][1]) for name in ("cpu", "npu")] == [900, 2700]
+        for name, cells in told.items():
+            assert before[(name,)] * 0.995 <= number(cells[2]) <= after[(name,)] * 1.005
+            assert 50 < number(cells[3]) <= 100
+        notes = page.locator("#models .model > .note").all_inner_texts()
+        assert [note.rpartition(" on ")[2] for note in notes] == ["cpu", "npu"]
+
+
+def test_costs_that_nobody_may_see_are_not_on_the_page(chromium: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "secret.yaml"
+    path.write_text(CONFIG.replace("currency: USD", "currency: USD\n  expose: none"))
+    with serve(path) as served, opened(chromium, f"{served.http}/dashboard") as page:
+        body = {"prefix": "a b", "max_tokens": 6}
+        assert httpx.post(f"{served.http}/v1/autocomplete", json=body).status_code == 200
+        page.wait_for_selector("#tasks [data-key=autocomplete]")
+        page.wait_for_timeout(1500)
+        for place in ("money", "savings"):
+            assert "not shown to you" in page.inner_text(f"#{place}")
+        assert not page.is_visible("#devices")
+        assert "Costs are not shown to you" in page.inner_text("#spend")
+        assert not re.search(r"[$€]|USD", page.inner_text("main"))
+        shoot(page, "overview-withheld")
+        page.click("#tab-playground")
+        page.fill("#prefix", "one two")
+        expect(page.locator("#calls [data-outcome=ok]")).to_have_count(1)
+        assert not re.search(r"[$€]|USD", page.inner_text("main"))
 
 
 def test_percentiles_are_what_prometheus_makes_of_the_buckets(

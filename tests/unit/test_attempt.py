@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
+from datetime import date
 from typing import cast
 from unittest.mock import Mock
 
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 from hexkey.admission import Gate, Permit
 from hexkey.billing import Billing
 from hexkey.charge import Charge
-from hexkey.config import CostConfig, QueueConfig
+from hexkey.config import CostConfig, QueueConfig, ReferenceConfig
 from hexkey.devices import TIME
 from hexkey.errors import Code, ServeError
 from hexkey.identity.quota import Allowance
@@ -169,6 +170,30 @@ async def test_a_second_leg_that_fails_begins_anew_elsewhere_and_all_tokens_coun
     assert [(one.input_tokens, one.output_tokens) for one in receipts] == [(16, 11)] * 3
     for model, counted in (("pt-en", 6 * 12), ("spare", 3 * 4), ("en-de", 0)):
         assert value(house.metrics, "tokens_total", model=model, direction="input") == counted
+
+
+async def test_a_pivot_is_read_and_written_once_by_who_goes_straight() -> None:
+    house = House()
+    as_of = date(2026, 11, 1)
+    house.pool.billing = Billing(
+        CostConfig(
+            price_per_hour="1",
+            references=(
+                ReferenceConfig("tokens", as_of, "1", "100", "10"),
+                ReferenceConfig("text", as_of, characters_per_million="20"),
+            ),
+        ),
+        ["en-de", "pt-en"],
+    )
+    house.pool.tokens |= {"pt-en": (10, 3), "en-de": (4, 7)}
+    *_, usage = await read(house)
+    assert isinstance(usage, Usage)
+    # What the two models did, and what one that knows the way would have done of it.
+    assert (usage.input_tokens, usage.output_tokens) == (14, 10)
+    assert usage.cost is not None
+    assert usage.cost.counterfactual == pytest.approx(
+        {"tokens": (9 * 1 + 1 * 10 + 7 * 100) / 1e6, "text": sum(map(len, TEXTS)) * 20 / 1e6}
+    )
 
 
 async def test_a_receipt_that_cannot_be_written_keeps_nobodys_quota(
