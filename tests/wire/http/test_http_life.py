@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hexkey.config import QueueConfig
 from hexkey.wire.address import AddressInUse
 from hexkey.wire.http.server import HttpServer
 from tests.wire.http.http_house import open_house, post
@@ -50,6 +51,29 @@ async def test_several_prompts_leave_together(house: House) -> None:
     await reader.readuntil(b'"text"')
     writer.close()
     assert await house.idle("acme/slow", 2)
+
+
+async def test_prompts_that_wait_leave_with_their_client() -> None:
+    body = {"model": "acme/slow", "prompt": "x", "max_tokens": 40}
+    waiting = json.dumps(body | {"prompt": ["a", "b", "c"], "max_tokens": 5000}).encode()
+    async with open_house(queue=QueueConfig(concurrency=1)) as house, house.client() as client:
+        first = asyncio.create_task(client.post("/v1/completions", json=body))
+        await house.busy("acme/slow")
+        _reader, writer = await house.connect()
+        writer.write(post("/v1/completions", waiting))
+        await queued(house, 3)
+        writer.close()
+        await queued(house, 0)
+        assert (await first).status_code == 200
+        assert await house.idle("acme/slow", 2)
+        assert house.service._gate.running("acme/slow") == 0
+
+
+async def queued(house: House, count: int) -> None:
+    """Wait until so many requests wait for the slow model."""
+    async with asyncio.timeout(5):
+        while house.service._gate.waiting("acme/slow") != count:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.005)
 
 
 async def test_a_client_that_leaves_before_its_body_is_whole(house: House) -> None:

@@ -72,10 +72,14 @@ class Several:
         self._tasks = [
             asyncio.create_task(self._pump(which)) for which in range(len(self._requests))
         ]
-        first = await self._entered.get()
-        if isinstance(first, BaseException):
+        try:
+            first = await self._entered.get()
+            if isinstance(first, BaseException):
+                raise first
+        except BaseException:
+            # Also where the client leaves meanwhile: nobody calls ``__aexit__`` then.
             await self._end()
-            raise first
+            raise
         self._first = first
         return self
 
