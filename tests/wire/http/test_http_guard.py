@@ -156,6 +156,42 @@ async def test_huge_headers(strict: House, size: int, where: str) -> None:
     writer.close()
 
 
+def chunked(*trailers: bytes) -> bytes:
+    """A raw POST in one chunk, and what comes after it."""
+    head = post("/v1/autocomplete", b"").replace(
+        b"Content-Length: 0", b"Transfer-Encoding: chunked"
+    )
+    return b"\r\n".join([head + b"%x" % len(BODY), BODY, b"0", *trailers])
+
+
+async def test_trailers_are_no_headers(strict: House) -> None:
+    trailers = b"X-Request-Id: trailed", b"X-Hexkey-Priority: none", b"", b""
+    data, _ = await answer(strict, chunked(*trailers))
+    assert status(data) == 200
+    assert b"trailed" not in data
+
+
+@pytest.mark.parametrize("piece", [b"a: b\r\n" * 10_000, b"y" * 60_000])
+async def test_endless_trailers_are_refused(strict: House, piece: bytes) -> None:
+    data, took_s = await answer(strict, chunked(b"x: "), *([piece] * 20), every_s=0.001)
+    assert status(data) == 431
+    assert took_s < 5
+
+
+async def test_chunks_of_any_size_are_no_trailers(strict: House) -> None:
+    text = b"x" * 100_000
+    body = b'{"max_tokens":1,"prefix":"' + text + b'"}'
+    head = post("/v1/autocomplete", b"").replace(
+        b"Content-Length: 0", b"Transfer-Encoding: chunked"
+    )
+    # Pieces end where a chunk's data would begin.
+    sizes = [b"%x\r\n" % len(one) for one in (text, body[len(text) :])]
+    pieces = [head + sizes[0], body[: len(text)] + b"\r\n" + sizes[1]]
+    pieces.append(body[len(text) :] + b"\r\n0\r\n\r\n")
+    data, _ = await answer(strict, *pieces, every_s=0.02)
+    assert status(data) == 200
+
+
 async def test_large_headers_within_the_cap(strict: House) -> None:
     async with strict.client() as client:
         response = await client.get("/health", headers={"x": "y" * 60_000})

@@ -50,6 +50,8 @@ class Protocol(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
         self._in_headers = False
+        self._in_trailers = False
+        self._section_begun = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
@@ -74,11 +76,11 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
-        began_before = self._in_headers
+        self._section_begun = False
         self._feed(data)
         if self.transport.is_closing():
             return
-        if self._in_headers and began_before:
+        if (self._in_headers or self._in_trailers) and not self._section_begun:
             # Counted as they come, since the parser tells of a header only once it is whole.
             self._header_bytes += len(data)
             if self._header_bytes > self._limits.max_header_bytes:
@@ -90,10 +92,26 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Called by the parser."""
         super().on_message_begin()
-        self._in_headers = True
+        self._in_headers = self._section_begun = True
         self._header_bytes = 0
         if self._header_timer is None:
             self._await_headers()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser, for trailers too."""
+        # A trailer is no header (RFC 9110, 6.5.1): as one it would slip by whoever checks those.
+        if self._in_headers:
+            super().on_header(name, value)
+
+    def on_chunk_header(self) -> None:
+        """Called by the parser; what follows the last chunk's are trailers."""
+        self._in_trailers = self._section_begun = True
+        self._header_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Called by the parser."""
+        self._in_trailers = False
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
@@ -110,6 +128,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
+        self._in_trailers = False
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
