@@ -20,8 +20,11 @@ _OPENS = {True: re.compile(r"</?[A-Za-z]"), False: re.compile(r"</?(?:[^\W\d]|:)
 """What a tag begins with, in HTML and in XML; any other ``<`` is a character."""
 _TAG = re.compile(r"""<(/?)([^\s/>]++)((?:[^>"']++|"[^"]*+"|'[^']*+')*+)>""")
 _KEPT = re.compile(
-    r"""\stranslate\s*+=\s*+["']?no\b|\sclass\s*+=\s*+["']?[^"'>]*\bnotranslate\b""", re.IGNORECASE
+    r"""\stranslate\s*+=\s*+["']?no\b"""
+    r"""|\sclass\s*+=\s*+(?:"[^"]*?|'[^']*?|[^\s"'>]*?)\bnotranslate\b""",
+    re.IGNORECASE,
 )
+"""Each look for a class goes to the end of its value and no further, so time is linear."""
 _VERBATIM = {"code", "kbd", "samp", "var", "tt"}
 _RAW = {"script", "style"}
 _VOID = {

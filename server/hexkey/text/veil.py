@@ -24,6 +24,7 @@ _SPACES = re.compile(r"(\s+)")
 _BRACKETS = re.compile(r"[<>]")
 _RISKY = re.compile(r"[{}<>`]")
 _RUN = re.compile(r"\S*\Z")
+_MARK = re.compile(r"q([0-9]{1,9})z")
 STRAY = 48
 """More characters than ``placeholders`` takes together with a bracket before them."""
 _LINE_BREAK = re.compile(r"[ \t\r]*\n\s*")
@@ -38,7 +39,8 @@ class Veil:
         self, source: str, form: Format = Format.TEXT, terms: Sequence[tuple[str, str]] = ()
     ) -> None:
         self._form = form
-        self._mark = next(mark for n in count() if (mark := f"q{n}z") not in source)
+        taken = {int(number) for number in _MARK.findall(source)}
+        self._mark = f"q{next(n for n in count() if n not in taken)}z"
         self._hidden: list[str] = []
         self._terms = dict(_by_lower(terms))
         self._term = _pattern(term for term, _ in terms) if terms else None
@@ -115,7 +117,9 @@ class Veil:
             before = text[max(0, found.start() - STRAY) : found.start()]
             if _RISKY.search(_RUN.search(before)[0]):  # type: ignore[index]  # it always matches
                 return found[0]
-            return self._hide(Piece(Kind.WORD, self._written(self._terms[found[0].lower()])))
+            # Letters that fold alike, as both Turkish i do, are found, too, and are not the term.
+            term = self._terms.get(found[0].lower())
+            return found[0] if term is None else self._hide(Piece(Kind.WORD, self._written(term)))
 
         return self._term.sub(hidden, text)
 

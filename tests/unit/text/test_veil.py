@@ -61,6 +61,43 @@ def test_a_page_is_cut_into_what_it_is() -> None:
     assert '<script>if (a<b) { "x" }</script>' in blocks
 
 
+@pytest.mark.parametrize(
+    ("tag", "kept"),
+    [
+        ('<b class="a notranslate">', True),
+        ("<b class='notranslate b'>", True),
+        ("<b class=notranslate>", True),
+        ("<b CLASS = NoTranslate id=x>", True),
+        ("<b class=x title=notranslate>", False),
+        ('<b class="x" title="notranslate">', False),
+        ('<b class="notranslated">', False),
+        ("<b translate=no>", True),
+        ("<b translate=nope>", False),
+    ],
+)
+def test_an_element_may_say_that_it_is_not_to_be_translated(tag: str, kept: bool) -> None:  # noqa: FBT001
+    (first, *_) = cut(f"{tag}word</b>", html=True)
+    assert (first.kind is Kind.WORD) is kept
+
+
+@pytest.mark.parametrize("of", [" class=x", " class='x", ' class="x', " class=x'\"", " class= "])
+def test_markup_of_any_kind_takes_linear_time(of: str) -> None:
+    began = time.perf_counter()
+    list(cut("<a" + of * (200_000 // len(of)) + ">", html=True))
+    assert time.perf_counter() - began < 2
+
+
+def test_letters_that_fold_alike_are_not_the_same_term() -> None:
+    for term, text in (
+        ("istanbul", "\u0130stanbul"),
+        ("kad\u0131n", "kadin"),
+        ("\u03bcm", "\u00b5m"),
+        ("disk", "di\u017fk"),
+    ):
+        assert translated(text, Format.TEXT, ((term, "no"),)) == text
+        assert translated(term.upper(), Format.TEXT, ((term.upper(), "yes"),)) == "yes"
+
+
 def test_only_text_reaches_the_translator() -> None:
     seen: list[str] = []
 
