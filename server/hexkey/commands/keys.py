@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 import time
@@ -14,14 +15,12 @@ from hexkey.identity import state
 from hexkey.identity.keys import make
 
 if TYPE_CHECKING:
-    import argparse
-
     from hexkey.identity.keyfile import KeyFile
-    from hexkey.identity.keys import KeyRecord
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - it has no other name
 
 _UNITS = {"h": 3600, "d": 86400, "y": 365 * 86400}
+_MAX_SECONDS = 100 * _UNITS["y"]
 
 
 def add(commands: Commands) -> None:
@@ -82,18 +81,15 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _revoke(options: argparse.Namespace) -> int:
-    found: list[KeyRecord] = []
-
-    def without(keys: list[KeyRecord]) -> list[KeyRecord]:
-        found.extend(one for one in keys if one.id == options.id)
-        return [one for one in keys if one.id != options.id]
-
     file = _file(options)
-    file.change(without)
+    found = [one for one in file.read() if one.id == options.id]
     if not found:
         sys.stderr.write(f"there is no key {options.id!r} in {file.path}; see: hexkey keys list\n")
         return 1
+    file.change(lambda keys: [one for one in keys if one.id != options.id])
     sys.stderr.write(f"The key {options.id} of {found[0].tenant} is revoked.\n")
+    if not file.read():
+        sys.stderr.write("It was the last key: nobody may call until you make another.\n")
     return 0
 
 
@@ -104,10 +100,16 @@ def _file(options: argparse.Namespace) -> KeyFile:
 
 def _seconds(text: str) -> int:
     found = re.fullmatch(r"([1-9]\d{0,5})([hdy])", text)
-    if found is None:
-        raise ValueError(text)
-    return int(found[1]) * _UNITS[found[2]]
+    seconds = int(found[1]) * _UNITS[found[2]] if found else 0
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"expected 12h, 90d, 1y or so, 100y at most; found {text!r}"
+        )
+    return seconds
 
 
 def _day(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
+    except (ValueError, OverflowError, OSError):
+        return "never"  # beyond any calendar

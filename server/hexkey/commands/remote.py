@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hexkey.identity import state
+from hexkey.identity.access import is_loopback
 
 if TYPE_CHECKING:
     import argparse
@@ -56,29 +57,54 @@ def add_server(command: argparse.ArgumentParser) -> None:
 def ask(options: argparse.Namespace, path: str, body: object = None) -> Any:
     """Return what a server answers; ``RemoteError`` tells what it says where it refuses."""
     data = None if body is None else msgspec.json.encode(body)
+    host, port = _address(options.server)
     request = urllib.request.Request(options.server.rstrip("/") + path, data=data)  # noqa: S310
-    if request.type not in {"http", "https"}:
-        raise RemoteError(f"--server: expected http://host:port, found {options.server!r}")
     request.add_header("content-type", "application/json")
-    if key := _key(options):
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+    if is_loopback(host):
+        handlers.append(urllib.request.ProxyHandler({}))
+    if key := _key(options, host, port):
         request.add_header("authorization", f"Bearer {key}")
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-            return msgspec.json.decode(answer.read())
+        with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_S) as answer:
+            found = msgspec.json.decode(answer.read())
     except urllib.error.HTTPError as error:
         raise RemoteError(_said(error)) from None
+    except msgspec.DecodeError:
+        found = None
     except OSError as error:
         why = getattr(error, "reason", error)
         raise RemoteError(f"no server answers at {options.server}: {why}") from None
+    if not isinstance(found, dict):
+        raise RemoteError(f"what answers at {options.server} is no hexkey")
+    return found
 
 
-def _key(options: argparse.Namespace) -> str:
-    named = options.key or os.environ.get("HEXKEY_API_KEY", "")
-    if named:
-        return str(named)
-    port = urllib.parse.urlsplit(options.server).port
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows nobody: the key is for the server that was named."""
+
+    def redirect_request(self, *_args: object) -> None:
+        """Refuse."""
+
+
+def _address(server: str) -> tuple[str, int]:
     try:
-        return state.admin_key_path(port or 0).read_text()
+        url = urllib.parse.urlsplit(server)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host, port = None, None
+    if not host or url.scheme not in {"http", "https"}:
+        raise RemoteError(f"--server: expected http://host:port, found {server!r}")
+    return host, port or 0
+
+
+def _key(options: argparse.Namespace, host: str, port: int) -> str:
+    named = options.key or os.environ.get("HEXKEY_API_KEY", "")
+    # The operator's key is of this machine's server: another machine is not told it.
+    if named or not is_loopback(host):
+        return str(named)
+    try:
+        return state.admin_key_path(port).read_text()
     except OSError:
         return ""
 

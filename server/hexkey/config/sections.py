@@ -218,7 +218,7 @@ class TenantConfig:
 
 @dataclass(frozen=True, slots=True)
 class AccessConfig:
-    """Who may call. ``keys`` is on, off or auto: on once there are keys; ``file`` holds them."""
+    """Who may call. ``keys`` is on, off or auto: on once there was one; ``file`` holds them."""
 
     keys: str = "auto"
     file: str = ""

@@ -31,9 +31,10 @@ log = structlog.get_logger("hexkey.access")
 
 
 class Access:
-    """Keys from a file, in a mode: ``on``, ``off``, or ``auto``, which is on once there are keys.
+    """Keys from a file, in a mode: ``on``, ``off``, or ``auto``, which is on once there was a key.
 
-    Without a file nobody needs a key. ``start`` and ``stop`` it once each.
+    So to revoke the last one, or to lose the file under a running server, lets nobody in. Without
+    a file nobody needs a key. ``start`` and ``stop`` it once each.
     """
 
     def __init__(self, mode: str = OFF, file: KeyFile | None = None) -> None:
@@ -47,14 +48,13 @@ class Access:
             self.keyring = Keyring()
             return
         self._read_at = file.changed_at()
-        records = file.read()
-        # A pepper is made where keys are; looking for keys leaves nothing behind.
-        pepper = file.pepper() if records else b""
-        self.keyring = Keyring(records, pepper, required=self._requires(records))
+        records, pepper = _read(file)
+        required = mode == ON or file.path.exists()
+        self.keyring = Keyring(records, pepper, required=required)
 
     def ensure_safe(self, hosts: Sequence[str]) -> None:
         """Return if the server may listen at ``hosts``; ``KeyFileError`` says what to do if not."""
-        public = [host for host in hosts if not _is_loopback(host)]
+        public = [host for host in hosts if not is_loopback(host)]
         if public and self._mode != OFF and not self.keyring.required:
             raise KeyFileError(
                 f"other machines can reach {public[0]}, and there are no API keys; make one with "
@@ -113,23 +113,25 @@ class Access:
             changed_at = await asyncio.to_thread(file.changed_at)
             if changed_at == self._read_at:
                 continue
+            self._read_at = changed_at
             try:
-                records = await asyncio.to_thread(file.read)
-                pepper = await asyncio.to_thread(file.pepper)
-            except KeyFileError as error:
+                records, pepper = await asyncio.to_thread(_read, file)
+            except (KeyFileError, OSError) as error:
                 # The keys of before stay: a slip of an editor must not lock everybody out or in.
                 log.error("the keys are not taken in", why=str(error))
-                self._read_at = changed_at
                 continue
-            self._read_at = changed_at
-            self.keyring.replace(records, pepper, required=self._requires(records))
+            self.keyring.replace(records, pepper, required=True)
             log.info("keys", count=len(records))
 
-    def _requires(self, records: Sequence[KeyRecord]) -> bool:
-        return self._mode == ON or (self._mode == AUTO and bool(records))
+
+def _read(file: KeyFile) -> tuple[list[KeyRecord], bytes]:
+    """Return the keys and their pepper, which is made where keys are: looking leaves no trace."""
+    records = file.read()
+    return records, file.pepper() if records else b""
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address can only be this machine."""
     if host == "localhost":
         return True
     try:

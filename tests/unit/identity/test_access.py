@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import stat
 from pathlib import Path
+from unittest.mock import Mock
 
+import msgspec
 import pytest
 
 from hexkey import cli
 from hexkey.errors import ServeError
 from hexkey.identity import access as module
 from hexkey.identity.access import AUTO, OFF, ON, Access
-from hexkey.identity.keyfile import KeyFileError
+from hexkey.identity.keyfile import KeyFile, KeyFileError
 from hexkey.identity.state import key_file
 from hexkey.types import ANYBODY
 
@@ -57,6 +59,45 @@ async def test_keys_come_and_go_while_the_server_runs(capsys: pytest.CaptureFixt
         assert key not in listed
         assert cli.main(["keys", "revoke", key[3:11]]) == 0
         await until(access, key, good=False)
+    finally:
+        await access.stop()
+
+
+@pytest.mark.parametrize("gone", ["revoked", "file"])
+async def test_nobody_gets_in_because_the_last_key_is_gone(
+    gone: str, state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = create(capsys, "acme")
+    access = Access(AUTO, key_file())
+    await access.start(1)
+    try:
+        if gone == "revoked":
+            assert cli.main(["keys", "revoke", key[3:11]]) == 0
+            assert "last key" in capsys.readouterr().err
+        else:
+            (state / "keys.json").unlink()
+        await until(access, key, good=False)
+        with pytest.raises(ServeError):
+            access.identify("")
+    finally:
+        await access.stop()
+    assert Access(AUTO, key_file()).keyring.required is (gone == "revoked")
+
+
+async def test_a_folder_that_cannot_be_read_leaves_the_keys_of_before(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, other = create(capsys, "acme"), create(capsys, "other")
+    access = Access(AUTO, key_file())
+    await access.start(1)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(KeyFile, "pepper", Mock(side_effect=PermissionError("read-only")))
+            (state / "keys.json").touch()
+            await asyncio.sleep(0.1)
+        assert access.identify(key).tenant == "acme"
+        assert cli.main(["keys", "revoke", other[3:11]]) == 0
+        await until(access, other, good=False)
     finally:
         await access.stop()
 
@@ -108,5 +149,15 @@ def test_a_mistake_makes_no_key(state: Path, capsys: pytest.CaptureFixture[str])
     assert cli.main(["keys", "create", "acme", "--scope", "everything"]) == 2
     assert "expected task:NAME" in capsys.readouterr().err
     assert cli.main(["keys", "revoke", "nosuchid"]) == 1
-    assert key_file().read() == []
-    assert state.exists()
+    for expires in ("1000y", "0h", "soon"):
+        with pytest.raises(SystemExit):
+            cli.main(["keys", "create", "acme", "--expires", expires])
+    assert not (state / "keys.json").exists()
+
+
+def test_a_key_of_a_far_year_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    create(capsys, "acme")
+    file = key_file()
+    file.change(lambda keys: [msgspec.structs.replace(one, expires=1 << 60) for one in keys])
+    assert cli.main(["keys", "list"]) == 0
+    assert "never" in capsys.readouterr().out
