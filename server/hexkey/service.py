@@ -21,7 +21,7 @@ from hexkey.metering import Meter, Outcome
 from hexkey.retries import RetryBudget
 from hexkey.routing import Rules
 from hexkey.sessions import Recalled, Sessions
-from hexkey.types import Began, Translate, Usage
+from hexkey.types import Began, Task, Translate, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,9 +105,14 @@ class Service:
         told = plan if self.pool.billing.may_see_cost(request.caller) else plan.without_estimates()
         return replace(told, detected=detected)
 
-    async def detect(self, texts: Sequence[str]) -> list[Detected]:
+    def catalog(self, caller: Caller) -> tuple[Candidate, ...]:
+        """Return the models that a caller may use, in the configuration's order."""
+        return tuple(one for one in self.pool.catalog if may_use(caller, one.name))
+
+    async def detect(self, caller: Caller, texts: Sequence[str]) -> list[Detected]:
         """Return each text's (language, confidence), among the languages translated from."""
-        among = routing.languages(self.pool.catalog) or None
+        ensure_task(caller, Task.TRANSLATE)
+        among = routing.languages(self.catalog(caller)) or None
         return [await self._detector.detect(text, among) for text in texts]
 
     def reserve(self, request: Request, model: str) -> Reservation:
@@ -132,7 +137,7 @@ class Service:
         ensure_task(caller, request.task)
         if request.model in {one.name for one in self.pool.catalog}:
             ensure_model(caller, request.model)
-        catalog = self._catalog(caller)
+        catalog = self.catalog(caller)
         payload = request.payload
         if not isinstance(payload, Translate) or routing.language(payload.source):
             return request, catalog, None
@@ -144,12 +149,8 @@ class Service:
         detected = await self._detector.detect("\n".join(payload.texts), among)
         payload = msgspec.structs.replace(payload, source=detected.language)
         # Looked up anew: a reload may have come while the language was looked for.
-        catalog = self._catalog(caller)
+        catalog = self.catalog(caller)
         return msgspec.structs.replace(request, payload=payload), catalog, detected
-
-    def _catalog(self, caller: Caller) -> tuple[Candidate, ...]:
-        """Return the models that a caller may use."""
-        return tuple(one for one in self.pool.catalog if may_use(caller, one.name))
 
 
 class Run:

@@ -45,6 +45,8 @@ def test_numbers_are_little_endian_floats_row_by_row() -> None:
         (BYTES, (-1,), [b"a"], "not as its shape says"),
         (BYTES, (1,), b"\x05\0\0\0a", "ends within an element"),
         (BYTES, (1,), b"\x05\0\0", "ends within an element"),
+        (BYTES, (1 << 21,), bytes(8 << 20), "more than 2048 elements"),
+        (BYTES, (2049,), [b""] * 2049, "more than 2048 elements"),
     ],
 )
 def test_an_input_that_lies_is_refused(

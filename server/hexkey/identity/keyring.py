@@ -11,7 +11,7 @@ from hexkey.identity.keys import ADMIN, METRICS, PEPPER_BYTES, KeyRecord, digest
 from hexkey.types import ALL, ANYBODY, Caller
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 OPERATOR = "operator"
 
@@ -72,6 +72,12 @@ def ensure_task(caller: Caller, task: str) -> None:
         raise _forbidden(f"this API key is not for the task {task}", "TASK_FORBIDDEN")
 
 
+def ensure_any_task(caller: Caller, tasks: Sequence[str]) -> None:
+    """Return if a caller may use one of several tasks; ``ServeError`` PERMISSION_DENIED if not."""
+    if not any(_covers(caller.tasks, task) for task in tasks):
+        ensure_task(caller, tasks[0])
+
+
 def ensure_model(caller: Caller, model: str) -> None:
     """Return if a caller may use a model; ``ServeError`` PERMISSION_DENIED if not."""
     if not may_use(caller, model):
@@ -106,7 +112,8 @@ def _caller(record: KeyRecord) -> Caller:
     return Caller(
         tenant=record.tenant,
         key=record.id,
-        tasks=_named(record.scopes, "task:"),
+        # One that is for Prometheus lies in its configuration, and runs nothing.
+        tasks=frozenset() if set(record.scopes) == {METRICS} else _named(record.scopes, "task:"),
         models=_named(record.scopes, "model:"),
         metrics=not record.scopes or not {ADMIN, METRICS}.isdisjoint(record.scopes),
         admin=ADMIN in record.scopes,

@@ -6,8 +6,11 @@ import grpc
 import pytest
 
 from hexkey.engines.link import Link
+from hexkey.identity.keyring import Keyring
+from hexkey.identity.keys import make
 from hexkey.types import PLAIN
 from hexkey.v1 import inference_pb2 as pb
+from hexkey.v1 import open_inference_pb2 as oip
 from hexkey.wire.grpc import codec
 from tests.wire.grpc.grpc_house import House, metadata_of
 
@@ -94,6 +97,23 @@ async def test_list_models_tells_what_each_does(house: House) -> None:
     assert first.pairs[0] == pb.LanguagePair(source="en", target="pt")
     assert first.context_tokens == 8192
     assert first.fim
+
+
+async def test_a_key_lists_its_models_only(house: House) -> None:
+    key, record = make(bytes(32), "acme", ("model:slow",), now=0)
+    access = house.service.access
+    before, access.keyring = access.keyring, Keyring([record], bytes(32), required=True)
+    metadata = (("x-api-key", key),)
+    try:
+        answer = await house.stub.ListModels(pb.ListModelsRequest(), metadata=metadata)
+        assert [one.name for one in answer.models] == ["slow"]
+        for name, code in (("slow", grpc.StatusCode.OK), ("fast", grpc.StatusCode.NOT_FOUND)):
+            asked = oip.ModelMetadataRequest(name=name).SerializeToString()
+            path = "/inference.GRPCInferenceService/ModelMetadata"
+            call = house.channel.unary_unary(path)(asked, metadata=metadata)
+            assert await call.code() is code
+    finally:
+        access.keyring = before
 
 
 async def test_explain_route_tells_who_would_serve_and_why(house: House) -> None:

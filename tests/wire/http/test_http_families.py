@@ -12,7 +12,7 @@ import pytest
 from hexkey.errors import Code, ServeError
 from hexkey.routing import Candidate, Pair
 from hexkey.text.languages import name
-from hexkey.types import Task
+from hexkey.types import ANYBODY, Task
 from hexkey.wire.http import errors
 from hexkey.wire.http.access import Access
 from hexkey.wire.http.errors import OPENAI, Dialect
@@ -82,8 +82,8 @@ async def test_languages_hold_what_a_third_leads_to_and_only_what_has_a_name() -
         Candidate("one", translate, (Pair("pt-BR", "en"), Pair("*", "en"))),
         Candidate("two", translate, (Pair("en", "de"),)),
     )
-    service: Any = SimpleNamespace(pool=SimpleNamespace(catalog=catalog))
-    found = languages.directions(service)
+    service: Any = SimpleNamespace(catalog=lambda _caller: catalog)
+    found = languages.directions(service, ANYBODY)
     assert found == [Pair("en", "de"), Pair("pt-BR", "de"), Pair("pt-BR", "en")]
     assert name("pt-BR") == "Portuguese (BR)"
     assert name("xx") == "xx"

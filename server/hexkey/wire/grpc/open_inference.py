@@ -67,17 +67,14 @@ class OpenInference:
             name="hexkey", version=__version__, extensions=models.EXTENSIONS
         )
 
-    async def model_ready(
-        self, message: pb.ModelReadyRequest, _call: Call
-    ) -> pb.ModelReadyResponse:
+    async def model_ready(self, message: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
         """Say whether a model serves."""
-        return pb.ModelReadyResponse(ready=models.ready(message.name, self._service))
+        return pb.ModelReadyResponse(ready=models.ready(message.name, call.caller, self._service))
 
-    async def model(
-        self, message: pb.ModelMetadataRequest, _call: Call
-    ) -> pb.ModelMetadataResponse:
+    async def model(self, message: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
         """Say what a model takes and gives."""
-        inputs, outputs = models.SPECS[models.task_of(message.name, self._service.pool.catalog)]
+        catalog = self._service.catalog(call.caller)
+        inputs, outputs = models.SPECS[models.task_of(message.name, catalog)]
         kind = pb.ModelMetadataResponse.TensorMetadata
         return pb.ModelMetadataResponse(
             name=message.name,
@@ -91,7 +88,7 @@ class OpenInference:
 
     async def infer(self, message: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
         """Run a model."""
-        task, payload = self._asked(message)
+        task, payload = self._asked(message, call)
         run = self._service.run(call.request(payload, message.model_name))
         run.whole()
         call.traceparent = run.traceparent
@@ -105,7 +102,7 @@ class OpenInference:
         """Run a model for each request, one after the other; an error ends only its request."""
         async for message in messages:
             try:
-                task, payload = self._asked(message)
+                task, payload = self._asked(message, call)
                 run = self._service.run(call.request(payload, message.model_name))
                 async with run:
                     await self._told(message, task, run, call)
@@ -130,10 +127,10 @@ class OpenInference:
             elif type(event) is Usage and message.parameters[EMPTY_FINAL].bool_param:
                 await _write(call, _response(message, run.model, []), final=True)
 
-    def _asked(self, message: pb.ModelInferRequest) -> tuple[Task, Payload]:
+    def _asked(self, message: pb.ModelInferRequest, call: Call) -> tuple[Task, Payload]:
         given = {name: _value(one) for name, one in message.parameters.items()}
         asked = models.parameters_of(given)
-        task = models.task_of(message.model_name, self._service.pool.catalog, asked.task)
+        task = models.task_of(message.model_name, self._service.catalog(call.caller), asked.task)
         return task, models.payload_of(task, _inputs(message), asked)
 
     def _identify(self, call: Call) -> None:

@@ -56,12 +56,12 @@ class InferenceServicer:
         return grpc.method_handlers_generic_handler(NAME, methods)
 
     async def list_models(
-        self, _message: pb.ListModelsRequest, _call: Call
+        self, _message: pb.ListModelsRequest, call: Call
     ) -> pb.ListModelsResponse:
-        """List the configured models."""
-        pool = self._service.pool
+        """List the models that are the caller's to use."""
+        pool, catalog = self._service.pool, self._service.catalog(call.caller)
         states = pool.states()
-        models = (model(one, states[one.name], pool.info(one.name)) for one in pool.catalog)
+        models = (model(one, states[one.name], pool.info(one.name)) for one in catalog)
         return pb.ListModelsResponse(models=models)
 
     async def explain_route(

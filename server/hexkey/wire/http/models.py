@@ -13,25 +13,27 @@ from hexkey.wire.http.openai_schemas import Model, ModelCapabilities, ModelList,
 if TYPE_CHECKING:
     from hexkey.routing import Candidate
     from hexkey.service import Service
+    from hexkey.types import Caller
     from hexkey.wire.http.exchange import Exchange
 
 STARTED = int(time.time())
 
 
 async def list_models(exchange: Exchange, service: Service) -> None:
-    """List the models, in the order in which the router looks at them."""
-    catalog = service.pool.catalog
+    """List the caller's models, in the order in which the router looks at them."""
+    catalog = service.catalog(exchange.caller)
     await exchange.json(ModelList(data=[_model(service, candidate) for candidate in catalog]))
 
 
 async def get_model(exchange: Exchange, service: Service) -> None:
     """Return one model; its name may hold slashes."""
-    await exchange.json(_model(service, find(service, exchange.scope["path_params"]["id"])))
+    name = exchange.scope["path_params"]["id"]
+    await exchange.json(_model(service, find(service, exchange.caller, name)))
 
 
-def find(service: Service, name: str) -> Candidate:
-    """Return a configured model; ``ServeError`` NOT_FOUND lists what there is instead."""
-    catalog = service.pool.catalog
+def find(service: Service, caller: Caller, name: str) -> Candidate:
+    """Return a model of the caller's; ``ServeError`` NOT_FOUND lists what there is instead."""
+    catalog = service.catalog(caller)
     for candidate in catalog:
         if candidate.name == name:
             return candidate

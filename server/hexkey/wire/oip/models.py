@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from hexkey.routing import Candidate
     from hexkey.service import Service
-    from hexkey.types import Payload, Scores
+    from hexkey.types import Caller, Payload, Scores
     from hexkey.wire.answer import Answer
     from hexkey.wire.oip.tensors import Tensor
 
@@ -119,13 +119,14 @@ def task_of(name: str, catalog: Sequence[Candidate], asked: Task | None = None) 
     )
 
 
-def ready(name: str, service: Service) -> bool:
+def ready(name: str, caller: Caller, service: Service) -> bool:
     """Tell whether a model serves, or any of a task; ``ServeError`` for an unknown name."""
-    task = task_of(name, service.pool.catalog)
+    catalog = service.catalog(caller)
+    task = task_of(name, catalog)
     states = service.pool.states()
     return any(
         states[one.name] is State.READY
-        for one in service.pool.catalog
+        for one in catalog
         if one.name == name or (name == task and task in one.tasks)
     )
 

@@ -11,11 +11,13 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from hexkey.errors import invalid
+from hexkey.validation import MAX_INPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BYTES, FP32 = "BYTES", "FP32"
+MAX_ELEMENTS = MAX_INPUTS
 _LENGTH = struct.Struct("<I")
 
 
@@ -48,6 +50,7 @@ def read(name: str, datatype: str, shape: Sequence[int], given: bytes | list[byt
     if datatype != BYTES:
         raise invalid(f"input {name!r} is {datatype}; text is taken as {BYTES}", name)
     data = unpack(name, given) if isinstance(given, bytes) else given
+    _ensure_few(name, data)
     if min(shape, default=1) < 0 or prod(shape) != len(data):
         raise invalid(f"input {name!r} has {len(data)} elements, not as its shape says", name)
     return Tensor(name, datatype, tuple(shape), data)
@@ -55,8 +58,10 @@ def read(name: str, datatype: str, shape: Sequence[int], given: bytes | list[byt
 
 def unpack(name: str, raw: bytes) -> list[bytes]:
     """Return the elements of a BYTES tensor; ``ServeError`` where they are cut or too many."""
-    elements, at = [], 0
+    elements: list[bytes] = []
+    at = 0
     while at < len(raw):
+        _ensure_few(name, elements)
         if at + _LENGTH.size > len(raw):
             raise invalid(f"input {name!r} ends within an element", name)
         (size,) = _LENGTH.unpack_from(raw, at)
@@ -66,6 +71,12 @@ def unpack(name: str, raw: bytes) -> list[bytes]:
         elements.append(raw[at : at + size])
         at += size
     return elements
+
+
+def _ensure_few(name: str, elements: list[bytes]) -> None:
+    # Megabytes of empty elements would take a second to be looked at.
+    if len(elements) > MAX_ELEMENTS:
+        raise invalid(f"input {name!r} holds more than {MAX_ELEMENTS} elements", name)
 
 
 def pack(tensor: Tensor) -> bytes:

@@ -150,7 +150,7 @@ async def deepl_languages(exchange: Exchange, service: Service) -> None:
     kind = codec.decode_form(_LanguagesQuery, asked).type
     if kind not in {"source", "target"}:
         raise invalid("type must be source or target", "type")
-    pairs = languages.directions(service)
+    pairs = languages.directions(service, exchange.caller)
     if kind == "source":
         sources = sorted({routing.language(pair.source) for pair in pairs})
         answer = [DeepLLanguage(code.upper(), name(code)) for code in sources]

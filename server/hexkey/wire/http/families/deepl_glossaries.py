@@ -109,7 +109,7 @@ async def deepl_delete_glossary(exchange: Exchange, service: Service) -> None:
 
 async def deepl_glossary_pairs(exchange: Exchange, service: Service) -> None:
     """List the directions that a glossary can be of: all that are served."""
-    pairs = routing.pairs(service.pool.catalog)
+    pairs = routing.pairs(service.catalog(exchange.caller))
     await exchange.json(
         DeepLGlossaryPairs([DeepLGlossaryPair(one.source, one.target) for one in pairs])
     )

@@ -9,10 +9,11 @@ from hexkey import routing
 if TYPE_CHECKING:
     from hexkey.routing import Pair
     from hexkey.service import Service
+    from hexkey.types import Caller
 
 
-def directions(service: Service) -> list[Pair]:
+def directions(service: Service, caller: Caller) -> list[Pair]:
     """Return every direction between two languages that are named, straight or through a third."""
-    catalog = service.pool.catalog
+    catalog = service.catalog(caller)
     found = {*routing.pairs(catalog), *routing.pivots(catalog)}
     return sorted((one for one in found if routing.ANY not in {one.source, one.target}), key=str)

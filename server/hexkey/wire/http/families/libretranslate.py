@@ -111,7 +111,7 @@ async def libretranslate(exchange: Exchange, service: Service) -> None:
 
 async def libretranslate_languages(exchange: Exchange, service: Service) -> None:
     """List the languages, each with those it is translated into."""
-    pairs = languages.directions(service)
+    pairs = languages.directions(service, exchange.caller)
     codes = sorted({code for pair in pairs for code in (pair.source, pair.target)})
     await exchange.json(
         [
@@ -130,7 +130,7 @@ async def libretranslate_detect(exchange: Exchange, service: Service) -> None:
         raise invalid("q is empty; send some text", "q")
     # No model runs, but its headers are those of any request and are read as such.
     exchange.request(Translate(texts=(body.q,), target=routing.AUTO), None)
-    await exchange.json([_detected(one) for one in await service.detect([body.q])])
+    await exchange.json([_detected(one) for one in await service.detect(exchange.caller, [body.q])])
 
 
 def _detected(of: Detected) -> DetectedLanguage:

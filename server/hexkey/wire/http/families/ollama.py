@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hexkey.errors import Code, ServeError
+from hexkey.identity.keyring import ensure_any_task
 from hexkey.types import Autocomplete, Chat, Message, Sampling, Task
 from hexkey.wire.http import codec, models
 from hexkey.wire.http.errors import STATUSES, Dialect
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 Make = Callable[[str, str], OllamaAnswer]
 _DEFAULT = Sampling()
 _NAMES = {"prefix": "prompt", "max_tokens": "options.num_predict"}
+_AT_ONCE = frozenset({0, "0", "0s", "0m", "0h"})
 _encode = msgspec.json.encode
 
 
@@ -61,11 +63,7 @@ async def ollama_generate(exchange: Exchange, service: Service) -> None:
     model = plain_name(body.model)
     prompt, suffix = body.prompt or "", body.suffix or ""
     if not prompt and not suffix:
-        name = models.find(service, model).name
-        await _load(exchange, service, name)
-        answer = _generated(name, "")
-        answer.done, answer.done_reason = True, "load"
-        await exchange.json(answer)
+        await _hold(exchange, service, body, _generated)
         return
     if body.raw or suffix or not _chats(service, model):
         payload: Payload = Autocomplete(prefix=prompt, suffix=suffix, sampling=_sampling(body))
@@ -79,6 +77,9 @@ async def ollama_chat(exchange: Exchange, service: Service) -> None:
     """Answer the last message of a conversation, as Ollama does."""
     body = codec.decode(_CHAT, exchange.body)
     codec.refuse(body, "format", "think", "logprobs", "tools")
+    if not body.messages:
+        await _hold(exchange, service, body, _said)
+        return
     for one in body.messages:
         codec.refuse(one, "images")
     messages = tuple(Message(one.role, one.content) for one in body.messages)
@@ -120,6 +121,22 @@ class OllamaEncoder(SingleEncoder):
 def plain_name(model: str) -> str:
     """Return a model's name without the tag that Ollama's clients put behind names."""
     return model.removesuffix(":latest")
+
+
+async def _hold(exchange: Exchange, service: Service, body: OllamaFields, make: Make) -> None:
+    """Have a model there for whoever asks for nothing else, if it is theirs to use.
+
+    ``keep_alive`` 0 asks to unload it: the answer says so, and what is in memory stays the server's
+    business.
+    """
+    found = models.find(service, exchange.caller, plain_name(body.model))
+    ensure_any_task(exchange.caller, sorted(found.tasks))
+    unload = body.keep_alive in _AT_ONCE
+    if not unload:
+        await _load(exchange, service, found.name)
+    answer = make(found.name, "")
+    answer.done, answer.done_reason = True, "unload" if unload else "load"
+    await exchange.json(answer)
 
 
 async def _load(exchange: Exchange, service: Service, name: str) -> None:

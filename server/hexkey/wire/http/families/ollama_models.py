@@ -42,7 +42,7 @@ async def ollama_tags(exchange: Exchange, service: Service) -> None:
         OllamaTags(
             [
                 OllamaModel(one.name, one.name, since, 0, "", OllamaDetails())
-                for one in service.pool.catalog
+                for one in service.catalog(exchange.caller)
                 if one.tasks & _SERVED
             ]
         )
@@ -53,7 +53,7 @@ async def ollama_ps(exchange: Exchange, service: Service) -> None:
     """List the models that generate text and are ready to."""
     states = service.pool.states()
     running = []
-    for one in service.pool.catalog:
+    for one in service.catalog(exchange.caller):
         info = service.pool.info(one.name)
         if one.tasks & _SERVED and states[one.name] == State.READY and info:
             running.append(
@@ -67,7 +67,7 @@ async def ollama_ps(exchange: Exchange, service: Service) -> None:
 async def ollama_show(exchange: Exchange, service: Service) -> None:
     """Tell what one model can do."""
     body = codec.decode(_SHOW, exchange.body)
-    candidate = models.find(service, plain_name(body.model))
+    candidate = models.find(service, exchange.caller, plain_name(body.model))
     info = service.pool.info(candidate.name)
     able = {
         "completion": bool(candidate.tasks & _SERVED),

@@ -30,6 +30,9 @@ class OllamaFields(Struct, kw_only=True):
     model: Annotated[str, MODEL]
     stream: Annotated[bool | None, Meta(description="True where left out.")] = None
     options: OllamaOptions | None = None
+    keep_alive: Annotated[
+        int | float | str | None, Meta(description="0 without a prompt: nothing is loaded.")
+    ] = None
     format: Annotated[str | dict[str, Raw] | None, _NOT_SERVED] = None
     think: Annotated[bool | str | None, _NOT_SERVED] = None
     logprobs: Annotated[bool | None, _NOT_SERVED] = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -23,10 +24,10 @@ from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.presence import Presence
 from hexkey.wire.http.runs import served_by
 from hexkey.wire.oip import models
-from hexkey.wire.oip.tensors import BYTES, Tensor, pack, read
+from hexkey.wire.oip.tensors import BYTES, MAX_ELEMENTS, Tensor, pack, read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from hexkey.service import Service
     from hexkey.wire.http.errors import Header
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _HEADER = b"inference-header-content-length"
 _SIZE = "binary_data_size"
+MAX_AXES = 8
 
 
 class OipInput(Struct):
@@ -145,13 +147,14 @@ async def oip_ready(exchange: Exchange, service: Service) -> None:
 
 async def oip_model_ready(exchange: Exchange, service: Service) -> None:
     """Tell whether a model, or one of a task, serves."""
-    await _tell_ready(exchange, ready=models.ready(exchange.scope["path_params"]["id"], service))
+    name = exchange.scope["path_params"]["id"]
+    await _tell_ready(exchange, ready=models.ready(name, exchange.caller, service))
 
 
 async def oip_model(exchange: Exchange, service: Service) -> None:
     """Tell what a model, or a task, takes and gives."""
     name = exchange.scope["path_params"]["id"]
-    inputs, outputs = models.SPECS[models.task_of(name, service.pool.catalog)]
+    inputs, outputs = models.SPECS[models.task_of(name, service.catalog(exchange.caller))]
     answer = OipModel(name, (models.VERSION,), models.PLATFORM, _specs(inputs), _specs(outputs))
     await exchange.json(answer)
 
@@ -161,7 +164,7 @@ async def oip_infer(exchange: Exchange, service: Service) -> None:
     name = exchange.scope["path_params"]["id"]
     body, behind = _split(exchange)
     asked = models.parameters_of(body.parameters)
-    task = models.task_of(name, service.pool.catalog, asked.task)
+    task = models.task_of(name, service.catalog(exchange.caller), asked.task)
     payload = models.payload_of(task, _inputs(body, behind), asked)
     run = service.run(exchange.request(payload, name))
     run.whole()
@@ -197,7 +200,8 @@ def _inputs(body: OipInferBody, behind: bytes) -> dict[str, Tensor]:
     for one in body.inputs:
         given: bytes | list[bytes]
         if (size := one.parameters.get(_SIZE)) is None:
-            given = [_element(one.name, value) for value in _flat(one.data or [])]
+            leaves = _leaves(one.data or [], min(len(one.shape), MAX_AXES))
+            given = [_element(one.name, value) for value in islice(leaves, MAX_ELEMENTS + 1)]
         else:
             if not isinstance(size, int) or not 0 <= size <= len(behind) - at:
                 raise invalid(f"{_SIZE} of input {one.name!r} is no size within the body", one.name)
@@ -209,11 +213,13 @@ def _inputs(body: OipInferBody, behind: bytes) -> dict[str, Tensor]:
     return tensors
 
 
-def _flat(values: list[Any]) -> list[Any]:
-    """Return the elements of nested lists, in order."""
-    while any(isinstance(one, list) for one in values):
-        values = [e for one in values for e in (one if isinstance(one, list) else [one])]
-    return values
+def _leaves(values: list[Any], axes: int) -> Iterator[Any]:
+    """Yield the elements of lists that are nested no deeper than a tensor of so many axes."""
+    for one in values:
+        if axes > 1 and isinstance(one, list):
+            yield from _leaves(one, axes - 1)
+        else:
+            yield one
 
 
 def _element(name: str, value: object) -> bytes:

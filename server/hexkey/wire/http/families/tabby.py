@@ -83,7 +83,7 @@ _EVENT = msgspec.json.Decoder(TabbyEvent)
 
 async def tabby_health(exchange: Exchange, service: Service) -> None:
     """Say that the server runs, as Tabby does."""
-    catalog = service.pool.catalog
+    catalog = service.catalog(exchange.caller)
     models = {
         task: next((one.name for one in catalog if task in one.tasks), None)
         for task in (Task.AUTOCOMPLETE, Task.CHAT)

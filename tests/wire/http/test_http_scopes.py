@@ -1,0 +1,113 @@
+"""What a key opens over HTTP, on one server with keys: its own tasks and models, no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hexkey.identity.keyring import Keyring
+from hexkey.identity.keys import KeyRecord, make
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import httpx
+
+    from tests.wire.http.http_house import House
+
+import pytest_asyncio
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PEPPER = bytes(32)
+SCOPES: dict[str, tuple[str, ...]] = {
+    "all": (),
+    "coder": ("task:translate", "task:chat", "model:coder"),
+    "interpreter": ("task:translate", "model:interpreter"),
+    "metrics": ("metrics",),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def keys(house: House) -> AsyncIterator[dict[str, str]]:
+    """A key for each set of scopes, on a server that needs one."""
+    made = {name: make(PEPPER, "acme", scopes, now=0) for name, scopes in SCOPES.items()}
+    records: list[KeyRecord] = [record for _, record in made.values()]
+    before = house.service.access.keyring
+    house.service.access.keyring = Keyring(records, PEPPER, required=True)
+    yield {name: key for name, (key, _) in made.items()}
+    house.service.access.keyring = before
+
+
+async def ask(
+    house: House, key: str, path: str, body: dict[str, Any] | None = None
+) -> httpx.Response:
+    headers = {"authorization": f"Bearer {key}"}
+    async with house.client() as client:
+        if body is None:
+            return await client.get(path, headers=headers)
+        return await client.post(path, json=body, headers=headers)
+
+
+async def test_ollama_loads_only_what_is_the_callers_to_use(
+    house: House, keys: dict[str, str]
+) -> None:
+    bodies: dict[str, dict[str, Any]] = {"/api/generate": {}, "/api/chat": {"messages": []}}
+    for path, empty in bodies.items():
+        for model in ("coder", "acme/slow"):
+            await house.service.pool.unload(model)
+        body = {"model": "coder", **empty}
+        asked = {
+            name: (await ask(house, key, path, body)).status_code for name, key in keys.items()
+        }
+        assert asked == {"all": 200, "coder": 200, "interpreter": 404, "metrics": 403}
+        assert house.service.pool.states()["coder"] == "ready"
+        gone = await ask(house, keys["coder"], path, {"model": "acme/slow", **empty})
+        assert gone.status_code == 404
+        assert "acme/slow" not in gone.json()["error"].partition("there is:")[2]
+        assert house.service.pool.states()["acme/slow"] == "stopped"
+
+
+@pytest.mark.parametrize("keep_alive", [0, "0", "0s"])
+async def test_to_ask_ollama_to_unload_loads_nothing(
+    house: House, keys: dict[str, str], keep_alive: object
+) -> None:
+    await house.service.pool.unload("coder")
+    body = {"model": "coder", "keep_alive": keep_alive}
+    answer = (await ask(house, keys["all"], "/api/generate", body)).json()
+    assert (answer["done"], answer["done_reason"]) == (True, "unload")
+    assert house.service.pool.states()["coder"] == "stopped"
+    assert (await ask(house, keys["all"], "/api/generate", {"model": "coder"})).status_code == 200
+
+
+async def test_a_key_sees_its_models_only(house: House, keys: dict[str, str]) -> None:
+    await house.service.pool.load("coder")
+
+    async def seen(path: str, key: str) -> Any:
+        return (await ask(house, keys[key], path)).json()
+
+    listed = await seen("/v1/models", "coder")
+    assert [one["id"] for one in listed["data"]] == ["coder"]
+    for path in ("/api/tags", "/api/ps"):
+        assert [one["name"] for one in (await seen(path, "coder"))["models"]] == ["coder"]
+    assert (await seen("/v1/health", "interpreter"))["model"] is None
+    assert await seen("/languages", "coder") == []
+    assert len(await seen("/languages", "interpreter")) == 2
+    assert await seen("/v2/languages", "coder") == []
+    assert (await seen("/v2/glossary-language-pairs", "coder"))["supported_languages"] == []
+    for path in ("/v1/models/reader", "/v2/models/reader", "/v2/models/reader/ready"):
+        hidden = await ask(house, keys["coder"], path)
+        assert hidden.status_code == 404
+        assert "interpreter" not in hidden.text
+        assert (await ask(house, keys["all"], path)).status_code == 200
+
+
+async def test_a_key_for_metrics_runs_nothing(house: House, keys: dict[str, str]) -> None:
+    assert (await ask(house, keys["metrics"], "/metrics")).status_code == 200
+    for path, body in (
+        ("/v1/autocomplete", {"prefix": "x"}),
+        ("/v1/route", {"task": "autocomplete", "prefix": "x"}),
+        ("/translate", {"q": "x", "target": "pt"}),
+        ("/detect", {"q": "The weather is nice today."}),
+    ):
+        assert (await ask(house, keys["metrics"], path, body)).status_code == 403
