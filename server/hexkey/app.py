@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from hexkey.engines.supervisor import Observer
 from hexkey.errors import ServeError
 from hexkey.glossaries import Glossaries
 from hexkey.identity import state
-from hexkey.identity.access import Access
+from hexkey.identity.access import Access, is_loopback
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
 from hexkey.provisioning import (
@@ -39,6 +40,7 @@ from hexkey.service import Service
 from hexkey.tracing import OtlpTracer
 from hexkey.validation import Limits
 from hexkey.wire.grpc.server import GrpcServer
+from hexkey.wire.http.browsers import Browsers
 from hexkey.wire.http.server import HttpServer
 
 if TYPE_CHECKING:
@@ -101,7 +103,9 @@ class App:
         service.administration = self.administration
         service.glossaries = Glossaries(state.folder() / "glossaries")
         self._apply(config)
-        self._http = HttpServer(service, max_body_bytes=limits.max_body_bytes)
+        self._http = HttpServer(
+            service, max_body_bytes=limits.max_body_bytes, browsers=_browsers(config)
+        )
         self._grpc = GrpcServer(service, max_message_bytes=limits.max_body_bytes)
 
     async def start(self) -> None:
@@ -226,6 +230,13 @@ def _end_downloads() -> None:
         for children in Path("/proc/self/task").glob("*/children"):
             for pid in children.read_text().split():
                 os.kill(int(pid), signal.SIGTERM)
+
+
+def _browsers(config: Config) -> Browsers:
+    access, host = config.access, _address(config.listen.http)[0]
+    hosts = frozenset(one.lower() for one in (*access.hosts, socket.gethostname()))
+    origins = frozenset(one.lower() for one in access.origins)
+    return Browsers(origins, hosts, here=is_loopback(host))
 
 
 def _address(text: str) -> tuple[str, int]:

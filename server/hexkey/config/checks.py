@@ -10,6 +10,7 @@ from hexkey.config.address import split_address
 from hexkey.config.bounds import negative, not_decimal, not_positive
 from hexkey.config.costs import check_cost, check_placement
 from hexkey.engines import factory
+from hexkey.identity.keys import is_tenant
 from hexkey.models.errors import ModelError
 from hexkey.models.sources import parse
 from hexkey.routing import AUTO, PolicyName, parse_pair
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_DEBOUNCE_MS = 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -88,9 +91,21 @@ def _check_access(access: AccessConfig) -> list[str]:
     errors = []
     if access.keys not in {"auto", "on", "off"}:
         errors.append(f"keys: expected auto, on or off, found {access.keys!r}")
+    errors += [
+        f"origins[{index}]: expected one such as https://app.example.org, found {one!r}"
+        for index, one in enumerate(access.origins)
+        if not _ORIGIN.fullmatch(one)
+    ]
+    errors += [
+        f"hosts[{index}]: expected a name such as hexkey.example.org, without port; found {one!r}"
+        for index, one in enumerate(access.hosts)
+        if not _HOST.fullmatch(one)
+    ]
     names = [tenant.name for tenant in access.tenants]
     for index, tenant in enumerate(access.tenants):
         path = f"tenants[{index}]"
+        if not is_tenant(tenant.name):
+            errors.append(f"{path}.name: letters, digits and . _ - only, 64 at most, as of a key")
         if names.index(tenant.name) < index:
             errors.append(f"{path}.name: {tenant.name!r} is taken by an earlier tenant")
         wrong = negative(tenant, ("requests_per_minute", "tokens_per_minute", "concurrent"))

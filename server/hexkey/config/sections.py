@@ -218,10 +218,16 @@ class TenantConfig:
 
 @dataclass(frozen=True, slots=True)
 class AccessConfig:
-    """Who may call. ``keys`` is on, off or auto: on once there was one; ``file`` holds them."""
+    """Who may call. ``keys`` is on, off or auto: on once there was one; ``file`` holds them.
+
+    Where none is needed, ``origins`` are sites whose pages may use this server, ``hosts`` names
+    that one on loopback may be reached by.
+    """
 
     keys: str = "auto"
     file: str = ""
+    origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     tenants: tuple[TenantConfig, ...] = ()
 
 

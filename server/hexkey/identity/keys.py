@@ -43,7 +43,7 @@ def make(
 
     ``ValueError`` says what is wrong with the tenant or a scope.
     """
-    if not _TENANT.fullmatch(tenant):
+    if not is_tenant(tenant):
         raise ValueError(f"tenant {tenant!r}: letters, digits and . _ - only, 64 at most")
     for scope in scopes:
         if not _SCOPE.fullmatch(scope):
@@ -61,6 +61,11 @@ def make(
         expires=expires,
     )
     return key, record
+
+
+def is_tenant(name: str) -> bool:
+    """Whether a tenant can be called so."""
+    return _TENANT.fullmatch(name) is not None
 
 
 def digest(pepper: bytes, key: str) -> str:

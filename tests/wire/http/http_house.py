@@ -19,6 +19,7 @@ from hexkey.routing import Candidate, Pair
 from hexkey.service import Service
 from hexkey.types import Task
 from hexkey.validation import Limits
+from hexkey.wire.http.browsers import Browsers
 from hexkey.wire.http.server import HttpServer
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ async def open_house(
     )
     gate = Gate(dict.fromkeys(models, queue or QueueConfig()))
     service = Service(pool, gate, metrics, Limits())
-    server = HttpServer(service, limits=limits)
+    browsers = Browsers(frozenset({"https://ours.example"}), frozenset({"ours.example"}), here=True)
+    server = HttpServer(service, limits=limits, browsers=browsers)
     port = await server.start("127.0.0.1", 0)
     await pool.start()
     try:
@@ -115,5 +117,5 @@ async def open_house(
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
     """A raw POST."""
-    lines = [f"POST {path} HTTP/1.1", "Host: t", f"Content-Length: {len(body)}", *headers]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from hexkey.service import Service
+    from hexkey.wire.http.browsers import Browsers
     from hexkey.wire.http.dashboard.feed import Feed
     from hexkey.wire.http.limits import HttpLimits
     from hexkey.wire.http.operation import Operation
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger("hexkey.http")
 
 
-def build_app(service: Service, limits: HttpLimits, feed: Feed) -> ASGIApp:
+def build_app(service: Service, limits: HttpLimits, feed: Feed, browsers: Browsers) -> ASGIApp:
     """Return the application that serves ``service`` over HTTP, ``feed`` to its dashboard."""
     operations: dict[str, dict[str, Operation]] = {}
     for operation in (*OPERATIONS, openapi.OPERATION, *dashboard.operations(feed)):
         operations.setdefault(operation.path, {})[operation.method] = operation
     routes = [_route(path, methods, service) for path, methods in operations.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)
-    return Application(Guard(router, limits), limits)
+    return Application(Guard(router, limits), service, limits, browsers)
 
 
 class Application:
@@ -47,9 +48,13 @@ class Application:
     Nothing of an unforeseen exception reaches the client but an id, which the log has too.
     """
 
-    def __init__(self, app: ASGIApp, limits: HttpLimits) -> None:
+    def __init__(
+        self, app: ASGIApp, service: Service, limits: HttpLimits, browsers: Browsers
+    ) -> None:
         self._app = app
+        self._access = service.access
         self._quiet_s = limits.quiet_s
+        self._browsers = browsers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -60,6 +65,8 @@ class Application:
         # Starlette's routes raise, instead of answering in plain text, where there is an app.
         scope["app"] = self
         try:
+            if not self._access.keyring.required:
+                self._browsers.ensure_welcome(scope["method"], exchange.headers)
             await self._app(scope, receive, send)
         except ClientGone:
             return

@@ -14,6 +14,7 @@ import uvicorn
 
 from hexkey.wire.address import AddressInUse
 from hexkey.wire.http.app import build_app
+from hexkey.wire.http.browsers import Browsers
 from hexkey.wire.http.dashboard.feed import Feed
 from hexkey.wire.http.limits import MAX_BODY_BYTES, HttpLimits
 from hexkey.wire.http.protocol import Door, Protocol
@@ -38,13 +39,14 @@ class HttpServer:
         *,
         limits: HttpLimits | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
+        browsers: Browsers = Browsers(),
     ) -> None:
         limits = limits or HttpLimits(max_body_bytes=max_body_bytes)
         self._door = Door(limits)
         self._feed = Feed(service)
         self._server = _Server(
             uvicorn.Config(
-                build_app(service, limits, self._feed),
+                build_app(service, limits, self._feed, browsers),
                 http=functools.partial(Protocol, self._door),  # type: ignore[arg-type]  # builds one
                 ws="none",
                 lifespan="off",
