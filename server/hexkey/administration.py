@@ -22,14 +22,17 @@ if TYPE_CHECKING:
     from hexkey.pool import Pool
     from hexkey.residency import Spec
 
-_LIVE = {"models", "limits", "access", "routing", "autocomplete"}
-"""Sections that a reload takes in whole; a change of another one waits for a restart."""
+_LIVE = {
+    "models", "routing", "autocomplete", "access.tenants", "limits.max_characters",
+    "limits.cold_start_s",
+}  # fmt: skip
+"""Sections, and fields of some, that a reload takes in; any other change waits for a restart."""
 
 log = structlog.get_logger("hexkey.administration")
 
 
 class Reloaded(msgspec.Struct, frozen=True):
-    """What a reload did; ``restart_needed`` names sections whose change it could not take in."""
+    """What a reload did; ``restart_needed`` names what changed and it could not take in."""
 
     generation: int
     models: list[str]
@@ -91,14 +94,9 @@ class Administration:
             raise invalid(str(error)) from None
         await self._pool.replace(self._placed(specs(config, folders)))
         self._apply(config)
-        changed = [
-            one.name
-            for one in fields(config)
-            if one.name not in _LIVE
-            and getattr(config, one.name) != getattr(self._config, one.name)
-        ]
         self.generation += 1
-        return Reloaded(self.generation, [model.name for model in config.models], changed)
+        names = [model.name for model in config.models]
+        return Reloaded(self.generation, names, _waiting(self._config, config))
 
     def _placed(self, models: list[Spec]) -> list[Spec]:
         """Return models that are on devices which this server keeps books of."""
@@ -111,3 +109,17 @@ class Administration:
                 "cost.devices",
             )
         return models
+
+
+def _waiting(before: Config, now: Config) -> list[str]:
+    """Return what differs and waits for a restart: sections, or fields of those taken in partly."""
+    partly = {name.partition(".")[0] for name in _LIVE if "." in name}
+    changed = []
+    for section in (one.name for one in fields(now)):
+        old, new = getattr(before, section), getattr(now, section)
+        if section in partly:
+            names = [one.name for one in fields(new)]
+            changed += [f"{section}.{n}" for n in names if getattr(old, n) != getattr(new, n)]
+        elif old != new:
+            changed.append(section)
+    return [name for name in changed if name not in _LIVE]

@@ -83,7 +83,7 @@ class App:
         self.gate = Gate({}, places=self.pool.places)
         self.metrics.watch_queues(self.gate)
         limits = config.limits
-        self.access = Access(config.access.keys, state.key_file(config.access.file))
+        self.access = _access(config)
         service = Service(
             self.pool,
             self.gate,
@@ -115,8 +115,6 @@ class App:
         ``/ready`` can be asked from the start.
         """
         listen = self.config.listen
-        hosts = [_address(one)[0] for one in (listen.http, listen.grpc) if one]
-        self.access.ensure_safe(hosts)
         try:
             if self._recorder is not None:
                 self._recorder.start()
@@ -185,6 +183,10 @@ async def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+    # Before the models are fetched, which may take minutes.
+    _access(config).ensure_safe(
+        [_address(one)[0] for one in (config.listen.http, config.listen.grpc) if one]
+    )
     app = App(config, await fetch_models(config, say), say, read)
     reloads: set[asyncio.Task[None]] = set()
 
@@ -230,6 +232,10 @@ def _end_downloads() -> None:
         for children in Path("/proc/self/task").glob("*/children"):
             for pid in children.read_text().split():
                 os.kill(int(pid), signal.SIGTERM)
+
+
+def _access(config: Config) -> Access:
+    return Access(config.access.keys, state.key_file(config.access.file))
 
 
 def _browsers(config: Config) -> Browsers:

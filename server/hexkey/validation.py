@@ -6,11 +6,13 @@ is a function for each task; ``hexkey.tasks`` says which.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hexkey import jsonschema
 from hexkey.errors import Code, ServeError, invalid
+from hexkey.glossaries import MAX_TERM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +50,9 @@ MAX_LABEL_CHARACTERS = 200
 MAX_CONSTRAINTS = 16
 MAX_CONSTRAINT_CHARACTERS = 63
 MAX_LATENCY_S = 24 * 3600
+
+
+_CODE = re.compile(rf"[A-Za-z0-9_-]{{0,{MAX_CODE_CHARACTERS}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,8 @@ def translate(payload: Translate, limits: Limits) -> None:
     for index, (source, target) in enumerate(payload.glossary):
         if not source.strip() or not target.strip():
             raise invalid("a term is some text and its translation", f"glossary[{index}]")
+        if max(len(source), len(target)) > MAX_TERM:
+            raise invalid(f"a term has at most {MAX_TERM} characters", f"glossary[{index}]")
     terms = sum(len(source) + len(target) for source, target in payload.glossary)
     _size(sum(map(len, payload.texts)) + terms, limits, "text")
 
@@ -187,7 +194,7 @@ def _many(values: Sequence[object], param: str) -> None:
 
 
 def _code(name: str, code: str) -> None:
-    if len(code) > MAX_CODE_CHARACTERS:
+    if not _CODE.fullmatch(code):
         raise invalid("a language code is short, such as 'en' or 'pt-BR'", name)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hexkey.config import ListenConfig
+from hexkey.config import ListenConfig, load
 from tests.deploy.conftest import DEPLOY, ROOT
 from tests.deploy.dockerfile import Dockerfile
 
@@ -77,6 +77,14 @@ def test_our_image_is_built_from_a_stage_that_exists() -> None:
     inside = mounts("hexkey")
     assert file.of("cpu", "VOLUME")[-1].text in inside
     assert file.of("cpu", "CMD")[-1].exec_form[1] in inside
+
+
+def test_with_a_gpu_the_configuration_for_it_is_served() -> None:
+    # Compose merges volumes by where they are mounted.
+    source, where = GPU["services"]["hexkey"]["volumes"][0].removesuffix(":ro").split(":")
+    assert where in mounts("hexkey")
+    config = load((DEPLOY / source).resolve())
+    assert {model.engine for model in config.models} >= {"vllm"}
 
 
 def test_prometheus_scrapes_services_at_their_ports() -> None:

@@ -27,7 +27,16 @@ def test_a_field_says_more_than_a_header() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "amount"), [("0", 0), ("0.000000000001", 1), ("1e-9", 1000), ("12.5", 125 * 10**11)]
+    ("text", "amount"),
+    [
+        ("0", 0),
+        ("0.000000000001", 1),
+        ("1e-9", 1000),
+        ("12.5", 125 * 10**11),
+        (repr(0.1 + 0.2), 3 * 10**11),
+        (repr(0.1 * 0.0003), 29999999),
+        (repr(5e-324), 0),
+    ],
 )
 def test_money_is_exact(text: str, amount: int) -> None:
     assert pico(text, "x") == amount

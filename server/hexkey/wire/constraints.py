@@ -15,7 +15,8 @@ MAX_COST, MAX_LATENCY, LABELS = "x-hexkey-max-cost", "x-hexkey-max-latency-ms", 
 HEADERS = (MAX_COST, MAX_LATENCY, LABELS)
 PICO_DIGITS = 12
 MAX_PICO = (1 << 63) - 1
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,15})?|[0-9](\.[0-9]{1,15})?[eE]-[0-9]{1,2}")
+# As many decimals as the shortest text of any float has.
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?|[0-9](\.[0-9]{1,20})?[eE]-[0-9]{1,3}")
 _MAX_LENGTH = 2000
 
 

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from hexkey.config import QueueConfig
 from hexkey.v1 import inference_pb2 as pb
+from hexkey.v1 import open_inference_pb2 as oip
 from hexkey.wire.grpc import servicer
 from tests.wire.grpc.grpc_house import details_of, metadata_of, rest
 
@@ -178,3 +179,13 @@ async def test_a_message_beyond_the_limit_is_refused_by_grpc(house: House) -> No
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await house.stub.Autocomplete(pb.AutocompleteRequest(prefix="a" * (17 << 20)))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_what_an_error_quotes_is_cut(house: House) -> None:
+    tensor = oip.ModelInferRequest.InferInputTensor(name="x" * 50_000, datatype="FP32", shape=[1])
+    asked = oip.ModelInferRequest(model_name="fast", inputs=[tensor])
+    path = "/inference.GRPCInferenceService/ModelInfer"
+    call = house.channel.unary_unary(path)(asked.SerializeToString())
+    error, details = await refused(call)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert details["BadRequest"].field_violations[0].field == "x" * 200

@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from hexkey.v1 import inference_pb2 as pb
+from hexkey.v1 import inference_pb2_grpc
 from hexkey.wire.address import AddressInUse
 from hexkey.wire.grpc import server as server_module
 from hexkey.wire.grpc.call import Call
@@ -226,3 +227,25 @@ async def test_a_unix_socket_serves_and_is_not_taken_over(house: House, tmp_path
     (tmp_path / "grpc.sock").write_text("not a socket")
     with pytest.raises(OSError, match="not a socket"):
         await GrpcServer(house.service).start(address)
+
+
+async def test_calls_at_a_time_are_bounded(house: House) -> None:
+    server = GrpcServer(house.service, max_calls=2)
+    address = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    try:
+        async with grpc.aio.insecure_channel(address, options=options) as channel:
+            make_stub: Any = inference_pb2_grpc.InferenceServiceStub
+            stub = make_stub(channel)
+            running = [stub.StreamAutocomplete(LONG) for _ in range(2)]
+            for one in running:
+                await one.read()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.ListModels(pb.ListModelsRequest())
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            for one in running:
+                one.cancel()
+            await house.until_running("slow", 0)
+            assert (await stub.ListModels(pb.ListModelsRequest())).models
+    finally:
+        await server.stop(0)

@@ -11,8 +11,10 @@ from structlog.testing import capture_logs
 
 from hexkey.config import QueueConfig
 from hexkey.errors import Code, ServeError
+from hexkey.service import Run
 from hexkey.wire.http import errors
 from hexkey.wire.http.app import Application
+from hexkey.wire.http.browsers import Browsers
 from hexkey.wire.http.limits import HttpLimits
 from tests.wire.http.http_house import open_house
 
@@ -116,11 +118,11 @@ async def test_an_engine_that_ends_within_a_stream_ends_it_with_an_event() -> No
         assert json.loads(last.removeprefix("data: "))["error"]["code"] == "unavailable"
 
 
-async def test_an_unforeseen_exception_shows_an_id_only() -> None:
+async def test_an_unforeseen_exception_shows_an_id_only(house: House) -> None:
     async def broken(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError(CANARY)
 
-    transport = httpx.ASGITransport(Application(broken, HttpLimits()))
+    transport = httpx.ASGITransport(Application(broken, house.service, HttpLimits(), Browsers()))
     with capture_logs() as logs:
         async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
             response = await client.get("/ready")
@@ -145,3 +147,12 @@ async def test_overload_is_503_with_retry_after() -> None:
             assert response.headers["retry-after"] == "1"
             assert response.json()["error"]["code"] == "overloaded"
         assert (await first).status_code == 200
+
+
+async def test_a_note_can_break_no_header(house: House) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "notes", property(lambda _run: ("a note\r\nof two lines",)))
+        async with house.client() as client:
+            response = await client.post("/v1/autocomplete", json={"prefix": "x", "max_tokens": 1})
+    assert response.status_code == 200
+    assert response.headers["x-hexkey-note"] == "a note??of two lines"

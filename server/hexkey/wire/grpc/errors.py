@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DOMAIN = "hexkey"
 MAX_MESSAGE_BYTES = 1500
+MAX_FIELD_CHARACTERS = 200
 
 STATUS = {
     Code.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
@@ -61,7 +62,8 @@ def _details(error: ServeError, message: str) -> list[Message]:
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
     if error.param is not None:
         request = error_details_pb2.BadRequest()
-        request.field_violations.add(field=error.param, description=message, reason=error.reason)
+        field = error.param[:MAX_FIELD_CHARACTERS]
+        request.field_violations.add(field=field, description=message, reason=error.reason)
         details.append(request)
     if error.retry_after_s is not None:
         retry = error_details_pb2.RetryInfo()

@@ -9,6 +9,7 @@ import grpc
 
 from hexkey import __version__
 from hexkey.errors import ServeError, invalid
+from hexkey.tasks import entry_of
 from hexkey.types import Delta, Usage
 from hexkey.v1 import open_inference_pb2 as pb
 from hexkey.wire.answer import gather
@@ -105,27 +106,12 @@ class OpenInference:
                 task, payload = self._asked(message, call)
                 run = self._service.run(call.request(payload, message.model_name))
                 async with run:
-                    await self._told(message, task, run, call)
+                    await _told(message, task, payload, run, call)
             except ServeError as error:
                 failed = pb.ModelInferResponse(id=message.id, model_name=message.model_name)
                 await call.write(
                     pb.ModelStreamInferResponse(error_message=error.message, infer_response=failed)
                 )
-
-    async def _told(self, message: pb.ModelInferRequest, task: Task, run: Run, call: Call) -> None:
-        """Answer one request of a stream: text as it comes, vectors and scores at once."""
-        if models.SPECS[task][1][0].name != models.TEXT_OUT:
-            answer = await gather(run)
-            await _write(
-                call, _response(message, run.model, models.tensors_of(task, answer)), final=True
-            )
-            return
-        async for event in run:
-            if type(event) is Delta:
-                piece = texts(models.TEXT_OUT, [event.text])
-                await _write(call, _response(message, run.model, [piece]), final=False)
-            elif type(event) is Usage and message.parameters[EMPTY_FINAL].bool_param:
-                await _write(call, _response(message, run.model, []), final=True)
 
     def _asked(self, message: pb.ModelInferRequest, call: Call) -> tuple[Task, Payload]:
         given = {name: _value(one) for name, one in message.parameters.items()}
@@ -135,6 +121,30 @@ class OpenInference:
 
     def _identify(self, call: Call) -> None:
         call.caller = self._service.access.identify(call.credential())
+
+
+async def _told(
+    message: pb.ModelInferRequest, task: Task, payload: Payload, run: Run, call: Call
+) -> None:
+    """Answer one request of a stream: a text as it comes, vectors, scores and many texts at once.
+
+    The protocol has no word for which of several outputs a piece is of.
+    """
+    is_text = models.SPECS[task][1][0].name == models.TEXT_OUT
+    if not is_text or entry_of(payload).outputs(payload) > 1:
+        answer = await gather(run)
+        call.used(answer.usage)
+        response = _response(message, run.model, models.tensors_of(task, answer))
+        await _write(call, response, final=True)
+        return
+    async for event in run:
+        if type(event) is Delta:
+            piece = texts(models.TEXT_OUT, [event.text])
+            await _write(call, _response(message, run.model, [piece]), final=False)
+        elif type(event) is Usage:
+            call.used(event)
+            if message.parameters[EMPTY_FINAL].bool_param:
+                await _write(call, _response(message, run.model, []), final=True)
 
 
 def _inputs(message: pb.ModelInferRequest) -> dict[str, Tensor]:

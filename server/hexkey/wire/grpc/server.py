@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hexkey.service import Service
 
 MAX_MESSAGE_BYTES = 16 << 20
+MAX_CALLS = 1024
 
 # Each after what it imports itself.
 _FILES = (
@@ -49,14 +50,22 @@ _OPTIONS = (
 class GrpcServer:
     """Serves a ``Service`` over gRPC, with health and reflection beside it.
 
-    A request larger than ``max_message_bytes`` is refused by grpc itself, RESOURCE_EXHAUSTED.
+    A request larger than ``max_message_bytes``, and one beyond ``max_calls`` at a time, are refused
+    by grpc itself, RESOURCE_EXHAUSTED.
     """
 
-    def __init__(self, service: Service, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        max_calls: int = MAX_CALLS,
+    ) -> None:
         self._servicer = servicer.InferenceServicer(service)
         self._open_inference = open_inference.OpenInference(service)
         self._health = Health([servicer.NAME, open_inference.NAME], lambda: service.ready)
         self._options = (*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes))
+        self._max_calls = max_calls
         self._server: grpc.aio.Server | None = None
 
     async def start(self, address: str) -> int:
@@ -74,6 +83,7 @@ class GrpcServer:
                 *reflection.handlers(_FILES),
             ],
             options=self._options,
+            maximum_concurrent_rpcs=self._max_calls,
         )
         try:
             port = server.add_insecure_port(address)

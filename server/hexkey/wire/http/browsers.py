@@ -1,4 +1,4 @@
-"""Other people's web pages: what they may do, through their reader's browser, where no key is asked.
+"""Other people's web pages: what they may do, by their reader's browser, where no key is asked.
 
 A browser reaches what its machine reaches. A page may have it send a request to any address
 (cross-site), or have its own name stand for this server's address (DNS rebinding) and then read the

@@ -28,6 +28,7 @@ PROTOCOL = "http"
 KEY = "hexkey.exchange"
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _PRIORITY = b"x-hexkey-priority"
 _TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"request-timeout-ms")
 _JSON: Header = (b"content-type", b"application/json")
@@ -148,7 +149,7 @@ class Exchange:
         """Send status and headers."""
         self.started = True
         request_id = (b"x-request-id", self.id.encode())
-        notes = [(b"x-hexkey-note", note.encode("latin-1", "replace")) for note in self.notes]
+        notes = [(b"x-hexkey-note", _header_value(note)) for note in self.notes]
         if self.traceparent:
             headers = (*headers, (b"traceparent", self.traceparent.encode()))
         await self._send(
@@ -183,3 +184,7 @@ class Exchange:
             f"{name.decode()} must be a whole number of milliseconds from 1 to {MAX_TIMEOUT_MS}",
             name.decode(),
         )
+
+
+def _header_value(text: str) -> bytes:
+    return _CONTROL.sub(b"?", text.encode("latin-1", "replace"))

@@ -39,17 +39,18 @@ def decode(kind: type[T], exchange: Exchange, files: Collection[str]) -> T:
     if content.lower() != TYPE or not boundary:
         raise invalid(f"send the body as {TYPE.decode()}, with its boundary")
     found: dict[str, Any] = {}
+    lists: dict[str, list[Any]] = {}
     for name, data in _parts(boundary, exchange.body):
         try:
             value = data if name in files else data.decode()
         except UnicodeDecodeError:
             raise invalid(f"{name}: is not UTF-8", name) from None
         if name.endswith("[]"):
-            found.setdefault(name.removesuffix("[]"), []).append(value)
+            lists.setdefault(name.removesuffix("[]"), []).append(value)
         else:
             found[name] = value
     try:
-        return msgspec.convert(found, kind, strict=False)
+        return msgspec.convert(found | lists, kind, strict=False)
     except msgspec.ValidationError as error:
         raise codec.misfit(error) from None
 

@@ -39,14 +39,14 @@ class HttpServer:
         *,
         limits: HttpLimits | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
-        browsers: Browsers = Browsers(),
+        browsers: Browsers | None = None,
     ) -> None:
         limits = limits or HttpLimits(max_body_bytes=max_body_bytes)
         self._door = Door(limits)
         self._feed = Feed(service)
         self._server = _Server(
             uvicorn.Config(
-                build_app(service, limits, self._feed, browsers),
+                build_app(service, limits, self._feed, browsers or Browsers()),
                 http=functools.partial(Protocol, self._door),  # type: ignore[arg-type]  # builds one
                 ws="none",
                 lifespan="off",

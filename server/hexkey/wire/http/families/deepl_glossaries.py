@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 from datetime import UTC, datetime
@@ -18,10 +17,11 @@ from hexkey.wire.http.families.deepl import DIALECT
 from hexkey.wire.http.operation import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from hexkey.glossaries import Glossary
     from hexkey.service import Service
+    from hexkey.validation import Limits
     from hexkey.wire.http.exchange import Exchange
 
 _TSV = b"text/tab-separated-values"
@@ -76,9 +76,8 @@ async def deepl_create_glossary(exchange: Exchange, service: Service) -> None:
     """Keep a glossary."""
     body = codec.decode_any(_BODY, exchange)
     pair = (routing.language(body.source_lang), routing.language(body.target_lang))
-    made = await asyncio.to_thread(
-        service.glossaries.add, exchange.caller.tenant, body.name, pair, _terms(body)
-    )
+    terms = _terms(body, service.limits)
+    made = await service.glossaries.add(exchange.caller.tenant, body.name, pair, terms)
     await exchange.json(_told(made), status=201)
 
 
@@ -102,7 +101,7 @@ async def deepl_glossary_entries(exchange: Exchange, service: Service) -> None:
 async def deepl_delete_glossary(exchange: Exchange, service: Service) -> None:
     """Forget a glossary."""
     glossary = _asked(exchange, service)
-    await asyncio.to_thread(service.glossaries.remove, glossary.tenant, glossary.id)
+    await service.glossaries.remove(glossary.tenant, glossary.id)
     await exchange.start(204, ())
     await exchange.write(b"", more=False)
 
@@ -119,15 +118,13 @@ def _asked(exchange: Exchange, service: Service) -> Glossary:
     return service.glossaries.get(exchange.caller.tenant, exchange.scope["path_params"]["id"])
 
 
-def _terms(body: DeepLGlossaryBody) -> tuple[tuple[str, str], ...]:
+def _terms(body: DeepLGlossaryBody, limits: Limits) -> tuple[tuple[str, str], ...]:
     if body.entries_format not in {"tsv", "csv"}:
         raise invalid("entries_format must be tsv or csv", "entries_format")
-    if body.entries_format == "tsv":
-        rows: Iterable[list[str]] = (line.split("\t") for line in body.entries.splitlines())
-    else:
-        rows = csv.reader(io.StringIO(body.entries))
+    if len(body.entries) > limits.max_characters:
+        raise invalid(f"entries has at most {limits.max_characters} characters", "entries")
     terms = []
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(_rows(body), 1):
         cells = [cell.strip() for cell in row]
         if not any(cells):
             continue
@@ -135,6 +132,16 @@ def _terms(body: DeepLGlossaryBody) -> tuple[tuple[str, str], ...]:
             raise invalid(f"line {number} is no term and its translation", "entries")
         terms.append((cells[0], cells[1]))
     return tuple(terms)
+
+
+def _rows(body: DeepLGlossaryBody) -> Iterator[list[str]]:
+    if body.entries_format == "tsv":
+        yield from (line.split("\t") for line in body.entries.splitlines())
+        return
+    try:
+        yield from csv.reader(io.StringIO(body.entries, newline=""))
+    except csv.Error as error:
+        raise invalid(f"entries is not CSV: {error}", "entries") from None
 
 
 def _told(glossary: Glossary) -> DeepLGlossary:

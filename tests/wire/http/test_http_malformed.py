@@ -1,0 +1,68 @@
+"""Bodies that are nearly right: each is refused with a reason, none is a failure of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hexkey.validation import Limits
+
+if TYPE_CHECKING:
+    from tests.wire.http.http_house import House
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+GLOSSARY = {"name": "mine", "source_lang": "EN", "target_lang": "PT", "entries_format": "csv"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"entries": "a," + "b" * 200_000}, "is not CSV"),
+        ({"entries": "a,b\r\nc"}, "line 2 is no term"),
+        ({"entries": "x" * (Limits().max_characters + 1)}, "at most 400000 characters"),
+        ({"entries": "a," + "b" * 300}, "at most 200 characters"),
+        ({"entries": "a,b", "target_lang": "english"}, "language code"),
+        ({"entries": "a,b", "target_lang": "P\r\n"}, "language code"),
+    ],
+)
+async def test_a_glossary_that_is_none(house: House, change: dict[str, str], why: str) -> None:
+    async with house.client() as client:
+        response = await client.post("/v2/glossaries", json=GLOSSARY | change)
+    assert response.status_code == 400
+    assert why in response.json()["message"]
+
+
+async def test_lines_may_end_as_they_did_on_old_machines(house: House) -> None:
+    async with house.client() as client:
+        for entries in ("a,b\rc,d", 'a,b\r\nc,"d\ne"', "a,b\nc,d"):
+            response = await client.post("/v2/glossaries", json=GLOSSARY | {"entries": entries})
+            assert response.status_code == 201, response.text
+            assert response.json()["entry_count"] == 2
+
+
+async def test_a_form_that_gives_a_field_as_one_and_as_several(house: House) -> None:
+    parts: list[tuple[str, Any]] = [
+        ("file", ("a.wav", b"x")), ("model", (None, "listener")), ("model[]", (None, "listener")),
+    ]  # fmt: skip
+    async with house.client() as client:
+        response = await client.post("/v1/audio/transcriptions", files=parts)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "model"
+
+
+@pytest.mark.parametrize("name", ["source", "target"])
+@pytest.mark.parametrize("code", ["pt-\r\nx: y", "pt\0", "pt BR", "p" * 36, "\u00e9n"])
+async def test_a_language_that_is_none(house: House, name: str, code: str) -> None:
+    body = {"text": "x", "source": "en", "target": "pt", name: code}
+    async with house.client() as client:
+        response = await client.post("/v1/translate", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == name
+
+
+async def test_a_budget_that_a_program_computed(house: House) -> None:
+    for cost in (0.1 + 0.2, 0.1 * 0.0003, 5e-324, 0):
+        body = {"prefix": "x", "max_tokens": 1, "constraints": {"max_cost": cost}}
+        async with house.client() as client:
+            assert (await client.post("/v1/autocomplete", json=body)).status_code == 200
