@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from hexkey.config import CostConfig, ReferenceConfig
+from hexkey.service import Run
 from hexkey.v1 import inference_pb2 as pb
 from tests.wire.grpc import grpc_house
 from tests.wire.http import http_house
@@ -260,3 +261,39 @@ async def test_the_page_shows_costs_to_nobody_where_nobody_may_see_them() -> Non
         key = {"authorization": f"Bearer {house.service.access.keyring.admin_key}"}
         *_, snapshot = await looked(client, key)
         assert snapshot["cost"] is None
+
+
+EVERYWHERE: dict[str, dict[str, Any]] = {
+    "/v1/embed": {"text": "a"},
+    "/v1/rerank": {"query": "a", "documents": ["b"]},
+    "/v1/classify": {"text": "a", "labels": ["b", "c"]},
+    "/v1/transcribe": {"audio": "YWJj"},
+    "/v1/summarize": {"text": "a b c"},
+    "/v1/embeddings": {"model": "reader", "input": "a"},
+    "/v2/rerank": {"model": "rerank", "query": "a", "documents": ["b"]},
+    "/rerank": {"query": "a", "texts": ["b"]},
+    "/embed": {"inputs": "a"},
+    "/models/embed": {"inputs": "a"},
+    "/v2/models/reader/infer": {
+        "inputs": [{"name": "text_input", "shape": [1], "datatype": "BYTES", "data": ["a"]}]
+    },
+    "/v2/translate": {"text": ["a"], "source_lang": "EN", "target_lang": "PT"},
+    "/translate": {"q": "a", "source": "en", "target": "pt"},
+}
+
+
+PARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+
+
+@pytest.mark.parametrize("path", EVERYWHERE)
+async def test_every_api_tells_notes_timing_and_its_place_in_the_trace(
+    web: httpx.AsyncClient, path: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "notes", property(lambda _run: ("as a note",)))
+        patch.setattr(Run, "traceparent", property(lambda _run: PARENT))
+        answer = await web.post(path, json=EVERYWHERE[path])
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-hexkey-note"] == "as a note"
+    assert answer.headers["traceparent"] == PARENT
+    assert milliseconds(answer.headers["server-timing"])

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Protocol
 
-from hexkey.types import Delta, Finish, FinishReason, Scores, Segment, Usage, Vector
+from hexkey.types import Delta, Finish, FinishReason, Scores, Segment, TokenLogprob, Usage, Vector
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
-
     from hexkey.types import Event
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One finished output; outputs are ordered by the index their events carried."""
+class Events(Protocol):
+    """What a run tells, one after the other; ``Usage`` is the last."""
 
-    text: str
-    reason: FinishReason
+    async def __anext__(self) -> Event:
+        """Return the next event."""
+
+
+class Output:
+    """One output; ``first_at`` is when its text began, on ``perf_counter``, or 0."""
+
+    __slots__ = ("_parts", "first_at", "logprobs", "reason")
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self.logprobs: list[TokenLogprob] = []
+        self.reason = FinishReason.STOP
+        self.first_at = 0.0
+
+    def add(self, event: Delta) -> None:
+        """Append a delta."""
+        self.first_at = self.first_at or perf_counter()
+        self._parts.append(event.text)
+        self.logprobs += event.logprobs
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(self._parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Every output of a request, and what it took.
 
-    ``found`` are vectors or scores by index, ``segments`` what was said when.
+    Outputs are ordered by the index their events carried, as are the vectors or scores ``found``;
+    ``segments`` tell what was said when.
     """
 
     outputs: tuple[Output, ...]
@@ -34,32 +56,23 @@ class Answer:
     segments: tuple[Segment, ...] = ()
 
 
-@dataclass(slots=True)
-class _Gathering:
-    pieces: dict[int, list[str]] = field(default_factory=dict)
-    reasons: dict[int, FinishReason] = field(default_factory=dict)
-    usage: Usage = field(default_factory=Usage)
-    found: dict[int, Vector | Scores] = field(default_factory=dict)
-    segments: list[Segment] = field(default_factory=list)
-
-
-async def gather(events: AsyncIterable[Event]) -> Answer:
+async def gather(events: Events) -> Answer:
     """Read ``events`` to their end; raises what reading them raises."""
-    got = _Gathering()
-    async for event in events:
+    outputs: dict[int, Output] = {}
+    found: dict[int, Vector | Scores] = {}
+    segments: list[Segment] = []
+    while type(event := await events.__anext__()) is not Usage:
         if type(event) is Delta:
-            got.pieces.setdefault(event.index, []).append(event.text)
+            outputs.setdefault(event.index, Output()).add(event)
         elif type(event) is Finish:
-            got.reasons[event.index] = event.reason
-        elif type(event) is Usage:
-            got.usage = event
+            outputs.setdefault(event.index, Output()).reason = event.reason
         elif type(event) is Segment:
-            got.segments.append(event)
+            segments.append(event)
         elif isinstance(event, Vector | Scores):
-            got.found[event.index] = event
-    outputs = (
-        Output("".join(got.pieces.get(index, ())), reason)
-        for index, reason in sorted(got.reasons.items())
+            found[event.index] = event
+    return Answer(
+        tuple(output for _, output in sorted(outputs.items())),
+        event,
+        tuple(one for _, one in sorted(found.items())),
+        tuple(segments),
     )
-    found = (one for _, one in sorted(got.found.items()))
-    return Answer(tuple(outputs), got.usage, tuple(found), tuple(got.segments))

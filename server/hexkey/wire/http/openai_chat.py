@@ -49,7 +49,7 @@ async def chat_completions(exchange: Exchange, service: Service) -> None:
         )
         await stream(exchange, run, chunks)
         return
-    outputs, usage = await collect(exchange, run, sampling.n)
+    outputs, usage = await collect(exchange, run)
     choices = [
         ChatChoice(
             index,

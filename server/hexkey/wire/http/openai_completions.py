@@ -54,7 +54,7 @@ async def completions(exchange: Exchange, service: Service) -> None:
             )
             await stream(exchange, run, chunks)
             return
-        outputs, usage = await collect(exchange, run, sampling.n * len(payloads))
+        outputs, usage = await collect(exchange, run)
     except ServeError as error:
         raise codec.renamed(error, _RENAMED) from None
     choices = []

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar, runtime_checkable
 
-from hexkey.types import (
-    Delta,
-    Event,
-    Finish,
-    FinishReason,
-    Scores,
-    Segment,
-    TokenLogprob,
-    Usage,
-    Vector,
-)
+from hexkey.types import Delta, Event, Finish, Scores, Segment, Usage, Vector
+from hexkey.wire.answer import gather
 from hexkey.wire.http.presence import Presence
 from hexkey.wire.http.stream import SSE, EventStream, Framing
 
@@ -23,6 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hexkey.types import Cost, Timing
+    from hexkey.wire.answer import Answer, Output
     from hexkey.wire.http.errors import Header
     from hexkey.wire.http.exchange import Exchange
 
@@ -92,74 +83,34 @@ class SegmentEncoder(Protocol):
         """Write what was said in a part of the audio."""
 
 
-class Output:
-    """One collected output; ``first_at`` is when it began, on ``perf_counter``, or 0."""
-
-    __slots__ = ("_parts", "first_at", "logprobs", "reason")
-
-    def __init__(self) -> None:
-        self._parts: list[str] = []
-        self.logprobs: list[TokenLogprob] = []
-        self.reason = FinishReason.STOP
-        self.first_at = 0.0
-
-    def add(self, event: Delta) -> None:
-        """Append a delta."""
-        self.first_at = self.first_at or perf_counter()
-        self._parts.append(event.text)
-        self.logprobs += event.logprobs
-
-    @property
-    def text(self) -> str:
-        """The whole text."""
-        return "".join(self._parts)
-
-
-async def collect(exchange: Exchange, run: Runs, count: int) -> tuple[list[Output], Usage]:
-    """Run to the end; return ``count`` outputs and what they took."""
+async def whole(exchange: Exchange, run: Runs) -> Answer:
+    """Run to the end; what its answer's headers tell is in the exchange then."""
     run.whole()
     exchange.traceparent = run.traceparent
     async with Presence(exchange.receive), run:
+        answer = await gather(run)
         exchange.notes = run.notes
-        # Not before the run has begun: only then is it known that the count is within bounds.
-        outputs = [Output() for _ in range(count)]
-        while True:
-            event = await run.__anext__()
-            if type(event) is Delta:
-                outputs[event.index].add(event)
-            elif type(event) is Finish:
-                outputs[event.index].reason = event.reason
-            elif type(event) is Usage:
-                usage = event
-                break
-    exchange.timing = usage.timing
-    return outputs, usage
+    exchange.timing = answer.usage.timing
+    return answer
+
+
+async def collect(exchange: Exchange, run: Runs) -> tuple[tuple[Output, ...], Usage]:
+    """Run to the end; return the outputs and what they took."""
+    answer = await whole(exchange, run)
+    return answer.outputs, answer.usage
 
 
 async def found(exchange: Exchange, run: Runs, kind: type[F]) -> tuple[list[F], Usage]:
     """Run to the end; return the vectors or scores, by index, and what they took."""
-    run.whole()
-    events: list[F] = []
-    async with Presence(exchange.receive), run:
-        while type(event := await run.__anext__()) is not Usage:
-            if isinstance(event, kind):
-                events.append(event)
-    events.sort(key=lambda one: one.index)
-    return events, event
+    answer = await whole(exchange, run)
+    return [one for one in answer.found if isinstance(one, kind)], answer.usage
 
 
-async def spoken(exchange: Exchange, run: Runs) -> tuple[str, list[Segment], Usage]:
+async def spoken(exchange: Exchange, run: Runs) -> tuple[str, tuple[Segment, ...], Usage]:
     """Run to the end; return what was said, when, and what it took."""
-    parts: list[str] = []
-    segments: list[Segment] = []
-    run.whole()
-    async with Presence(exchange.receive), run:
-        while type(event := await run.__anext__()) is not Usage:
-            if type(event) is Delta:
-                parts.append(event.text)
-            elif type(event) is Segment:
-                segments.append(event)
-    return "".join(parts).strip(), segments, event
+    answer = await whole(exchange, run)
+    text = "".join(output.text for output in answer.outputs).strip()
+    return text, answer.segments, answer.usage
 
 
 async def stream(exchange: Exchange, run: Runs, encoder: Encoder, framing: Framing = SSE) -> None:

@@ -56,7 +56,7 @@ async def summarize(exchange: Exchange, service: Service) -> None:
     if body.stream:
         await stream(exchange, run, TaskEvents(exchange.id, run))
         return
-    outputs, usage = await collect(exchange, run, payload.sampling.n)
+    outputs, usage = await collect(exchange, run)
     summaries = [Summary(output.text, output.reason) for output in outputs]
     answer = SummarizeAnswer(exchange.id, run.model, summaries, codec.usage(usage), run.notes)
     await exchange.json(answer, served_by(exchange, run.model, usage.cost))

@@ -42,7 +42,7 @@ async def autocomplete(exchange: Exchange, service: Service) -> None:
     if body.stream:
         await stream(exchange, run, TaskEvents(exchange.id, run))
         return
-    outputs, usage = await collect(exchange, run, payload.sampling.n)
+    outputs, usage = await collect(exchange, run)
     choices = [
         AutocompleteChoice(index, output.text, output.reason)
         for index, output in enumerate(outputs)
@@ -62,7 +62,7 @@ async def translate(exchange: Exchange, service: Service) -> None:
     if body.stream:
         await stream(exchange, run, TaskEvents(exchange.id, run))
         return
-    outputs, usage = await collect(exchange, run, len(payload.texts))
+    outputs, usage = await collect(exchange, run)
     pair = pair_of(run.pair)
     translations = [Translation(output.text, pair.source, pair.target) for output in outputs]
     answer = TranslateAnswer(exchange.id, run.model, translations, codec.usage(usage), run.notes)

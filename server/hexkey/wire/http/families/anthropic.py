@@ -85,7 +85,7 @@ async def anthropic_count(exchange: Exchange, service: Service) -> None:
     body = codec.decode(_COUNT, exchange.body)
     payload = Chat(messages=_messages(body), sampling=Sampling(max_tokens=1))
     run = service.run(exchange.request(payload, body.model))
-    _, usage = await collect(exchange, run, 1)
+    _, usage = await collect(exchange, run)
     await exchange.json(TokenCount(usage.input_tokens), served_by(exchange, run.model, usage.cost))
 
 

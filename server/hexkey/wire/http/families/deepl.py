@@ -122,7 +122,7 @@ async def deepl_translate(exchange: Exchange, service: Service) -> None:
         glossary=_glossary(body, exchange, service),
     )
     run = service.run(exchange.request(payload, None))
-    outputs, usage = await collect(exchange, run, len(texts))
+    outputs, usage = await collect(exchange, run)
     source = routing.language(run.pair.source).upper() if run.pair else ""
     translations = [
         DeepLTranslation(source, output.text, len(text) if body.show_billed_characters else UNSET)

@@ -212,7 +212,7 @@ async def _translate(exchange: Exchange, service: Service, body: HfBody, model: 
     payload = Translate(texts=texts, source=asked.src_lang or "", target=target)
     run = service.run(exchange.request(payload, model))
     try:
-        outputs, usage = await collect(exchange, run, len(texts))
+        outputs, usage = await collect(exchange, run)
     except ServeError as error:
         raise codec.renamed(error, _NAMES) from None
     answer = [HfTranslation(output.text) for output in outputs]

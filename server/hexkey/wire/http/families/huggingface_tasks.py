@@ -46,7 +46,7 @@ async def summarize(
     sampling = Sampling(max_tokens=MAX_TOKENS if max_tokens is None else max_tokens)
     run = service.run(exchange.request(Summarize(text=text, sampling=sampling), model))
     with codec.naming({"text": "inputs", "max_tokens": "parameters.max_new_tokens"}):
-        (output,), usage = await collect(exchange, run, 1)
+        (output,), usage = await collect(exchange, run)
     answer = [HfSummary(output.text.strip())]
     await exchange.json(answer, served_by(exchange, run.model, usage.cost))
 

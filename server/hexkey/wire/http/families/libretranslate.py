@@ -98,7 +98,7 @@ async def libretranslate(exchange: Exchange, service: Service) -> None:
         format=Format(body.format or Format.TEXT),
     )
     run = service.run(exchange.request(payload, None))
-    outputs, usage = await collect(exchange, run, len(texts))
+    outputs, usage = await collect(exchange, run)
     translated = [output.text for output in outputs]
     answer = LibreTranslateAnswer(translated if many else translated[0])
     if run.plan.detected is not None:

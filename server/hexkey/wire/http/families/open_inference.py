@@ -16,13 +16,11 @@ from msgspec import Meta, Struct
 
 from hexkey import __version__
 from hexkey.errors import Code, ServeError, invalid
-from hexkey.wire.answer import gather
 from hexkey.wire.http import codec
 from hexkey.wire.http.access import Access
 from hexkey.wire.http.errors import STATUSES, Dialect
 from hexkey.wire.http.operation import Operation
-from hexkey.wire.http.presence import Presence
-from hexkey.wire.http.runs import served_by
+from hexkey.wire.http.runs import served_by, whole
 from hexkey.wire.oip import models
 from hexkey.wire.oip.tensors import BYTES, MAX_ELEMENTS, Tensor, pack, read
 
@@ -167,9 +165,7 @@ async def oip_infer(exchange: Exchange, service: Service) -> None:
     task = models.task_of(name, service.catalog(exchange.caller), asked.task)
     payload = models.payload_of(task, _inputs(body, behind), asked)
     run = service.run(exchange.request(payload, name))
-    run.whole()
-    async with Presence(exchange.receive), run:
-        answer = await gather(run)
+    answer = await whole(exchange, run)
     head, tail = _written(body, run.model, models.tensors_of(task, answer))
     await _answer(exchange, head, tail, served_by(exchange, run.model, answer.usage.cost))
 

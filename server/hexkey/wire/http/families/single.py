@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from hexkey.service import Run
     from hexkey.types import Delta, Finish, Usage
+    from hexkey.wire.answer import Output
     from hexkey.wire.http.exchange import Exchange
-    from hexkey.wire.http.runs import Output
     from hexkey.wire.http.stream import Framing
 
 
@@ -104,7 +104,7 @@ async def serve(
         if framing is not None:
             await stream(exchange, run, encoder, framing)
             return
-        (output,), usage = await collect(exchange, run, 1)
+        (output,), usage = await collect(exchange, run)
     except ServeError as error:
         raise codec.renamed(error, names) from None
     encoder.start(run.model, run.notes)
