@@ -17,6 +17,7 @@ CONFIG = """
 access: {keys: "on"}
 models:
   - {name: text, engine: fake, tasks: [autocomplete]}
+  - {name: any, engine: fake, tasks: [translate], pairs: ["*-en", en-pt]}
 """
 
 
@@ -29,11 +30,12 @@ def key(*scopes: str) -> str:
 
 @dataclass
 class Locked:
-    """A server that needs keys, and three: one that may look, one that may not, one unknown."""
+    """A server that needs keys, and four: one that may look, two that may not, one unknown."""
 
     served: Served
     whole: str
     narrow: str
+    typist: str
     unknown: str = "hk_00000000_unknown"
 
 
@@ -44,9 +46,9 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     path.write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEXKEY_STATE", str(folder / "state"))
-        whole, narrow = key(), key("task:chat")
+        whole, narrow, typist = key(), key("task:chat"), key("task:autocomplete")
         with serve(path) as served:
-            yield Locked(served, whole, narrow)
+            yield Locked(served, whole, narrow, typist)
 
 
 def test_the_page_asks_for_a_key_until_it_has_one_that_may(
@@ -75,3 +77,24 @@ def test_the_page_asks_for_a_key_until_it_has_one_that_may(
         page.reload()
         expect(page.locator("#link")).to_have_text("Live")
         assert locked.whole not in page.content()
+
+
+def test_a_key_that_opens_less_opens_the_playground(chromium: Browser, locked: Locked) -> None:
+    with opened(chromium, f"{locked.served.http}/dashboard", refusals=True) as page:
+        dialog, why = page.locator("#key-dialog"), page.locator("#key-why")
+        expect(dialog).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_visible()
+        page.fill("#key", locked.typist)
+        page.keyboard.press("Enter")
+        expect(why).to_contain_text("metrics")
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        expect(page.locator("#link")).to_contain_text("metrics")
+        page.click("#tab-playground")
+        page.fill("#prefix", "one two")
+        expect(page.locator("#calls [data-outcome=ok]")).to_have_count(1)
+        page.fill("#text", "one two")
+        expect(page.locator("#calls [data-outcome=failed]")).to_have_count(1)
+        expect(dialog).to_be_hidden()
+        assert page.locator("#source option").all_inner_texts() == ["English"]

@@ -11,8 +11,10 @@ export async function playground() {
   if (models.some((model) => model.tasks.includes("autocomplete"))) autocomplete();
   else missing("autocomplete");
   const pairs = models.flatMap((model) => (model.tasks.includes("translate") ? model.pairs : []));
-  if (pairs.length) translate(pairs);
-  else missing("translate");
+  // One side of a pair may be any language, which is none to choose.
+  const named = pairs.filter((pair) => pair.source !== "*" && pair.target !== "*");
+  if (named.length) translate(named);
+  else missing("translate", pairs.length ? "No model here names a pair, such as [en-pt]." : "");
 }
 
 async function allModels() {
@@ -25,8 +27,8 @@ async function allModels() {
   }
 }
 
-function missing(task) {
-  const text = `No model here serves ${task}. Give one tasks: [${task}] in the configuration.`;
+function missing(task, why = "") {
+  const text = why || `No model here serves ${task}. Give one tasks: [${task}] in the configuration.`;
   const card = byId(task);
   card.replaceChildren(card.firstElementChild, make("p", { class: "empty", text }));
 }
@@ -87,7 +89,14 @@ function translate(pairs) {
   const text = byId("text");
   const place = byId("translation");
   const names = new Intl.DisplayNames("en", { type: "language" });
-  const option = (code) => make("option", { value: code, text: names.of(code) ?? code });
+  const name = (code) => {
+    try {
+      return names.of(code) ?? code;
+    } catch {
+      return code;
+    }
+  };
+  const option = (code) => make("option", { value: code, text: name(code) });
   const unique = (codes) => [...new Set(codes)];
   const targets = () => {
     const before = target.value;

@@ -12,7 +12,10 @@ export class Refused extends Error {
   }
 }
 
-/** Fetches a path; asks the person for a key where one is needed, once per refusal. */
+// The key with which the person chose to go on although it does not open everything.
+let kept = null;
+
+/** Fetches a path; asks the person for a key where one is needed, or once for a better one. */
 export async function ask(path, options = {}) {
   for (;;) {
     const key = sessionStorage.getItem(KEY);
@@ -20,9 +23,13 @@ export async function ask(path, options = {}) {
     const answer = await fetch(path, { ...options, headers, cache: "no-store" });
     if (answer.ok) return answer;
     const why = await message(answer);
-    if (answer.status !== 401 && answer.status !== 403) throw new Refused(answer.status, why);
+    const narrow = answer.status === 403;
+    if ((answer.status !== 401 && !narrow) || (narrow && kept === key)) {
+      throw new Refused(answer.status, why);
+    }
     // Another call may have been given a key meanwhile.
-    if (sessionStorage.getItem(KEY) === key) await keyFromPerson(key ? why : "");
+    if (sessionStorage.getItem(KEY) !== key) continue;
+    if (!(await keyFromPerson(key ? why : "", narrow))) kept = key;
   }
 }
 
@@ -71,21 +78,27 @@ async function message(answer) {
 
 let asking = null;
 
-function keyFromPerson(why) {
+/** Resolves to whether there is another key; where they may, the person can keep the one there is. */
+function keyFromPerson(why, mayKeep) {
   asking ??= new Promise((resolve) => {
     const dialog = byId("key-dialog");
+    const stay = (event) => mayKeep || event.preventDefault();
     if (why) say(byId("key-why"), why);
+    byId("key-keep").hidden = !mayKeep;
+    dialog.addEventListener("cancel", stay);
     dialog.addEventListener(
       "close",
       () => {
-        sessionStorage.setItem(KEY, byId("key").value.trim());
+        const another = dialog.returnValue === "open";
+        if (another) sessionStorage.setItem(KEY, byId("key").value.trim());
         byId("key").value = "";
+        dialog.removeEventListener("cancel", stay);
         asking = null;
-        resolve();
+        resolve(another);
       },
       { once: true },
     );
-    dialog.addEventListener("cancel", (event) => event.preventDefault());
+    dialog.returnValue = "";
     dialog.showModal();
   });
   return asking;
