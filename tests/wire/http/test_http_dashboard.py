@@ -82,7 +82,9 @@ async def test_who_cannot_unpack_gets_it_plain(house: House) -> None:
 )
 async def test_no_path_leads_out_of_the_page(house: House, path: str) -> None:
     reader, writer = await house.connect()
-    writer.write(f"GET /dashboard/{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+    writer.write(
+        f"GET /dashboard/{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode()
+    )
     answer = await reader.read()
     writer.close()
     assert answer.startswith(b"HTTP/1.1 404")
