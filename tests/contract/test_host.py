@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -153,9 +153,12 @@ class Unhurried(FakeEngine):
 
     skims = 0
 
-    def skim(self) -> StepReport:
-        self.skims += 1
-        return self.step()
+    def skim(self, enough: Callable[[], bool]) -> list[StepReport]:
+        reports = [self.step()]
+        while not enough() and self.running and not reports[-1].events:
+            reports.append(self.step())
+        self.skims += len(reports)
+        return reports
 
 
 @pytest.mark.parametrize("whole", [[True, True], [True, False]])

@@ -122,10 +122,10 @@ class Choosy(Intake, Protocol):
 class Patient(Engine, Protocol):
     """An engine that can leave what it made unread, which is cheaper than to look at each token."""
 
-    def skim(self) -> StepReport:
-        """Compute once, as ``step`` does, while nobody waits for more of any answer.
+    def skim(self, enough: Callable[[], bool]) -> list[StepReport]:
+        """Step, while nobody waits for more of any answer, until ``enough`` or a request ends.
 
-        What became known may stay for a later step to tell, except an end of a request.
+        At least once. What became known may stay for a later step to tell, except an end.
         """
 
 

@@ -81,6 +81,11 @@ class Channel:
         """Let the other end know that no more comes."""
         self._socket.close()
 
+    @property
+    def pending(self) -> bool:
+        """Whether something has come in."""
+        return bool(self._poll.poll(0))
+
     def receive(self, timeout_s: float) -> list[ToHost]:
         """Return what came in, or nothing after ``timeout_s``; ``EOFError`` when the peer left."""
         if not self._poll.poll(timeout_s * 1000):
@@ -116,8 +121,12 @@ class Host:
                 if refused:
                     self._channel.send(self._docket.pulse(refused))
             if self._engine.running:
-                early = time.monotonic() - sent < HOLD_S
-                frame = self._docket.frame(self._step(early=early))
+                due = sent + HOLD_S
+                early = time.monotonic() < due
+                *skimmed, report = self._steps(due if early else 0.0)
+                for one in skimmed:
+                    self._channel.hold(self._docket.frame(one))
+                frame = self._docket.frame(report)
                 if self._docket.can_wait(frame) and early:
                     # Each frame wakes the front end, on a core that the next step wants.
                     self._channel.hold(frame)
@@ -129,12 +138,16 @@ class Host:
                 self._channel.send(self._docket.pulse())
                 sent = time.monotonic()
 
-    def _step(self, *, early: bool) -> StepReport:
-        """Compute once; ``early`` if what is held may still be held after it."""
+    def _steps(self, due: float) -> list[StepReport]:
+        """Compute once; where nobody waits, until a message comes or it is ``due``."""
+
+        def enough() -> bool:
+            return self._channel.pending or time.monotonic() >= due
+
         try:
-            if early and self._patient is not None and self._docket.patient:
-                return self._patient.skim()
-            return self._engine.step()
+            if due and self._patient is not None and self._docket.patient:
+                return self._patient.skim(enough)
+            return [self._engine.step()]
         except Exception as error:
             self._channel.send(self._docket.failed(error))
             raise

@@ -23,7 +23,9 @@ from hexkey.errors import Code, invalid
 from hexkey.types import Autocomplete, Chat, Failure, FinishReason
 
 if TYPE_CHECKING:
-    from openvino_genai import ContinuousBatchingPipeline
+    from collections.abc import Callable
+
+    from openvino_genai import ContinuousBatchingPipeline, GenerationHandle
 
     from hexkey.engines.openvino.prefixes import PrefixMirror
     from hexkey.engines.openvino.vocabulary import Vocabulary
@@ -120,22 +122,34 @@ class OpenvinoEngine:
         self._read(report)
         return report
 
-    def skim(self) -> StepReport:
-        """As ``step``, but tokens stay in the pipeline where each sequence got one and goes on."""
-        if self._waiting or not all(one.skimmable for one in self._active):
-            return self.step()
-        report = self._compute()
+    def skim(self, enough: Callable[[], bool]) -> list[StepReport]:
+        """As ``step``, but tokens stay in the pipeline while each sequence gets one and goes on."""
         active = self._active
-        if self._scheduled != len(active) or any(
-            one.handle.get_status() != _RUNNING for one in active
-        ):
-            self._read(report)
-            return report
-        for one in active:
-            one.unread += 1
-            one.processed += 1
-            report.computed.append((one.work.id, 1, one.processed))
-        return report
+        joins = self._waiting and len(active) < self._max_sequences
+        if joins or not all(one.skimmable for one in active):
+            return [self.step()]
+        handles = [one.handle for one in active]
+        reports: list[StepReport] = []
+        while True:
+            # After a step all of this is out of the CPU's caches, so each line counts.
+            report = self._compute()
+            reports.append(report)
+            if self._scheduled != len(handles) or _ended(handles):
+                break
+            if enough():
+                self._skimmed(reports)
+                return reports
+        self._skimmed(reports[:-1])
+        self._read(report)
+        return reports
+
+    def _skimmed(self, reports: list[StepReport]) -> None:
+        """Every active sequence got one token in each of these steps."""
+        for report in reports:
+            for one in self._active:
+                one.unread += 1
+                one.processed += 1
+                report.computed.append((one.work.id, 1, one.processed))
 
     def _compute(self) -> StepReport:
         begin_ns = time.monotonic_ns()
@@ -243,3 +257,7 @@ class OpenvinoEngine:
             if sampling.top_k:
                 config.top_k = sampling.top_k
         return config
+
+
+def _ended(handles: list[GenerationHandle]) -> bool:
+    return any(handle.get_status() != _RUNNING for handle in handles)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hexkey.engines.base import LoadContext
+from hexkey.engines.base import LoadContext, StepReport
 from hexkey.engines.openvino import load
 from hexkey.engines.openvino.engine import OpenvinoEngine
 from hexkey.types import Delta, Failure, Finish, FinishReason, HostEvent, Payload, Usage
@@ -61,7 +61,10 @@ class Driver:
 
     def step(self, times: int = 1, *, skim: bool = False) -> None:
         for _ in range(times):
-            report = self.engine.skim() if skim else self.engine.step()
+            self._take([self.engine.step()] if not skim else self.engine.skim(lambda: True))
+
+    def _take(self, reports: list[StepReport]) -> None:
+        for report in reports:
             assert report.begin_ns < report.done_ns
             for number, computed, context in report.computed:
                 assert 0 < computed <= context

@@ -43,6 +43,22 @@ def test_a_later_step_reads_what_was_skimmed(driver: Driver) -> None:
     assert accounted(answer)
 
 
+def test_it_skims_until_it_is_enough_or_one_ends(driver: Driver) -> None:
+    driver.add(complete(COUNTING, max_tokens=30))
+    driver.add(complete("The capital of France is", max_tokens=12))
+    driver.step()
+    asked = iter([False, False, True])
+    reports = driver.engine.skim(lambda: next(asked))
+    assert [len(report.computed) for report in reports] == [2] * 3
+    assert not any(report.events for report in reports)
+    more = driver.engine.skim(lambda: False)
+    assert [len(report.events) for report in more] == [0] * 7 + [2]
+    contexts = [context for report in (*reports, *more) for _, _, context in report.computed[:1]]
+    assert contexts == list(range(contexts[0], contexts[0] + 11))
+    driver.engine.cancel(0)
+    driver.run(complete("x", max_tokens=1))  # the pipeline frees in its next step
+
+
 def test_the_models_own_end_is_told_in_its_step(driver: Driver) -> None:
     question = Chat(
         messages=(Message("user", "What is the capital of France?"),),
