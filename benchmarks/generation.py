@@ -185,10 +185,10 @@ async def main() -> None:
     print(machine(), flush=True)
     other = Bare()
     with served(CONFIG) as (host, port, _grpc, _pid):
-        await other.run(1, jobs(1, mixed=False))
+        await other.run(1, jobs(3, mixed=False))
         if options.pairs:
             async with clients(host, port, 1) as pool:
-                await latency(other, pool, jobs(3, mixed=False))
+                await through(pool, jobs(3, mixed=False))
                 await latency(other, pool, jobs(options.pairs, mixed=False))
         for concurrency in options.concurrency:
             for name in options.answers:
