@@ -181,6 +181,16 @@ async def serve(
             os._exit(128 + number)
         stopping.set()
 
+    reloads: set[asyncio.Task[None]] = set()
+
+    def on_hangup() -> None:
+        if app is None:
+            return  # The models of the configuration as it was are still fetched.
+        reload = asyncio.create_task(_reload(app), name="reload")
+        reloads.add(reload)
+        reload.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     # Before the models are fetched, which may take minutes.
@@ -188,14 +198,6 @@ async def serve(
         [_address(one)[0] for one in (config.listen.http, config.listen.grpc) if one]
     )
     app = App(config, await fetch_models(config, say), say, read)
-    reloads: set[asyncio.Task[None]] = set()
-
-    def on_hangup() -> None:
-        reload = asyncio.create_task(_reload(app), name="reload")
-        reloads.add(reload)
-        reload.add_done_callback(reloads.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     starting = asyncio.create_task(app.start(), name="start")
     stop = asyncio.create_task(stopping.wait(), name="stop signal")
     try:

@@ -31,11 +31,11 @@ class Board:
     ) -> None:
         self._pool = pool
         self._gate = gate
-        self._metrics = metrics
         self._clock = clock
         self._running: Counter[str] = Counter()
         self._circuits: dict[str, Circuit] = {}
         self._measures: dict[tuple[str, Task], Measure] = {}
+        metrics.watch_circuits(self.circuits)
 
     def reader(self, request: Request) -> Callable[[str], Live]:
         """Return what tells the router of a model that may serve this request."""
@@ -68,10 +68,10 @@ class Board:
             spread=measure.spread,
         )
 
-    def circuit(self, model: str) -> CircuitState:
-        """Return whether a model's engine is trusted."""
-        circuit = self._circuits.get(model)
-        return CircuitState.CLOSED if circuit is None else circuit.state(self._clock())
+    def circuits(self) -> dict[str, CircuitState]:
+        """Return whether each model's engine is trusted; all that never failed are left out."""
+        now = self._clock()
+        return {model: one.state(now) for model, one in list(self._circuits.items())}
 
     def begin(self, model: str) -> None:
         """A leg begins on a model."""
@@ -89,10 +89,7 @@ class Board:
                 return
             # Most engines never fail, and then there is nothing to keep.
             circuit = self._circuits[model] = Circuit()
-        before = circuit.state(self._clock())
         circuit.end(self._clock(), failed=failed)
-        if (state := circuit.state(self._clock())) is not before:
-            self._metrics.tell_circuit(model, state)
 
     def took(self, model: str, task: Task, took: Took) -> None:
         """A leg has succeeded, and this is what it took."""

@@ -48,6 +48,7 @@ class Pool:
         self.billing = billing or Billing(CostConfig(), [one.candidate.name for one in specs])
         self._progress = observer.progress
         self._rack = Rack(specs, self._observer, self.billing, memory=memory)
+        metrics.watch_states(self._life)
 
     async def start(self) -> None:
         """Load what is to be there from the start; ``ServeError`` after stopping all."""
@@ -98,6 +99,9 @@ class Pool:
     def states(self) -> dict[str, State]:
         """Return each model's state; an adapter's is that of its base, where that holds it."""
         return {one.name: self._state(one.name) for one in self._rack.catalog}
+
+    def _life(self) -> dict[str, State]:
+        return {name: one.supervisor.state for name, one in self._rack.members.items()}
 
     def info(self, model: str) -> ModelInfo | None:
         """Return what a model said of itself when it was last loaded, if there still is one."""
@@ -213,9 +217,11 @@ class Pool:
 
     def _on_state(self, member: Member, state: State) -> None:
         self.billing.on_state(member.slot, state, member.supervisor.pid)
-        if self._rack.members.get(member.name) in {member, None}:
-            for one in State:
-                self._metrics.model_state.labels(member.name, one.value).set(one is state)
+        gone = state not in {State.READY, State.DRAINING}
+        if gone and self._rack.members.get(member.name) in {member, None}:
+            series = self._metrics.of_engine(member.name)
+            series.running.set(0)
+            series.hold(None, 0)
 
 
 def _resolved(request: Request, leg: Leg) -> Request:

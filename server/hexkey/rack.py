@@ -12,7 +12,7 @@ import structlog
 
 from hexkey.engines.process import resident_bytes
 from hexkey.engines.supervisor import State, Supervisor
-from hexkey.errors import ServeError
+from hexkey.errors import Code, ServeError
 from hexkey.residency import Resident, Spec, make_room
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Books(Protocol):
 class Member:
     """One version of a model.
 
-    ``slot`` is its name in the books, ``wanted`` whether it is to be in memory now, ``memory`` what
-    it takes there in bytes, as far as is known.
+    ``slot`` is its name in the books, ``wanted`` whether the server is ready only with it in
+    memory, ``memory`` what it takes there in bytes, as far as is known.
     """
 
     def __init__(self, spec: Spec, slot: str, observe: Callable[[Member], Observer]) -> None:
@@ -70,7 +70,11 @@ class Member:
 
 
 class Rack:
-    """Owns every member and every task that loads or ends one."""
+    """Owns every member and every task that loads or ends one.
+
+    A member serves (``members``), is to take over once it does (coming), or finishes what it has
+    (leaving); in memory they all count.
+    """
 
     def __init__(
         self,
@@ -83,9 +87,11 @@ class Rack:
         self._observe = observe
         self._books = books
         self._memory = memory
+        self._coming: set[Member] = set()
         self._leaving: set[Member] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Lock()
+        self._change = asyncio.Lock()
         self.members: dict[str, Member] = {}
         for spec in specs:
             member = self._member(spec)
@@ -112,8 +118,9 @@ class Rack:
     async def start(self) -> None:
         """Load what is wanted from the start; raises the first error after stopping the rest."""
         try:
-            await self._load_all([one for one in self.members.values() if one.wanted])
-        except ServeError:
+            async with self._change:
+                await self._load_all([one for one in self.members.values() if one.wanted])
+        except BaseException:
             await self.stop()
             raise
         self._spawn(self._sweep(), "unload idle models")
@@ -123,32 +130,46 @@ class Rack:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        everyone = [*self.members.values(), *self._leaving]
-        await asyncio.gather(*(one.supervisor.stop() for one in everyone))
+        await asyncio.gather(*(one.supervisor.stop() for one in self._everyone()))
 
     def wake(self, member: Member) -> None:
         """A request waits for a model that is not in memory: load it, unless that just failed."""
-        if self.members.get(member.name) is member and not member.lock.locked():
+        # One that leaves still has those who came before it was replaced.
+        known = self.members.get(member.name) is member or member in self._leaving
+        if known and not member.lock.locked():
             self._spawn(self._wake(member), f"wake {member.name}")
 
     async def load(self, member: Member) -> None:
         """Return once a member serves; ``ServeError`` where it cannot."""
-        member.wanted = True
         async with member.lock:
             if member.in_memory:
                 return
             try:
                 await self._make_room(member)
                 await member.supervisor.start()
-            except ServeError as error:
+            except Exception as error:
                 member.failed_at = monotonic()
                 member.supervisor.give_up(str(error))
+                if not isinstance(error, OSError):
+                    raise
+                # No process could be made just now; memory may come back.
+                why = f"model {member.name!r} cannot load: {error}"
+                raise ServeError(Code.UNAVAILABLE, why, retry_after_s=RETRY_S) from error
+            except BaseException:
+                await member.supervisor.stop()
                 raise
+            member.wanted = not member.spec.keep.on_request
             member.memory = max(member.spec.keep.memory, resident_bytes(member.supervisor.pid))
 
     async def unload(self, member: Member) -> None:
-        """Let a member finish what it has, then end its host; a new request loads it anew."""
+        """Let a member finish what it has, then end its host; a new request loads it anew.
+
+        Once begun this goes on, though who asked for it leaves.
+        """
         member.wanted = False
+        await asyncio.shield(self._spawn(self._unload(member), f"unload {member.slot}"))
+
+    async def _unload(self, member: Member) -> None:
         async with member.lock:
             if member.in_memory:
                 await member.supervisor.drain(DRAIN_S)
@@ -156,13 +177,22 @@ class Rack:
                 log.info("model unloaded", model=member.name)
 
     async def replace(self, specs: Sequence[Spec]) -> None:
-        """Serve ``specs`` from now on; ``ServeError`` leaves everything as it was."""
+        """Serve ``specs`` from now on; ``ServeError`` leaves everything as it was.
+
+        Only models that were idle may have been unloaded by then, to make room. One change waits
+        for another, and all of them for the start.
+        """
+        async with self._change:
+            await self._replace(specs)
+
+    async def _replace(self, specs: Sequence[Spec]) -> None:
         members: dict[str, Member] = {}
         fresh: list[Member] = []
         for spec in specs:
             member = self.members.get(spec.candidate.name)
             if member is None or _moved(member.spec, spec):
                 member = self._member(spec)
+                self._coming.add(member)
                 fresh.append(member)
             members[spec.candidate.name] = member
         try:
@@ -170,6 +200,8 @@ class Rack:
         except BaseException:
             await asyncio.gather(*(self._end(one) for one in fresh))
             raise
+        finally:
+            self._coming.clear()
         # Nothing below waits or fails, so no request sees half of it.
         before, self.members = self.members, members
         for spec in specs:
@@ -195,8 +227,8 @@ class Rack:
         async with self._room:
             if not member.memory:
                 member.memory = await asyncio.to_thread(_size, member.spec.settings.folder)
-            everyone = [*self.members.values(), *self._leaving]
-            residents = [_resident(one) for one in everyone if one is not member and one.in_memory]
+            others = [one for one in self._everyone() if one is not member and one.in_memory]
+            residents = [self._resident(one) for one in others]
             evicted = make_room(member.name, member.memory, self._memory, residents)
             for name in evicted:
                 log.info("model makes room", model=name, wanted=member.name)
@@ -216,7 +248,8 @@ class Rack:
         self._leaving.discard(member)
 
     async def _end(self, member: Member) -> None:
-        await member.supervisor.stop()
+        async with member.lock:
+            await member.supervisor.stop()
         self._books.retire(member.slot)
 
     async def _sweep(self) -> None:
@@ -230,7 +263,7 @@ class Rack:
 
     def _member(self, spec: Spec) -> Member:
         name = spec.candidate.name
-        taken = {one.slot for one in (*self.members.values(), *self._leaving)}
+        taken = {one.slot for one in self._everyone()}
         slot, version = name, 1
         while slot in taken:
             version += 1
@@ -243,27 +276,32 @@ class Rack:
         for one in (member.spec.candidate, *member.spec.adapters):
             self._books.serve(one.name, member.slot)
 
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+    def _everyone(self) -> list[Member]:
+        return [*self.members.values(), *self._coming, *self._leaving]
+
+    def _resident(self, member: Member) -> Resident:
+        supervisor = member.supervisor
+        # One that loads is as good as in use: somebody waits for it. So is one that comes, and one
+        # that leaves goes by itself.
+        busy = supervisor.state is not State.READY or self.members.get(member.name) is not member
+        return Resident(
+            member.name,
+            member.memory,
+            pinned=member.spec.keep.pinned,
+            users=supervisor.users or int(busy),
+            last_used=supervisor.last_used,
+        )
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _moved(old: Spec, new: Spec) -> bool:
     """Return whether a model needs another host, or other books, than it has."""
     return (old.settings, old.device) != (new.settings, new.device)
-
-
-def _resident(member: Member) -> Resident:
-    supervisor = member.supervisor
-    return Resident(
-        member.name,
-        member.memory,
-        pinned=member.spec.keep.pinned,
-        # A model that loads is as good as in use: somebody waits for it.
-        users=supervisor.users or int(supervisor.state is not State.READY),
-        last_used=supervisor.last_used,
-    )
 
 
 def _size(folder: str) -> int:

@@ -140,7 +140,7 @@ async def test_what_is_no_fault_of_the_engine_is_no_reason(error: ServeError) ->
     with pytest.raises(ServeError):
         await house.ask()
     assert house.pool.attempts == ["a"]
-    assert house.service.board.circuit("a") is CircuitState.CLOSED
+    assert house.service.board.circuits().get("a", CircuitState.CLOSED) is CircuitState.CLOSED
 
 
 async def test_a_full_model_sends_to_the_next() -> None:
@@ -194,6 +194,7 @@ async def test_a_model_that_fails_is_left_alone_and_comes_back() -> None:
     assert value(house.metrics, "circuit_state", model="a", state="open") == 1
     house.pool.scripts.clear()
     now = 2.5
+    assert value(house.metrics, "circuit_state", model="a", state="half_open") == 1
     assert await house.ask() == "a"
     assert value(house.metrics, "circuit_state", model="a", state="closed") == 1
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator, Iterable
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from hexkey import rack as module
 from hexkey.admission import Gate
 from hexkey.config import QueueConfig
+from hexkey.engines.process import HostProcess
 from hexkey.engines.supervisor import HostSettings, Observer, State
 from hexkey.errors import Code, ServeError
 from hexkey.identity.quota import Allowance
@@ -23,6 +27,7 @@ from hexkey.service import Service
 from hexkey.types import Autocomplete, Caller, Delta, Sampling, Task
 from hexkey.validation import Limits
 from tests.unit.requests import request
+from tests.unit.test_metering import value
 
 TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT})
 
@@ -233,3 +238,176 @@ async def test_who_leaves_at_the_first_token_has_used_the_input_too() -> None:
         await leave()
         with pytest.raises(ServeError, match="1000 tokens per minute"):
             await leave()
+
+
+async def retired(service: Service) -> None:
+    async with asyncio.timeout(20):
+        while service.pool._rack._leaving:  # noqa: ASYNC110 - no event outside
+            await asyncio.sleep(0.02)
+
+
+def supervised() -> int:
+    """How many hosts somebody keeps alive."""
+    return sum(one.get_name().startswith("supervise") for one in asyncio.all_tasks())
+
+
+async def test_a_version_that_is_replaced_while_it_loads_leaves_no_host_behind() -> None:
+    lazy = Keep(on_request=True)
+    async with house([spec("a", lazy, load_ms=1200)]) as service:
+        asking = asyncio.create_task(ask(service, "a"))
+        await until(service, "a", State.LOADING)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await service.pool.replace([spec("a", load_ms=1)])
+        assert await ask(service, "a") == 3
+        await retired(service)
+        assert supervised() == 1
+    assert supervised() == 0
+
+
+async def test_a_reload_waits_for_the_start() -> None:
+    pool = Pool([spec("a", load_ms=800)], Metrics(), Observer())
+    starting = asyncio.create_task(pool.start())
+    await asyncio.sleep(0.2)
+    await pool.replace([spec("a", load_ms=1)])
+    assert starting.done()
+    await starting
+    assert pool.states() == {"a": State.READY}
+    await pool.stop()
+    assert supervised() == 0
+
+
+async def test_who_waits_for_a_version_that_was_unloaded_and_then_replaced_is_served() -> None:
+    async with house([spec("a", step_ms=10)]) as service:
+        running = asyncio.create_task(ask(service, "a", 30))
+        await asyncio.sleep(0.1)
+        unloading = asyncio.create_task(service.pool.unload("a"))
+        await until(service, "a", State.DRAINING)
+        late = asyncio.create_task(ask(service, "a"))
+        await asyncio.sleep(0)
+        await service.pool.replace([spec("a", step_ms=1)])
+        await unloading
+        assert await running == 30
+        assert await late == 3
+
+
+async def test_a_fork_that_fails_is_a_load_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house([spec("a"), spec("b", Keep(on_request=True))]) as service:
+        with monkeypatch.context() as patch:
+            patch.setattr(HostProcess, "start", AsyncMock(side_effect=OSError("no memory")))
+            with pytest.raises(ServeError, match="no memory") as caught:
+                await service.pool.load("b")
+            assert caught.value.code is Code.UNAVAILABLE
+        assert service.pool.states()["b"] is State.FAILED
+        await service.pool.load("b")
+        assert await ask(service, "b") == 3
+
+
+async def test_a_load_that_is_cancelled_may_be_tried_again() -> None:
+    async with house([spec("a", Keep(on_request=True), load_ms=300)]) as service:
+        load = asyncio.create_task(service.pool.load("a"))
+        await until(service, "a", State.LOADING)
+        load.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await load
+        assert service.pool.states()["a"] is State.STOPPED
+        assert await ask(service, "a") == 3
+
+
+async def test_a_refused_reload_leaves_no_model_half_unloaded() -> None:
+    big = Keep(memory=GIB)
+    async with house([spec("a", big, step_ms=1)], memory=int(1.5 * GIB)) as service:
+        old = service.pool._rack.members["a"].supervisor
+        end = old._end_host
+
+        async def slowly() -> None:
+            await asyncio.sleep(1.0)
+            await end()
+
+        old._end_host = slowly  # type: ignore[method-assign]
+        with pytest.raises(ServeError, match="bad file"):
+            await service.pool.replace(
+                [
+                    spec("a", big, step_ms=1),
+                    spec("c", Keep(memory=1), load_error="bad file"),
+                    spec("b", big),
+                ]
+            )
+        assert await ask(service, "a") == 3
+
+
+async def test_a_reload_keeps_within_the_memory() -> None:
+    async with house([spec("a", Keep(memory=GIB // 2, pinned=True))], memory=2 * GIB) as service:
+        large = Keep(memory=3 * GIB // 2)
+        with pytest.raises(ServeError, match=r"needs 1\.50 GiB"):
+            await service.pool.replace(
+                [spec("a", Keep(memory=GIB // 2, pinned=True)), spec("b", large), spec("c", large)]
+            )
+        assert service.pool.states() == {"a": State.READY}
+        assert not service.pool._rack._coming
+
+
+async def test_a_model_that_leaves_is_not_unloaded_to_make_room() -> None:
+    big = Keep(on_request=True, memory=GIB)
+    async with house([spec("a", Keep(memory=GIB))], memory=GIB) as service:
+        old = service.pool._rack.members["a"].supervisor
+        end, may_end = old._end_host, asyncio.Event()
+
+        async def held() -> None:
+            await may_end.wait()
+            await end()
+
+        old._end_host = held  # type: ignore[method-assign]
+        await service.pool.replace([spec("b", big)])
+        await asyncio.sleep(0.05)
+        with pytest.raises(ServeError, match=r"in memory stay: a \(1\.00 GiB, in use\)"):
+            await service.pool.load("b")
+        may_end.set()
+        await retired(service)
+        await service.pool.load("b")
+        assert await ask(service, "b") == 3
+
+
+async def test_a_server_is_ready_while_lazy_and_unloaded_models_load_or_fail() -> None:
+    models = [
+        spec("a", load_ms=200),
+        spec("b", Keep(on_request=True, memory=GIB), load_ms=300),
+        spec("c", Keep(on_request=True, memory=9 * GIB)),
+    ]
+    async with house(models, memory=2 * GIB) as service:
+        loading = asyncio.create_task(ask(service, "b"))
+        await until(service, "b", State.LOADING)
+        assert service.pool.ready
+        assert await loading == 3
+        with pytest.raises(ServeError):
+            await ask(service, "c")
+        assert service.pool.states()["c"] is State.FAILED
+        assert service.pool.ready
+        await service.pool.unload("a")
+        loading = asyncio.create_task(ask(service, "a"))
+        await until(service, "a", State.LOADING)
+        assert service.pool.ready
+        assert await loading == 3
+
+
+async def test_metrics_tell_the_state_of_the_version_that_serves() -> None:
+    broken = spec("a", Keep(on_request=True), load_error="bad file")
+    async with house([broken, spec("b", step_ms=20)]) as service:
+        with pytest.raises(ServeError):
+            await ask(service, "a")
+        assert value(service.metrics, "model_state", model="a", state="failed") == 1
+        await service.pool.replace([spec("a"), spec("b", step_ms=20)])
+        assert value(service.metrics, "model_state", model="a", state="failed") == 0
+        assert value(service.metrics, "model_state", model="a", state="ready") == 1
+        asking = [asyncio.create_task(ask(service, "b", 200)) for _ in range(3)]
+        async with asyncio.timeout(10):
+            while not value(service.metrics, "engine_running", model="b"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        os.kill(service.pool.pids()["b"] or 0, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while service.pool.states()["b"] is State.READY:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        assert value(service.metrics, "engine_running", model="b") == 0
+        for one in asking:
+            one.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)

@@ -18,14 +18,17 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from hexkey.circuit import CircuitState
 from hexkey.metrics.exposition import OPENMETRICS, TEXT, Exposition, wants_openmetrics
 from hexkey.metrics.ledger import MAX_TENANTS, NONE, PICO, LedgerCollector
 from hexkey.metrics.queues import QueueCollector
+from hexkey.metrics.states import StateCollector
 from hexkey.metrics.tenants import OTHER
 from hexkey.metrics.usage import UsageCollector
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from enum import StrEnum
+
     from hexkey.metrics.ledger import Books
     from hexkey.metrics.queues import Queues
     from hexkey.metrics.usage import UsageWriter
@@ -102,9 +105,6 @@ class Metrics:
         self.engine_restarts = self._counter(
             "engine_restarts_total", "Restarts of an engine host.", ("model", "reason")
         )
-        self.model_state = self._gauge(
-            "model_state", "1 for the state a model is in, else 0.", ("model", "state")
-        )
         self.request_cost = self._histogram(
             "request_cost", "Cost of a request, in the currency.", ("task", "model"), COST
         )
@@ -128,9 +128,6 @@ class Metrics:
             "fallbacks_total",
             "Requests that left a model for another.",
             ("task", "model", "reason"),
-        )
-        self.circuit = self._gauge(
-            "circuit_state", "1 for the state of a model's circuit, else 0.", ("model", "state")
         )
         self.currency = ""
         self._exposition = Exposition(self.registry)
@@ -168,11 +165,6 @@ class Metrics:
             series = self._of_engine.setdefault(model, EngineSeries(self, model))
         return series
 
-    def tell_circuit(self, model: str, state: CircuitState) -> None:
-        """Show the state of a model's circuit."""
-        for one in CircuitState:
-            self.circuit.labels(model, one.value).set(one is state)
-
     def watch(self, books: Books) -> None:
         """Export what the devices' ledgers say, read anew at each scrape."""
         self.currency = books.currency
@@ -181,6 +173,16 @@ class Metrics:
     def watch_queues(self, queues: Queues) -> None:
         """Export what waits, read anew at each scrape."""
         self.registry.register(QueueCollector(queues))
+
+    def watch_states(self, states: Callable[[], Mapping[str, StrEnum]]) -> None:
+        """Export which state each model is in, read anew at each scrape."""
+        text = "1 for the state a model is in, else 0."
+        self.registry.register(StateCollector("hexkey_model_state", text, states))
+
+    def watch_circuits(self, states: Callable[[], Mapping[str, StrEnum]]) -> None:
+        """Export the state of each model's circuit, read anew at each scrape."""
+        text = "1 for the state of a model's circuit, else 0."
+        self.registry.register(StateCollector("hexkey_circuit_state", text, states))
 
     def watch_usage(self, writer: UsageWriter) -> None:
         """Export how the usage ledger on disk does, read anew at each scrape."""

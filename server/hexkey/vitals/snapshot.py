@@ -201,8 +201,8 @@ def models(
     return [
         ModelView(
             name=one.name,
-            device=places[one.name],
-            state=str(states[one.name]),
+            device=places.get(one.name, ""),
+            state=str(states.get(one.name, "stopped")),
             tasks=sorted(one.tasks),
             pairs=[f"{pair.source}-{pair.target}" for pair in one.pairs],
             requests=int(new.model_requests.get(one.name, 0)),

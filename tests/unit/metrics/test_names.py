@@ -9,6 +9,7 @@ from prometheus_client.core import Metric
 from hexkey.admission import Gate
 from hexkey.billing import Billing
 from hexkey.config import CostConfig, QueueConfig
+from hexkey.engines.supervisor import State
 from hexkey.metrics import Metrics
 from hexkey.metrics.series import collectors, names
 from hexkey.types import Task
@@ -62,6 +63,7 @@ def exported() -> Metrics:
     billing.open("m", Task.CHAT, "somebody").settle("ok", None)
     metrics.watch(billing)
     metrics.watch_queues(Gate({"m": QueueConfig()}))
+    metrics.watch_states(lambda: {"m": State.READY})
     return metrics
 
 
