@@ -7,6 +7,8 @@ from dataclasses import dataclass
 MEMORY = 32
 """Requests that an average looks back on; until there are so many, it is their plain mean."""
 TAIL = 0.95
+WINDOW = 1000
+"""Requests that a spread looks back on at least, and twice as many at most."""
 WARM = 3
 """Requests after which the others are compared with what was expected; the first are often slow."""
 
@@ -45,6 +47,13 @@ class Quantile:
             heights[2]
             if len(heights) == len(self._places) and self._full
             else max(heights, default=0.0)
+        )
+
+    @property
+    def count(self) -> int:
+        """Samples taken in."""
+        return (
+            int(self._places[-1]) if len(self._heights) == len(self._places) else len(self._heights)
         )
 
     @property
@@ -107,7 +116,8 @@ class Measure:
     and long ones are both foretold; ``spread`` is how much longer one in twenty takes.
     """
 
-    __slots__ = ("_device_s", "_pico", "_product", "_seconds", "_spread", "_square", "_units")
+    __slots__ = ("_device_s", "_next", "_pico", "_product", "_seconds", "_spread", "_square",
+                 "_units")  # fmt: skip
 
     def __init__(self) -> None:
         self._units = Average()
@@ -116,20 +126,28 @@ class Measure:
         self._product = Average()
         self._pico = Average()
         self._device_s = Average()
-        self._spread = Quantile(TAIL)
+        self._spread = self._next = Quantile(TAIL)
 
     def add(self, took: Took) -> None:
         """Take in one request."""
         fixed, per_unit = self.line
         expected = fixed + per_unit * took.units
         if expected > 0 and self.count >= WARM:
-            self._spread.add(took.seconds / expected)
+            self._compare(took.seconds / expected)
         self._units.add(took.units)
         self._seconds.add(took.seconds)
         self._square.add(took.units**2)
         self._product.add(took.units * took.seconds)
         self._pico.add(took.pico)
         self._device_s.add(took.device_s)
+
+    def _compare(self, ratio: float) -> None:
+        # A quantile forgets nothing, so another one follows it and takes over now and then.
+        self._spread.add(ratio)
+        if self._next is not self._spread:
+            self._next.add(ratio)
+        if self._next.count >= WINDOW:
+            self._spread, self._next = self._next, Quantile(TAIL)
 
     @property
     def count(self) -> int:

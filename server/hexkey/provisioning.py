@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from hexkey.cost.price import PICO
 from hexkey.engines.supervisor import HostSettings
@@ -25,26 +29,37 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
+FETCHES = 2
+"""Models that are fetched, or whose files are hashed, at a time."""
+log = structlog.get_logger("hexkey.provisioning")
+
 
 async def fetch_models(config: Config, say: Say) -> dict[str, str]:
     """Return each model's folder, or file where its source is one; ``ModelError`` if it fails."""
     cache = _cache(config)
 
+    # Threads of its own: hashing and fetching may take minutes, and a scrape must not wait for it.
+    threads = ThreadPoolExecutor(FETCHES, "fetch")
+
     async def one(model: ModelConfig | AdapterConfig) -> tuple[str, str]:
         if not model.source:
             return model.name, ""
-        files = await asyncio.to_thread(
+        fetching = partial(
             fetch,
             model.source,
             cache=cache,
             sha256=model.sha256 or None,
             progress=lambda text: say(f"{model.name}: {text}"),
         )
+        files = await asyncio.get_running_loop().run_in_executor(threads, fetching)
         return model.name, str(files.paths[0] if len(files.paths) == 1 else files.folder)
 
     models = [one(model) for model in config.models]
     adapters = [one(adapter) for model in config.models for adapter in model.adapters]
-    return dict(await asyncio.gather(*models, *adapters))
+    try:
+        return dict(await asyncio.gather(*models, *adapters))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def specs(config: Config, folders: dict[str, str]) -> list[Spec]:
@@ -105,8 +120,12 @@ def allowances(config: Config) -> dict[str, Allowance]:
 def spent_before(config: Config) -> dict[str, tuple[int, int]]:
     """Return what each tenant spent today and this month, UTC, by the usage ledger on disk.
 
-    In pico-units; reads files. ``OSError`` where one cannot be read.
+    In pico-units; reads files. What cannot be read is told in the log and counts for nothing, since
+    a server that does not start serves no tenant. Empty where nobody has a budget.
     """
+    budgets = any(allowance.budgeted for allowance in allowances(config).values())
+    if not budgets or not config.usage.folder:
+        return {}
     now = datetime.now(UTC)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     spent: dict[str, tuple[int, int]] = {}
@@ -116,6 +135,7 @@ def spent_before(config: Config) -> dict[str, tuple[int, int]]:
             ("tenant",),
             since_us=int(begun.timestamp() * 1e6),
             until_us=int(now.timestamp() * 1e6),
+            unread=lambda error: log.error("some of what tenants spent is unknown", why=str(error)),
         )
         for key, amounts in lines.items():
             if key.currency == config.cost.currency:

@@ -83,6 +83,14 @@ def test_no_line_foretells_less_than_nothing(samples: list[tuple[float, float]])
     assert measure.spread >= 1
 
 
+def test_a_bad_week_is_forgotten() -> None:
+    measure = measured([20] * 500, ([0.5] * 9 + [5.0]) * 50)
+    assert measure.spread > 2
+    for _ in range(2000):
+        measure.add(Took(20, 0.5, 0, 0.0))
+    assert measure.spread == pytest.approx(1, abs=0.1)
+
+
 def test_the_spread_is_what_one_in_twenty_takes() -> None:
     rng = np.random.default_rng(6)
     units = rng.integers(100, 1000, 4000)

@@ -20,10 +20,11 @@ CLASS_WEIGHT = {Priority.INTERACTIVE: 16.0, Priority.NORMAL: 4.0, Priority.BATCH
 class _Line:
     """One tenant's tickets in one class, oldest first."""
 
-    __slots__ = ("tickets", "work_s")
+    __slots__ = ("input_tokens", "tickets", "work_s")
 
     def __init__(self) -> None:
         self.tickets: deque[Ticket] = deque()
+        self.input_tokens = 0
         self.work_s = 0.0
 
 
@@ -65,10 +66,17 @@ class Lane:
             del self._lines[ticket.tenant]
             self._shares.leave(ticket.tenant)
 
-    def longest(self) -> Ticket:
-        """Return the newest ticket of the tenant with the most waiting for its weight."""
-        tenant = max(self._lines, key=lambda one: len(self._lines[one].tickets) / self._weight(one))
-        return self._lines[tenant].tickets[-1]
+    def longest(self, *, by_tokens: bool) -> Ticket:
+        """Return the newest ticket of the tenant with the most waiting for its weight.
+
+        The most requests or, where these are what there is no room for, tokens of input.
+        """
+
+        def length(tenant: str) -> float:
+            line = self._lines[tenant]
+            return (line.input_tokens if by_tokens else len(line.tickets)) / self._weight(tenant)
+
+        return self._lines[max(self._lines, key=length)].tickets[-1]
 
     def ahead_s(self, tenant: str) -> float:
         """Return the work served before what a tenant adds now, in seconds of one place.
@@ -87,6 +95,7 @@ class Lane:
     def _count(self, line: _Line, ticket: Ticket, sign: int) -> None:
         work_s = sign * ticket.work_s * ticket.width
         line.work_s += work_s
+        line.input_tokens += sign * ticket.input_tokens
         self.work_s += work_s
         self.requests += sign
         self.input_tokens += sign * ticket.input_tokens
@@ -137,9 +146,10 @@ class Lanes:
         self.of[ticket.priority].drop(ticket)
         self._left(ticket.priority)
 
-    def least(self) -> Ticket:
+    def least(self, *, by_tokens: bool = False) -> Ticket:
         """Return the ticket to give up where there is no room for all: least urgent, least fair."""
-        return next(lane for lane in reversed(self.of.values()) if lane.requests).longest()
+        lane = next(lane for lane in reversed(self.of.values()) if lane.requests)
+        return lane.longest(by_tokens=by_tokens)
 
     def ahead_s(self, ticket: Ticket) -> float:
         """Return the work that is served before a new ticket, in seconds of one place."""

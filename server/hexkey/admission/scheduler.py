@@ -26,6 +26,9 @@ FIRST_RETRY_S = 1.0
 """The advice while nothing is known of a model."""
 
 
+_RANK = {priority: rank for rank, priority in enumerate(Priority)}
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A ticket leaves the queue: to the engine, or with ``refusal`` to its caller."""
@@ -38,7 +41,8 @@ class Scheduler:
     """One model's queue and the places of its engine.
 
     At most ``concurrency`` places are taken (a wider request takes them all), of which the last
-    ``headroom`` only by interactive requests. No place is free while one waits that may have it.
+    ``headroom`` only by interactive requests. While the next one in turn waits for as many places
+    as it is wide, more urgent ones may go before it, as many as there are places; nobody else does.
     What waits is bounded by the policy; beyond it the least urgent class gives up the newest
     request of its longest line, which may be the one that just came.
     """
@@ -48,6 +52,7 @@ class Scheduler:
         self.policy = policy
         self.concurrency = 1
         self.running = 0
+        self._overtaken = 0
         self.lanes = Lanes(weight)
         self.estimator = Estimator()
 
@@ -63,7 +68,7 @@ class Scheduler:
         self.lanes.put(ticket)
         decisions = self._start(now)
         while self._overfull():
-            victim = self.lanes.least()
+            victim = self.lanes.least(by_tokens=self.lanes.requests <= self.policy.max_requests)
             self.lanes.drop(victim)
             decisions.append(Decision(victim, self._full()))
         return decisions + self._start(now)
@@ -100,8 +105,8 @@ class Scheduler:
 
     def wait_s(self, ticket: Ticket) -> float:
         """Return how long a request that comes now is expected to wait, in seconds."""
-        limit = self._limit(ticket.priority)
-        if self.running + min(ticket.width, limit) <= limit:
+        head = self.lanes.head(self._open())
+        if self._fits(ticket) and (head is None or self._overtakes(ticket, head)):
             return 0.0
         return (self.lanes.ahead_s(ticket) + self.estimator.mean_s) / self.concurrency
 
@@ -109,23 +114,41 @@ class Scheduler:
         """Fill the places that are free."""
         decisions: list[Decision] = []
         while True:
-            among = [one for one in Priority if self.running < self._limit(one)]
-            ticket = self.lanes.head(among)
+            ticket = self.lanes.head(self._open())
             if ticket is None:
                 return decisions
-            width = min(ticket.width, self._limit(ticket.priority))
-            if self.running + width > self._limit(ticket.priority):
-                # Nobody overtakes it, or it would never find so many places free at once.
-                return decisions
+            overtakes = not self._fits(ticket)
+            if overtakes:
+                # Few overtake it, or it would never find so many places free at once.
+                urgent = self.lanes.head(
+                    [one for one in self._open() if _RANK[one] < _RANK[ticket.priority]]
+                )
+                if urgent is None or not self._overtakes(urgent, ticket):
+                    return decisions
+                ticket = urgent
             alone = self.lanes.requests == 1
             if not self._makes_it(ticket, now, alone=alone):
                 self.lanes.drop(ticket)
                 decisions.append(Decision(ticket, self._unable(ticket, now)))
                 continue
             self.lanes.take(ticket)
-            ticket.width = width
-            self.running += width
+            ticket.width = min(ticket.width, self._limit(ticket.priority))
+            self.running += ticket.width
+            self._overtaken = self._overtaken + 1 if overtakes else 0
             decisions.append(Decision(ticket))
+
+    def _open(self) -> list[Priority]:
+        """Return the classes that a place is free for, the most urgent first."""
+        return [one for one in Priority if self.running < self._limit(one)]
+
+    def _fits(self, ticket: Ticket) -> bool:
+        limit = self._limit(ticket.priority)
+        return self.running + min(ticket.width, limit) <= limit
+
+    def _overtakes(self, ticket: Ticket, head: Ticket) -> bool:
+        """Whether a ticket may go before the one that waits for more places than are free."""
+        more_urgent = _RANK[ticket.priority] < _RANK[head.priority]
+        return more_urgent and self._overtaken < self.concurrency and self._fits(ticket)
 
     def _limit(self, priority: Priority) -> int:
         """Return how many places may be taken once a request of this class has started."""

@@ -24,6 +24,11 @@ class Allowance:
     budget_per_day: int = 0
     budget_per_month: int = 0
 
+    @property
+    def budgeted(self) -> bool:
+        """Whether money is bounded."""
+        return bool(self.budget_per_day or self.budget_per_month)
+
 
 @dataclass(slots=True)
 class Bucket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,16 @@ def unlabelled(model: Candidate, wanted: Constraints) -> str:
         if has != value:
             return f"its label {name} is {has!r}" if has else f"it has no label {name}"
     return ""
+
+
+def too_late_s(way: Route, wanted: Constraints) -> float:
+    """Return by how much a way is too late, in seconds, where nothing but its wait is too much."""
+    expected, bound = way.expected, wanted.max_latency_s
+    if expected is None or bound is None:
+        return 0.0
+    at_once = replace(expected, latency_s=expected.latency_s - expected.wait_s)
+    late_s = expected.latency_s - bound
+    return 0.0 if too_much(replace(way, expected=at_once), wanted) else max(0.0, late_s)
 
 
 def too_much(way: Route, wanted: Constraints) -> str:

@@ -58,17 +58,22 @@ UNKNOWN = Live()
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What serving a request is expected to take; ``latency_s`` in 95 of 100 cases at most."""
+    """What serving a request is expected to take; ``latency_s`` in 95 of 100 cases at most.
+
+    Of the latency, ``wait_s`` is the wait for a turn.
+    """
 
     pico: float
     device_s: float
     latency_s: float
+    wait_s: float = 0.0
 
     def __add__(self, other: Estimate) -> Estimate:
         return Estimate(
             self.pico + other.pico,
             self.device_s + other.device_s,
             self.latency_s + other.latency_s,
+            self.wait_s + other.wait_s,
         )
 
 
@@ -84,6 +89,7 @@ def estimate(live: Live, payload: Payload) -> Estimate | None:
         pico=live.pico_per_unit * units,
         device_s=live.device_s_per_unit * units,
         latency_s=live.wait_s + (live.fixed_s + live.s_per_unit * units) * live.spread,
+        wait_s=live.wait_s,
     )
 
 

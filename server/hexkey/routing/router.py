@@ -9,7 +9,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from hexkey.errors import Code, ServeError, invalid
-from hexkey.routing.constraints import too_much, unlabelled
+from hexkey.routing.constraints import too_late_s, too_much, unlabelled
 from hexkey.routing.coverage import CATALOGS, directions, pivots
 from hexkey.routing.languages import AUTO, normal
 from hexkey.routing.live import UNKNOWN, Live, estimate
@@ -228,6 +228,14 @@ class _Decision:
             whys = "; ".join(
                 f"{name}: {self._why[name]}" for name in self._why if not named or name == named
             )
+            late_s = [late for way in ways if (late := too_late_s(way, request.constraints))]
+            if late_s:
+                return ServeError(
+                    Code.UNAVAILABLE,
+                    f"no model is free soon enough to meet the constraints ({shorten(whys, 600)})",
+                    reason="OVERLOADED",
+                    retry_after_s=min(late_s),
+                )
             return ServeError(
                 Code.NOT_FOUND,
                 f"no model meets the constraints ({shorten(whys, 600)})",

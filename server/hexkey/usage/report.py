@@ -11,7 +11,7 @@ from hexkey.usage.row import Row
 from hexkey.usage.store import day_of, files, lacking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 PICO = 10**12
@@ -61,10 +61,18 @@ class Key(NamedTuple):
     currency: str
 
 
-def totals(folder: Path, by: Sequence[str], *, since_us: int, until_us: int) -> dict[Key, Amounts]:
+def totals(
+    folder: Path,
+    by: Sequence[str],
+    *,
+    since_us: int,
+    until_us: int,
+    unread: Callable[[OSError], None] | None = None,
+) -> dict[Key, Amounts]:
     """Return the sums by ``by`` (of ``KEYS``) from ``since_us`` until before ``until_us``.
 
-    The dearest line comes first. Raises ``OSError`` where a file cannot be read.
+    The dearest line comes first. Where a file cannot be read ``unread`` is told and its rows are
+    missing; without it ``OSError`` is raised.
     """
     found: dict[Key, Amounts] = {}
     first, last = day_of(since_us), day_of(until_us)
@@ -74,7 +82,10 @@ def totals(folder: Path, by: Sequence[str], *, since_us: int, until_us: int) -> 
         try:
             _add(found, path, by, (since_us, until_us))
         except sqlite3.Error as error:
-            raise OSError(f"{path} cannot be read: {error}") from None
+            cannot = OSError(f"{path} cannot be read: {error}")
+            if unread is None:
+                raise cannot from None
+            unread(cannot)
     return dict(sorted(found.items(), key=lambda line: (-line[1].cost_pico, line[0])))
 
 
@@ -90,6 +101,8 @@ def _add(
     found: dict[Key, Amounts], path: Path, by: Sequence[str], between: tuple[int, int]
 ) -> None:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'usage'").fetchone():
+            return  # Its writer was stopped before it had written anything.
         known = {DAY: _DAY_SQL}
         known |= {name: f"'{Row._field_defaults[name]}'" for name in lacking(connection)}
         columns = ", ".join(known.get(one, one) for one in (*by, "currency"))

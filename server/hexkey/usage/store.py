@@ -24,6 +24,7 @@ BUSY_S = 5.0
 CHECKPOINT_PAGES = 128
 """Bounds the write-ahead log to about half a MiB beside each file."""
 _PREFIX, _SUFFIX = "usage-", ".sqlite"
+_BROKEN_MARK = ".broken-"
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _KINDS = {name: "TEXT" if kind is str else "INTEGER" for name, kind in get_type_hints(Row).items()}
 _COLUMNS = ", ".join(f"{name} {kind}" for name, kind in _KINDS.items())
@@ -57,7 +58,8 @@ class Store:
     """Writes rows to one folder; for one thread. Files are for their owner only.
 
     Days older than ``keep_days`` go when a new day begins, and the oldest ones while all together
-    take more than ``max_bytes``; today's stays in any case.
+    take more than ``max_bytes``; today's stays in any case. A day long after the last one is not
+    believed to have come before the next one has: one row from a clock that jumped removes nothing.
     """
 
     def __init__(self, folder: Path, *, keep_days: int, max_bytes: int) -> None:
@@ -95,9 +97,12 @@ class Store:
 
     def expire(self, today: date) -> None:
         """Remove the days that are not to be kept."""
-        kept = [(day, path, path.stat().st_size) for day, path in files(self._folder)]
+        found = sorted([*files(self._folder), *_set_aside(self._folder)])
+        kept = [(day, path, path.stat().st_size) for day, path in found]
         total = sum(size for _, _, size in kept)
-        oldest = today - timedelta(days=self._keep_days)
+        last = max((day for day, _ in found if day < today), default=today)
+        believed = min(today, last + timedelta(days=1))
+        oldest = believed - timedelta(days=self._keep_days)
         for day, path, size in kept:
             if day < today and (day <= oldest or total > self._max_bytes):
                 total -= size
@@ -145,8 +150,14 @@ class Store:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN:
                 for one in _with_companions(self._path(day)):
                     if one.exists():
-                        one.rename(f"{one}.broken-{time.time_ns()}")
+                        one.rename(f"{one}{_BROKEN_MARK}{time.time_ns()}")
             raise
+
+
+def _set_aside(folder: Path) -> Iterator[tuple[date, Path]]:
+    for path in folder.glob(f"{_PREFIX}*{_SUFFIX}*{_BROKEN_MARK}*"):
+        with contextlib.suppress(ValueError):
+            yield date.fromisoformat(path.name.removeprefix(_PREFIX).partition(_SUFFIX)[0]), path
 
 
 def _with_companions(path: Path) -> tuple[Path, ...]:

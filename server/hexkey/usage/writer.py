@@ -45,6 +45,7 @@ class Writer:
         self._retry_s = retry_s
         self._rows: deque[Row] = deque()
         self._batch: list[Entry] = []
+        self._at_once = BATCH
         # Ids grow, so that rows are appended to the index; a start's random part keeps two servers
         # on one folder apart.
         self._launch = f"{time.time_ns():016x}{secrets.token_hex(4)}"
@@ -107,21 +108,26 @@ class Writer:
     def _write(self) -> bool:
         """Write one batch; False where it failed and the server stops."""
         rows, batch = self._rows, self._batch
-        while rows and len(batch) < BATCH:
+        while rows and len(batch) < self._at_once == BATCH:
             batch.append((f"{self._launch}-{self._next:012d}", rows.popleft()))
             self._next += 1
+        some = batch[: self._at_once]
         try:
-            self._store.write(batch)
+            self._store.write(some)
         except (sqlite3.Error, OSError) as error:
             return self._failed(error)
         except (ValueError, OverflowError) as error:
-            # No try will ever write it, so it must not stand in the way of what comes after.
-            self.lost += len(batch)
-            batch.clear()
-            log.error("usage rows cannot be written", why=type(error).__name__)
-            return True
-        self.written += len(batch)
-        batch.clear()
+            # One of them no try will ever write: one by one it is found, and nothing else is lost.
+            if len(some) > 1:
+                self._at_once = 1
+                return True
+            self.lost += 1
+            log.error("a usage row cannot be written", why=type(error).__name__)
+        else:
+            self.written += len(some)
+        del batch[: len(some)]
+        if not batch:
+            self._at_once = BATCH
         if self.failing:
             self.failing = False
             log.warning("the usage ledger is written again", rows_lost=self.lost)

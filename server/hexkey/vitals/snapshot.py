@@ -196,12 +196,14 @@ def models(
 ) -> list[ModelView]:
     """Return one view for each model; ``load`` is its requests in flight and in the engine."""
     states = pool.states()
-    places = {one.name: pool.billing.place(one.name) for one in pool.catalog}
+    # Read once: a reload may come while this thread looks.
+    catalog = pool.catalog
+    places = {one.name: pool.billing.place(one.name) for one in catalog}
     elapsed = {name: time.bill - _time(old, name).bill for name, (_, time) in new.devices.items()}
     return [
         ModelView(
             name=one.name,
-            device=places.get(one.name, ""),
+            device=places[one.name],
             state=str(states.get(one.name, "stopped")),
             tasks=sorted(one.tasks),
             pairs=[f"{pair.source}-{pair.target}" for pair in one.pairs],
@@ -216,7 +218,7 @@ def models(
             ),
             cost=new.money.models.get(one.name, 0) / PICO,
         )
-        for one in pool.catalog
+        for one in catalog
     ]
 
 

@@ -121,6 +121,16 @@ def test_tokens_bound_the_queue_too_but_never_below_one_request() -> None:
     assert reasons(one.offer(ticket(input_tokens=1), 0.0)) == ["OVERLOADED"]
 
 
+def test_where_tokens_are_too_many_the_longest_line_is_the_one_of_most_tokens() -> None:
+    one = scheduler(1, max_tokens=1000)
+    one.offer(ticket(), 0.0)
+    for _ in range(80):
+        assert one.offer(ticket("small", input_tokens=10), 0.0) == []
+    (refused,) = one.offer(ticket("large", input_tokens=900), 0.0)
+    assert refused.ticket.tenant == "large"
+    assert one.lanes.requests == 80
+
+
 def test_no_queue_at_all_is_a_policy_too() -> None:
     one = scheduler(1, max_requests=0)
     assert len(started(one.offer(ticket(), 0.0))) == 1
@@ -209,6 +219,28 @@ def test_a_wide_request_is_not_overtaken_by_narrow_ones() -> None:
     assert started(one.done(narrow[3], 1.0, None)) == [wide]
     assert one.running == 4
     assert started(one.done(wide, 2.0, None)) == [after]
+
+
+def test_a_few_urgent_ones_overtake_a_wide_one_and_the_rest_is_told_of_it() -> None:
+    one = taught(scheduler(4, headroom=0.0), 2.0)
+    runners = [ticket() for _ in range(3)]
+    for each in runners:
+        one.offer(each, 0.0)
+    one.offer(wide := ticket(width=4), 0.0)
+    assert one.wait_s(ticket()) > 0, "a place is free, and it is for the wide one"
+    passed = 0
+    while one.wait_s(ticket(priority=URGENT)) == 0:
+        passed += 1
+        each = ticket(priority=URGENT)
+        assert started(one.offer(each, 0.0)) == [each]
+        assert one.done(each, 1.0, None) == []
+    # Some whose turn it was, and as many more as there are places.
+    assert 4 < passed < 12
+    late = ticket(priority=URGENT)
+    assert one.offer(late, 0.0) == []
+    decided = [one.done(each, 1.0, None) for each in runners]
+    assert started([decision for each in decided for decision in each]) == [wide]
+    assert started(one.done(wide, 1.0, None)) == [late]
 
 
 class Scheduling(RuleBasedStateMachine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 
 import pytest
@@ -161,6 +162,21 @@ def test_a_catalog_of_hundreds_of_languages_answers_at_once() -> None:
             route(request(translate("x", "xx", "en")), catalog)
     # It was a second for each language, and eight for each refusal.
     assert perf_counter() - begun < 5
+
+
+def test_a_model_that_is_busy_is_told_apart_from_one_that_is_too_slow() -> None:
+    catalog = [Candidate(name, frozenset({Task.CHAT})) for name in ("busy", "slow")]
+    measured = Live(measured=9, units=1, s_per_unit=0.1)
+    world = {"busy": replace(measured, wait_s=5.0), "slow": replace(measured, s_per_unit=3.0)}
+    wanted = asked(CHAT, "", Constraints(max_latency_s=1.0), 1)
+    with pytest.raises(ServeError, match=r"soon enough.*busy: expected latency 5100") as caught:
+        route(wanted, catalog, world.__getitem__)
+    error = caught.value
+    assert (error.code, error.reason) == (Code.UNAVAILABLE, "OVERLOADED")
+    assert error.retry_after_s == pytest.approx(4.1)
+    with pytest.raises(ServeError) as caught:
+        route(wanted, catalog[1:], world.__getitem__)
+    assert (caught.value.code, caught.value.retry_after_s) == (Code.NOT_FOUND, None)
 
 
 def test_labels_say_where_it_may_run() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import socket
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,8 +15,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
+from hexkey.config import parse_config
+from hexkey.provisioning import spent_before
 from hexkey.usage import focus, formats, report
+from hexkey.usage import store as store_module
 from hexkey.usage.period import instant, micros
 from hexkey.usage.report import Amounts, Key
 from hexkey.usage.row import MACHINE, UNALLOCATED, Row
@@ -64,6 +69,35 @@ def test_a_file_that_is_broken_is_named(folder: Path) -> None:
     (folder / "usage-2026-11-25.sqlite").write_bytes(b"x" * 8192)
     with pytest.raises(OSError, match=r"usage-2026-11-25.sqlite cannot be read"):
         report.totals(folder, (), **ALL)
+
+
+def test_a_file_that_was_never_written_to_holds_nothing(folder: Path) -> None:
+    lines = report.totals(folder, (), **ALL)
+    (folder / "usage-2026-11-20.sqlite").touch()
+    assert report.totals(folder, (), **ALL) == lines
+
+
+@pytest.mark.parametrize("budget", ["0", "5"])
+def test_a_server_that_cannot_read_all_of_its_ledger_starts(folder: Path, budget: str) -> None:
+    config = parse_config(
+        f"""
+        usage: {{folder: "{folder}"}}
+        cost: {{currency: EUR}}
+        access: {{tenants: [{{name: acme, budget_per_month: "{budget}"}}]}}
+        models: [{{name: m, engine: fake, tasks: [chat]}}]
+        """.encode()
+    )
+    made = store(folder)
+    now = time.time_ns() // 1000
+    made.write([("now", row(at_us=now))])
+    made.close()
+    (folder / f"usage-{store_module.day_of(now).replace(day=1)}.sqlite").write_bytes(b"x" * 8192)
+    with capture_logs() as lines:
+        spent = spent_before(config)
+    if budget == "0":
+        assert (spent, lines) == ({}, [])
+    else:
+        assert lines[0]["event"] == "some of what tenants spent is unknown"
 
 
 def test_a_ledger_can_be_read_while_it_is_written(tmp_path: Path) -> None:

@@ -72,6 +72,25 @@ def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.glob("*.broken-*")]
 
 
+def test_one_row_from_a_clock_that_jumped_removes_nothing(tmp_path: Path) -> None:
+    made = store(tmp_path, keep_days=2)
+    for days in (0, 1, 800, 2):
+        made.write([(f"{days}", row(at_us=NOON_US + days * DAY_US))])
+    made.close()
+    assert ids(tmp_path) == ["1", "2", "800"]
+
+
+def test_what_was_set_aside_goes_with_its_day(tmp_path: Path) -> None:
+    (tmp_path / "usage-2026-11-20.sqlite-wal.broken-1").write_bytes(b"broken")
+    (tmp_path / "usage-2026-11-25.sqlite.broken-2").write_bytes(b"broken")
+    made = store(tmp_path, keep_days=3)
+    for days in (0, 1):
+        made.write([(f"{days}", row(at_us=NOON_US + days * DAY_US))])
+    made.close()
+    assert [one.name for one in tmp_path.glob("*.broken-*")] == ["usage-2026-11-25.sqlite.broken-2"]
+    assert ids(tmp_path) == ["0", "1"]
+
+
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):

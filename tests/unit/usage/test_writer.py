@@ -119,11 +119,14 @@ def test_a_row_that_no_database_takes_does_not_stop_the_others(tmp_path: Path) -
     writer = Writer(store(tmp_path))
     writer.start()
     with capture_logs():
-        writer.put(now_row(cost_pico=1 << 70))
-        until(lambda: writer.lost == 1)
+        for bad in (False, True, False, False, True):
+            writer.put(now_row(cost_pico=1 << 70 if bad else 1))
+        until(lambda: writer.lost == 2)
+    until(lambda: writer.written == 3)
     writer.put(now_row())
-    until(lambda: writer.written == 1)
+    until(lambda: writer.written == 4)
     writer.close()
+    assert len(ids(tmp_path)) == 4
 
 
 def test_a_ledger_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
