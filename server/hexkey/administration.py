@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,10 +12,10 @@ import structlog
 from hexkey.config import ConfigError
 from hexkey.errors import ServeError, invalid
 from hexkey.models.errors import ModelError
-from hexkey.provisioning import fetch_models, specs
+from hexkey.provisioning import fetch_models, specs, spent_before
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hexkey.config import Config
     from hexkey.metrics import Metrics
@@ -42,7 +42,8 @@ class Reloaded(msgspec.Struct, frozen=True):
 class Administration:
     """Changes the models of a ``pool``; ``read`` returns the configuration as it is written now.
 
-    ``apply`` takes in what is no model: bounds, quotas. It must not fail or wait.
+    ``apply`` takes in what is no model: bounds, quotas, and what tenants that are new to them spent
+    before, today and this month. It must not fail or wait.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Administration:
         config: Config,
         pool: Pool,
         metrics: Metrics,
-        apply: Callable[[Config], None],
+        apply: Callable[[Config, Mapping[str, tuple[int, int]]], None],
         read: Callable[[], Config] | None = None,
     ) -> None:
         self._config = config
@@ -90,10 +91,12 @@ class Administration:
         try:
             config = await asyncio.to_thread(self._read)
             folders = await fetch_models(config, lambda _text: None)
+            bounded = replace(self._config, access=config.access)
+            spent = await asyncio.to_thread(spent_before, bounded)
         except (ConfigError, ModelError, OSError) as error:
             raise invalid(str(error)) from None
         await self._pool.replace(self._placed(specs(config, folders)))
-        self._apply(config)
+        self._apply(config, spent)
         self.generation += 1
         names = [model.name for model in config.models]
         return Reloaded(self.generation, names, _waiting(self._config, config))

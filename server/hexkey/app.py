@@ -24,6 +24,7 @@ from hexkey.errors import ServeError
 from hexkey.glossaries import Glossaries
 from hexkey.identity import state
 from hexkey.identity.access import Access, is_loopback
+from hexkey.identity.quota import NOTHING
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
 from hexkey.provisioning import (
@@ -44,7 +45,7 @@ from hexkey.wire.http.browsers import Browsers
 from hexkey.wire.http.server import HttpServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from hexkey.config import Config
 
@@ -147,9 +148,9 @@ class App:
             await asyncio.to_thread(self.service.tracer.close)
         await self.access.stop()
 
-    def _apply(self, config: Config) -> None:
+    def _apply(self, config: Config, spent: Mapping[str, tuple[int, int]] = NOTHING) -> None:
         """Take in what a reload may change beside the models."""
-        self.access.allow(allowances(config))
+        self.access.allow(allowances(config), spent)
         self.service.limits = Limits(max_characters=config.limits.max_characters)
         self.service.sessions.configure(config.autocomplete)
         self.gate.configure(

@@ -6,9 +6,11 @@ The router is pure; this is where it reads the world from. A few numbers per mod
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from hexkey.admission.ticket import measure
 from hexkey.circuit import Circuit, CircuitState
 from hexkey.measures import Measure
 from hexkey.routing import Live
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hexkey.admission import Gate
+    from hexkey.admission.ticket import Size
     from hexkey.measures import Took
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
@@ -38,14 +41,15 @@ class Board:
         metrics.watch_circuits(self.circuits)
 
     def reader(self, request: Request) -> Callable[[str], Live]:
-        """Return what tells the router of a model that may serve this request."""
-        return lambda model: self.live(model, request)
+        """Return what tells the router of a model that may serve this request; it looks once."""
+        size = measure(request.payload)
+        return cache(lambda model: self.live(model, request, size))
 
-    def live(self, model: str, request: Request) -> Live:
+    def live(self, model: str, request: Request, size: Size | None = None) -> Live:
         """Return a model's state, and its measures for a request's task."""
         up, queued = self._pool.vitals(model)
         queued += self._gate.waiting(model)
-        wait_s = self._gate.wait_s(request, model)
+        wait_s = self._gate.wait_s(request, model, size)
         circuit = self._circuits.get(model)
         ejected = circuit is not None and circuit.ejects(self._clock())
         running = self._running[model]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 from structlog.testing import capture_logs
 
 from hexkey.admission import Gate, Permit
+from hexkey.admission.ticket import measure
 from hexkey.billing import Billing
 from hexkey.charge import Charge
 from hexkey.circuit import CircuitState
@@ -218,6 +220,15 @@ async def test_what_is_foretold_of_a_task_without_tokens_is_what_was_measured() 
     expected = estimate(replace(live, pico_per_unit=7), wanted.payload)
     assert expected is not None
     assert expected.pico == 7
+
+
+async def test_a_request_is_measured_once_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House()
+    counted = Mock(side_effect=measure)
+    for place in ("hexkey.board.measure", "hexkey.admission.gate.measure"):
+        monkeypatch.setattr(place, counted)
+    assert len((await house.service.plan(request())).routes) == 3
+    assert counted.call_count == 1
 
 
 async def test_what_requests_took_is_known_afterwards() -> None:

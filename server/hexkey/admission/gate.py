@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hexkey.admission.scheduler import Decision
+    from hexkey.admission.ticket import Size
     from hexkey.config import QueueConfig
     from hexkey.types import Priority, Request, Usage
 
@@ -123,10 +124,13 @@ class Gate:
         """Requests that wait for a model."""
         return self._queues[model].scheduler.lanes.requests
 
-    def wait_s(self, request: Request, model: str) -> float:
-        """Return how long a request that came now would be expected to wait."""
+    def wait_s(self, request: Request, model: str, size: Size | None = None) -> float:
+        """Return how long a request that came now would be expected to wait.
+
+        ``size`` is its payload's, for who asks of many models.
+        """
         scheduler = self._queues[model].scheduler
-        return scheduler.wait_s(_ticket(request, scheduler))
+        return scheduler.wait_s(_ticket(request, scheduler, size))
 
     def _weight(self, tenant: str) -> float:
         return self._weights.get(tenant, 1.0)
@@ -194,8 +198,8 @@ class _Queue:
                 todo += self.scheduler.done(decision.ticket, now, None)
 
 
-def _ticket(request: Request, scheduler: Scheduler) -> Ticket:
-    size = measure(request.payload)
+def _ticket(request: Request, scheduler: Scheduler, size: Size | None = None) -> Ticket:
+    size = size or measure(request.payload)
     input_tokens = scheduler.estimator.input_tokens(size)
     return Ticket(
         tenant=request.tenant,

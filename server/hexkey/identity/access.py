@@ -14,10 +14,10 @@ import structlog
 from hexkey.identity import state
 from hexkey.identity.keyfile import KeyFile, KeyFileError, write_private
 from hexkey.identity.keyring import Keyring
-from hexkey.identity.quota import Allowance, Quotas
+from hexkey.identity.quota import NOTHING, Allowance, Quotas
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from hexkey.identity.keys import KeyRecord
@@ -65,9 +65,11 @@ class Access:
         """Return who presents an API key, which may be empty; ``ServeError`` UNAUTHENTICATED."""
         return self.keyring.identify(credential)
 
-    def allow(self, allowances: dict[str, Allowance]) -> None:
-        """Put these bounds on tenants in force."""
-        self.quotas.allow(allowances, time.monotonic(), datetime.now(UTC))
+    def allow(
+        self, allowances: dict[str, Allowance], spent: Mapping[str, tuple[int, int]] = NOTHING
+    ) -> None:
+        """Put these bounds on tenants in force; ``spent`` tells what new ones had spent before."""
+        self.quotas.allow(allowances, time.monotonic(), datetime.now(UTC), spent)
 
     def reserve(
         self, tenant: str, tokens: int, input_tokens: int = 0, older: Reservation | None = None

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING
 
 from hexkey.errors import Code, ServeError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 MINUTE_S = 60.0
+NOTHING: Mapping[str, tuple[int, int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +121,21 @@ class Quotas:
 
     _accounts: dict[str, _Account] = field(default_factory=dict)
 
-    def allow(self, allowances: dict[str, Allowance], now: float, utc: datetime) -> None:
-        """Put these allowances in force; a tenant that stays keeps what it has used."""
+    def allow(
+        self,
+        allowances: dict[str, Allowance],
+        now: float,
+        utc: datetime,
+        spent: Mapping[str, tuple[int, int]] = NOTHING,
+    ) -> None:
+        """Put these allowances in force; a tenant that stays keeps what it has used.
+
+        ``spent`` is what those that are new had spent before, today and this month.
+        """
         kept, self._accounts = self._accounts, {}
         for tenant, allowance in allowances.items():
             account = kept.get(tenant) or _Account(
-                Budget(utc.date()), Bucket(0, at=now), Bucket(0, at=now)
+                Budget(utc.date(), *spent.get(tenant, (0, 0))), Bucket(0, at=now), Bucket(0, at=now)
             )
             account.allowance = allowance
             account.requests.bound(allowance.requests_per_minute, now)

@@ -133,6 +133,14 @@ def test_what_was_spent_before_a_restart_counts() -> None:
     assert refusal(made, 1, 0.0).reason == "BUDGET_EXHAUSTED"
 
 
+def test_a_tenant_that_is_bounded_by_a_reload_has_spent_what_it_had() -> None:
+    made = quotas(Allowance(budget_per_month=100))
+    both = dict.fromkeys(("acme", "late"), Allowance(budget_per_month=100))
+    made.allow(both, 0.0, NOON, {"acme": (100, 100), "late": (0, 100)})
+    assert refusal(made, 1, 0.0, tenant="late").reason == "BUDGET_EXHAUSTED"
+    made.reserve("acme", 1, 0.0, NOON)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(1, 400), st.integers(0, 400), st.floats(0, 20)),
