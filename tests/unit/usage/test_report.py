@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,7 @@ from hexkey.usage.row import MACHINE, UNALLOCATED, Row
 from tests.unit.usage.rows import DAY_US, NOON_US, row, store
 
 NOW = datetime(2026, 11, 25, 18, tzinfo=UTC)
-ALL = {"since_us": NOON_US - 300 * DAY_US, "until_us": NOON_US + 300 * DAY_US}
+ALL: dict[str, Any] = {"since_us": NOON_US - 300 * DAY_US, "until_us": NOON_US + 300 * DAY_US}
 
 
 @pytest.fixture
