@@ -35,7 +35,7 @@ def covered(config: Config) -> list[str]:
         if task is not Task.TRANSLATE:
             lines.append(f"  {task:<13} {how}{_models(config, task)}")
             continue
-        first, *rest = [*_straight(config), *_through(config)] or [("nothing")]
+        first, *rest = [*_straight(config), *_through(config)] or ["nothing"]
         lines.append(f"  {task:<13} {how}{first}")
         lines += [f"  {'':<13} {one}" for one in rest]
     return lines

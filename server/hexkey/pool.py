@@ -9,7 +9,7 @@ import msgspec
 from hexkey.billing import Billing
 from hexkey.config import CostConfig
 from hexkey.engines.supervisor import Observer, State
-from hexkey.errors import Code, ServeError
+from hexkey.errors import Code, ServeError, gone
 from hexkey.rack import Rack
 from hexkey.residency import Spec
 from hexkey.tasks import entry_of
@@ -146,7 +146,9 @@ class Pool:
             charge.complete()
             permit.settle(usage)
 
-        member = self._member(leg.model)
+        member = self._rack.find(leg.model)
+        if member is None:
+            raise gone(leg.model)
         adapter = leg.model if leg.model != member.name else ""
         terms = Terms(adapter, _TURN[request.priority], request.tenant)
         return member.supervisor.run(_resolved(request, leg), submitted, complete, terms, elsewhere)

@@ -29,6 +29,8 @@ def exported() -> set[str]:
     """The names of all samples that a server can have."""
     metrics = Metrics()
     metrics.watch_queues(Gate({}))
+    metrics.watch_states(dict)
+    metrics.watch_circuits(dict)
     metrics.watch(Billing(CostConfig(), ["m"]))
     metrics.watch_usage(Writer(Store(Path(), keep_days=1, max_bytes=1)))
     families = metrics.registry.collect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,7 +15,7 @@ from hexkey.admission import Gate, Permit
 from hexkey.billing import Billing
 from hexkey.charge import Charge
 from hexkey.config import CostConfig, QueueConfig
-from hexkey.errors import Code, ServeError
+from hexkey.errors import Code, ServeError, gone
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
 from hexkey.routing import Candidate, Leg
@@ -123,6 +124,17 @@ async def test_one_who_leaves_closes_the_stream() -> None:
         await read(house, 1)
     assert house.settled("cancelled")
     assert house.pool.closed == 1
+
+
+async def test_a_pool_that_takes_nothing_has_the_permit_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = House()
+    monkeypatch.setattr(house.pool, "run", Mock(side_effect=gone("m")))
+    with pytest.raises(ServeError, match="not served any more"):
+        await read(house, 1)
+    assert house.gate.running("m") == 0
+    assert not house.pool.billing.devices["machine"].ledger._accounts._open
 
 
 async def test_a_run_that_nobody_reads_settles_too() -> None:

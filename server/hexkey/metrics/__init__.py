@@ -1,8 +1,9 @@
 """Every metric hexkey exports, on a registry of its own; nothing else imports prometheus_client.
 
 Labels come from bounded sets: configured models, the task table, outcomes and the two protocols.
-What a caller sends never becomes a label. What could still grow, over years of changed
-configurations or with thousands of tenants, is counted as ``_other`` beyond a bound.
+What a caller sends never becomes a label. Of what could still grow, requests and engines over
+years of changed configurations and tenants by the thousand are counted as ``_other`` beyond a
+bound; the few series a model has beside them stay until a restart.
 """
 
 from __future__ import annotations
@@ -232,7 +233,7 @@ class RequestSeries:
 
     @cached_property
     def queue(self) -> Histogram:
-        """Seconds from submitted to the first step."""
+        """Seconds of waiting: for a turn, and from submitted to the first step."""
         return self._metrics.queue.labels(*self._labels)
 
     @cached_property
