@@ -184,7 +184,11 @@ async def test_a_reload_moves_models_among_devices_that_are_there_and_to_no_othe
 
     written = iter([moved, beyond])
     administration = Administration(
-        before, cast("Pool", Models()), Metrics(), lambda _config: None, lambda: next(written)
+        before,
+        cast("Pool", Models()),
+        Metrics(),
+        lambda _config, _spent: None,
+        lambda: next(written),
     )
     assert (await administration.reload()).restart_needed == []
     with pytest.raises(ServeError, match=r"other devices than this server was started with .npu."):

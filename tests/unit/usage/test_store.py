@@ -8,6 +8,7 @@ import stat
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_a_file_of_before_there_were_devices_is_read_and_written_on(tmp_path: Pa
     (_, path), *_ = files(tmp_path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("ALTER TABLE usage DROP COLUMN device")
-    every = {"since_us": NOON_US, "until_us": NOON_US + 1}
+    every: dict[str, Any] = {"since_us": NOON_US, "until_us": NOON_US + 1}
     assert [key.values for key in totals(tmp_path, ("device",), **every)] == [("machine",)]
     made.write([("new", row(cost_pico=2, device="gpu0"))])
     made.close()
