@@ -7,7 +7,7 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 from hexkey.administration import Administration
-from hexkey.config import Config, parse_config
+from hexkey.config import parse_config
 from hexkey.metrics import Metrics
 
 MODELS = "models: [{name: m, engine: fake, tasks: [chat]}]\n"
@@ -44,10 +44,10 @@ usage: {keep_days: 5}
     ],
 )
 async def test_a_reload_says_what_it_could_not_take_in(text: str, waits: list[str]) -> None:
-    applied: list[Config] = []
+    applied = Mock()
     before, now = (parse_config((MODELS + one).encode()) for one in ("", text))
     pool = Mock(replace=AsyncMock())
-    administration = Administration(before, pool, Metrics(), applied.append, lambda: now)
+    administration = Administration(before, pool, Metrics(), applied, lambda: now)
     reloaded = await administration.reload()
     assert reloaded.restart_needed == waits
-    assert applied == [now]
+    applied.assert_called_once_with(now, {})
