@@ -3,8 +3,12 @@
 import sys
 from collections import deque
 
+from hexkey.text.placeholders import census
 from hexkey.text.protect import SentencePlan, is_unspaced
 from hexkey.text.segment import MAX_CHARS, pieces
+
+_TOUCHING = 4096
+"""Characters of what touches a sentence that are looked at; no placeholder is as long."""
 
 
 class DocumentPlan:
@@ -17,13 +21,16 @@ class DocumentPlan:
     """
 
     def __init__(self, text: str, language: str | None, *, max_chars: int = MAX_CHARS) -> None:
-        self._parts: deque[str | SentencePlan] = deque()
+        # With each sentence what touches its end in the source, no white space between.
+        self._parts: deque[str | tuple[SentencePlan, str]] = deque()
         self._asked: dict[int, tuple[SentencePlan, int]] = {}
         self._answers: dict[SentencePlan, list[str | None]] = {}
         self._pending: deque[tuple[int, str]] = deque()
         self._next_id = 0
         self._seam = ("", "")
+        self._touching = ""
         self._source = pieces(text, language, max_chars=max_chars)
+        self._ahead = next(self._source, None)
         self._cut = False
 
     @property
@@ -61,13 +68,28 @@ class DocumentPlan:
             if isinstance(part, str):
                 taken.append(part)
                 self._seam = ("", "")
-            elif part.text is None:
-                break
             else:
-                taken += self._joint(part.source, part.text), part.text
-                self._seam = part.source[-1:], part.text[-1:]
+                plan, after = part
+                if plan.text is None:
+                    break
+                text = self._apart(plan.source, plan.text, after)
+                taken += self._joint(plan.source, text), text
+                self._seam = plan.source[-1:], text[-1:]
+            self._touching = _tail(self._touching + taken[-1])
             self._parts.popleft()
         return "".join(taken)
+
+    def _apart(self, source: str, target: str, after: str) -> str:
+        """Return `target`, or `source` where the former makes a placeholder with what touches it.
+
+        The next sentence, whose translation is not known, counts as its source here: it meets this
+        one as it has become when it is its turn.
+        """
+        before = "" if self._joint(source, target) else self._touching
+        if not (before or after):
+            return target
+        apart = census(before) + census(target) + census(after)
+        return target if census(before + target + after) == apart else source
 
     def _joint(self, source: str, target: str) -> str:
         """Return the space that a spaced target needs between sentences of an unspaced source."""
@@ -78,14 +100,14 @@ class DocumentPlan:
         return " " if spaced and target[:1].isalnum() else ""
 
     def _cut_next(self) -> None:
-        piece = next(self._source, None)
+        piece, self._ahead = self._ahead, next(self._source, None)
         if piece is None:
             self._cut = True
         elif not piece.translate:
             self._parts.append(piece.text)
         else:
             plan = SentencePlan(piece.text)
-            self._parts.append(plan)
+            self._parts.append((plan, _head(self._ahead.text) if self._ahead else ""))
             self._pending.extend(self._ask(plan))
 
     def _ask(self, plan: SentencePlan) -> list[tuple[int, str]]:
@@ -97,3 +119,15 @@ class DocumentPlan:
         self._asked.update((key, (plan, place)) for place, (key, _) in enumerate(asked))
         self._next_id += len(asked)
         return asked
+
+
+def _head(text: str) -> str:
+    """Return the beginning of `text` up to the first white space."""
+    head = text[:_TOUCHING]
+    return "" if not head or head[0].isspace() else head.split(maxsplit=1)[0]
+
+
+def _tail(text: str) -> str:
+    """Return the end of `text` from behind the last white space."""
+    tail = text[-_TOUCHING:]
+    return "" if not tail or tail[-1].isspace() else tail.rsplit(maxsplit=1)[-1]

@@ -1,14 +1,14 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hexkey.text.document import DocumentPlan
 from hexkey.text.placeholders import census
 from hexkey.text.segment import segment
 
-from .texts import LANGUAGES, TEXTS, mangle
+from .texts import LANGUAGES, MARKERS, TEXTS, mangle
 
 
 def drive(plan: DocumentPlan, chaos: random.Random, *, mangled: bool) -> str:
@@ -33,7 +33,9 @@ def test_identity_gives_back_the_text(
     assert drive(plan, random.Random(seed), mangled=False) == text  # noqa: S311  a test's dice
 
 
-@given(TEXTS, LANGUAGES, st.integers(0))
+@given(TEXTS | MARKERS, LANGUAGES, st.integers(0))
+@example("` Dr.Dr.<", None, 0)
+@example("Dr.``` Dr.<br/>", None, 0)
 def test_layout_and_placeholders_survive_any_translator(
     text: str, language: str | None, seed: int
 ) -> None:
@@ -46,6 +48,23 @@ def test_layout_and_placeholders_survive_any_translator(
     for piece in segment(text, language):
         if not piece.translate:
             position = out.index(piece.text, position) + len(piece.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "out"),
+    [
+        ("` Say it.<", {"A1 Say it.": "A1 Diz."}, "` Diz.<"),
+        ("` Say it.<", {"A1 Say it.": "A1"}, "` Say it.<"),  # `< would be one
+        ("你好。lt; well.", {"你好。": "Olá.", "lt; well.": "lt; bem."}, "Olá. lt; bem."),
+        ("你好。lt; well.", {"你好。": "Olá &"}, "你好。lt; well."),
+    ],
+)
+def test_what_touches_makes_no_placeholder(text: str, said: dict[str, str], out: str) -> None:
+    plan = DocumentPlan(text, "zh")
+    while asked := plan.pending():
+        for sentence_id, sentence in asked:
+            plan.feed(sentence_id, said.get(sentence, sentence))
+    assert plan.take() == out
 
 
 def test_streams_in_order() -> None:

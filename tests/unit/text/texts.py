@@ -13,6 +13,11 @@ _SPACES = [" ", "  ", "\n", "\r\n", "\t", "\u2028", " ", " "]
 TEXTS = st.lists(
     st.sampled_from(_SNIPPETS.split() + _SPACES) | st.text(max_size=6), max_size=40
 ).map("".join)
+# Markers without a partner, beside words and each other.
+MARKERS = st.lists(
+    st.sampled_from([*"`{}<>& \n", "``", "```", "<b>", "<br/>", "Dr.", "3.14", "Hello", "你好。"]),
+    max_size=14,
+).map("".join)
 LANGUAGES = st.sampled_from([None, "en", "pt-BR", "de", "fr", "es", "it", "zh", "ja"])
 
 _JUNK = [*"{}<>`%$&@#;/ 7A_", "A1", "_1_", "{name}", "%s", "<b>", "&lt;", "\n", "x", ". "]
