@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import collections
+import functools
+import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import pytest
 import pytest_asyncio
+import soundfile
 
 from hexkey.engines.frames import Step
 from hexkey.engines.supervisor import HostSettings, Observer, Supervisor
@@ -18,19 +23,25 @@ from hexkey.types import (
     Payload,
     Request,
     Sampling,
+    Transcribe,
     Translate,
     Usage,
 )
 
-STALL_S = 3.0
+SPEECH = Path(__file__).parents[1] / "data" / "speech.flac"
+WINDOW_S = 30
 
 
 @dataclass
 class Rig:
-    """A supervised model, work for it, and a count of what its hosts settled."""
+    """A supervised model, work for it, and a count of what its hosts settled.
+
+    ``step_s`` is how long a request whose caller left may stay in the engine.
+    """
 
     supervisor: Supervisor
     make: Callable[[int], Payload]
+    step_s: float = 2.0
     settled: collections.Counter[tuple[int, int]] = field(default_factory=collections.Counter)
     computed: dict[tuple[int, int], int] = field(default_factory=dict)
 
@@ -65,29 +76,48 @@ def embedding(size: int) -> Payload:
     return Embed(texts=tuple(f"the house with the number {i}" for i in range(size * 10)))
 
 
-ENGINES = {
+@functools.cache
+def transcription(size: int) -> Payload:
+    # A step writes down a window of half a minute, in which two sentences are said.
+    speech, rate = soundfile.read(SPEECH, dtype="int16")
+    speech, rate = speech[::2], rate // 2
+    window = np.zeros(WINDOW_S * rate, np.int16)
+    window[: len(speech)] = speech
+    file = io.BytesIO()
+    windows = 1 + size // 12 if size < 50 else size // 25
+    soundfile.write(file, np.tile(window, windows), rate, format="FLAC", subtype="PCM_S8")
+    return Transcribe(audio=file.getvalue())
+
+
+ENGINES: dict[str, tuple[str | None, dict[str, object], Callable[[int], Payload]]] = {
     "fake": (None, {"step_ms": 5}, completion),
     "openvino": ("smollm", {}, completion),
     "marian": ("firefox_en_pt", {}, translation),
     "ctranslate2": ("opus_like", {}, translation),
     "encoder": ("minilm", {}, embedding),
+    "whisper": ("whisper", {"max_batch": 2}, transcription),
 }
+RUNS_ON = {"whisper": "ctranslate2"}
+"""The engine of what has not its engine's name."""
+STEP_S = {"whisper": 5.0}
+"""What its step may take on a busy machine; 2 s where it is not said."""
 
 
 @pytest_asyncio.fixture(params=list(ENGINES), scope="module", loop_scope="module")
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     model, options, make = ENGINES[request.param]
     folder = str(request.getfixturevalue(model)) if model else ""
+    step_s = STEP_S.get(request.param, 2.0)
     settings = HostSettings(
         model=request.param,
-        engine=request.param,
+        engine=RUNS_ON.get(request.param, request.param),
         folder=folder,
         options=dict(options),
-        stall_timeout_s=STALL_S,
+        stall_timeout_s=step_s + 1,
     )
     made: list[Rig] = []
     observer = Observer(step=lambda name, step: made[0].on_step(name, step))  # noqa: PLW0108 - it exists only later
-    made.append(Rig(Supervisor(settings, observer), make))
+    made.append(Rig(Supervisor(settings, observer), make, step_s=step_s))
     await made[0].supervisor.start()
     yield made[0]
     await made[0].supervisor.stop()

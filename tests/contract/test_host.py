@@ -33,7 +33,7 @@ from hexkey.engines.host import Channel, Host
 from hexkey.engines.link import Link
 from hexkey.errors import Code
 from hexkey.types import Delta, Failure, Usage
-from tests.contract.conftest import ENGINES
+from tests.contract.conftest import ENGINES, RUNS_ON
 
 
 @pytest.fixture
@@ -58,7 +58,9 @@ def test_a_step_that_raises_settles_everything_once_and_ends_the_host(
 ) -> None:
     model, options, make = ENGINES[name]
     folder = request.getfixturevalue(model) if model else Path()
-    engine = factory.find(name)(LoadContext(name, folder, options, lambda _text: None))
+    engine = factory.find(RUNS_ON.get(name, name))(
+        LoadContext(name, folder, options, lambda _text: None)
+    )
     assert not isinstance(engine, AsyncEngine)
     real_step, steps = engine.step, 0
 
