@@ -34,6 +34,7 @@ from hexkey.provisioning import (
     queues,
     specs,
     spent_before,
+    translated_before,
     usage_writer,
 )
 from hexkey.recorder import Recorder
@@ -120,6 +121,9 @@ class App:
             if self._recorder is not None:
                 self._recorder.start()
                 self.access.spent(await asyncio.to_thread(spent_before, self.config))
+                self.access.translated_before(
+                    await asyncio.to_thread(translated_before, self.config)
+                )
             self.pool.billing.start()
             self.http_port = await self._http.start(*_address(listen.http))
             if listen.grpc:

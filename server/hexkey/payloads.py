@@ -23,6 +23,10 @@ class Task(StrEnum):
     SUMMARIZE = "summarize"
 
 
+UNBOUNDED = 1 << 20
+"""``max_tokens`` that stands for as many as the model's window holds; no window is as large."""
+
+
 class StopRule(StrEnum):
     """Where an autocompletion ends by itself, beside ``stop`` strings and ``max_tokens``."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from hexkey.engines.supervisor import HostSettings
 from hexkey.identity.quota import Allowance
 from hexkey.models.cache import default_cache, fetch
 from hexkey.residency import GIB, Keep, Spec
+from hexkey.types import Task
 from hexkey.usage.report import totals
 from hexkey.usage.store import Store
 from hexkey.usage.writer import Writer
@@ -143,6 +145,27 @@ def spent_before(config: Config) -> dict[str, tuple[int, int]]:
                 day = amounts.cost_pico if begun == today else one[0]
                 spent[key.values[0]] = (day, amounts.cost_pico)
     return spent
+
+
+def translated_before(config: Config) -> dict[str, int]:
+    """Return the characters each tenant had translated this month, UTC, by the usage ledger.
+
+    Reads files. ``OSError`` where one cannot be read.
+    """
+    now = datetime.now(UTC)
+    begun = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    lines = totals(
+        Path(config.usage.folder).expanduser(),
+        ("tenant", "task"),
+        since_us=int(begun.timestamp() * 1e6),
+        until_us=int(now.timestamp() * 1e6),
+    )
+    found = Counter[str]()
+    for key, amounts in lines.items():
+        tenant, task = key.values
+        if task == Task.TRANSLATE:
+            found[tenant] += amounts.input_characters
+    return dict(found)
 
 
 def _cache(config: Config) -> Path:

@@ -332,6 +332,8 @@ class Run:
         finally:
             if self._hold is not None:
                 self._service.access.settle(self._hold, tokens, pico)
+        if receipt.task is Task.TRANSLATE:
+            self._service.access.translated(receipt.tenant, receipt.input_characters)
         if self._charge is not None:
             self._service.record(receipt)
 

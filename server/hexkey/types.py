@@ -13,6 +13,7 @@ import msgspec
 
 from hexkey.errors import Code
 from hexkey.payloads import (
+    UNBOUNDED,
     Autocomplete,
     Chat,
     Classify,
@@ -33,6 +34,7 @@ from hexkey.payloads import (
 )
 
 __all__ = [
+    "UNBOUNDED",
     "UNCONSTRAINED",
     "Autocomplete",
     "Began",
@@ -186,10 +188,11 @@ class Delta(msgspec.Struct, array_like=True, tag="d"):
 
 
 class Finish(msgspec.Struct, array_like=True, tag="f"):
-    """Output ``index`` is complete."""
+    """Output ``index`` is complete; ``stop`` is the stop string that ended it, if one did."""
 
     index: int
     reason: FinishReason
+    stop: str = ""
 
 
 class Vector(msgspec.Struct, array_like=True, tag="v"):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from hexkey import jsonschema
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.glossaries import MAX_TERM
+from hexkey.types import UNBOUNDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ ROLES = ("system", "user", "assistant")
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 200
 MAX_N = 16
-MAX_TOKENS = 1 << 20
+MAX_TOKENS = UNBOUNDED
 MAX_TEMPERATURE = 2
 MAX_PENALTY = 2
 MAX_SEED = (1 << 63) - 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hexkey.tasks import entry_of
-from hexkey.types import Priority
+from hexkey.types import UNBOUNDED, Priority
 
 if TYPE_CHECKING:
     from hexkey.types import Payload
@@ -40,7 +40,7 @@ class Size:
     """How large a payload is before a model has seen it.
 
     ``tokens`` are input given as tokens; ``outputs`` can be in one batch together;
-    ``output_tokens`` is the most that may be generated, 0 where the input decides it.
+    ``output_tokens`` is the most that may be generated, 0 where the input or the model decides it.
     """
 
     characters: int
@@ -54,7 +54,8 @@ def measure(payload: Payload) -> Size:
     characters, tokens = _count(payload)
     outputs = entry_of(payload).outputs(payload)
     sampling = getattr(payload, "sampling", None)
-    return Size(characters, tokens, outputs, outputs * sampling.max_tokens if sampling else 0)
+    limit = sampling.max_tokens if sampling and sampling.max_tokens < UNBOUNDED else 0
+    return Size(characters, tokens, outputs, outputs * limit)
 
 
 def _count(value: object) -> tuple[int, int]:

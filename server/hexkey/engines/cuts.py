@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 
 class Cut(NamedTuple):
-    """After ``decided`` characters of an output it is certain to end ``at``; ``at <= decided``."""
+    """After ``decided`` characters of an output it is certain to end ``at``; ``at <= decided``.
+
+    ``stop`` is the stop string that ends it, if one does.
+    """
 
     decided: int
     at: int
+    stop: str = ""
 
 
 class Finder(Protocol):
@@ -48,7 +52,7 @@ class StopStrings:
         for stop in self._stops:
             found = window.find(stop)
             if found >= 0:
-                cut = Cut(self._at + found + len(stop), self._at + found)
+                cut = Cut(self._at + found + len(stop), self._at + found, stop)
                 best = cut if best is None else min(best, cut)
         kept = min((_partial(stop, window) for stop in self._stops), default=len(window))
         self._tail = window[kept:]

@@ -222,7 +222,10 @@ def _outputs(payload: Payload, word: str) -> list[list[str]]:
     match payload:
         case Autocomplete() | Chat() | Summarize():
             sampling = payload.sampling
-            return [[f"{word}{i} " for i in range(sampling.max_tokens)] for _ in range(sampling.n)]
+            return [
+                [f"{word}{i} " for i in range(min(sampling.max_tokens, CONTEXT_TOKENS))]
+                for _ in range(sampling.n)
+            ]
         case Translate():
             return [re.findall(r"\S+\s*|\s+", text.upper()) for text in payload.texts]
         case Transcribe():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hexkey.errors import invalid
-from hexkey.types import Autocomplete, Chat
+from hexkey.types import UNBOUNDED, Autocomplete, Chat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,9 @@ class PromptMaker:
         suffix = self._suffix(payload, len(prefix))
         alone = [*vocabulary.begin, *self._framed(fim, prefix, suffix)] or [vocabulary.nothing]
         self._fitting(alone, "prompt")
-        room = min(window - len(alone) - payload.sampling.max_tokens, window // _CONTEXT_SHARE)
+        most = payload.sampling.max_tokens
+        answer = most if most < UNBOUNDED else window // _ANSWER_SHARE
+        room = min(window - len(alone) - answer, window // _CONTEXT_SHARE)
         files = self._files(payload.context, payload.language, room)
         if not files:
             return alone

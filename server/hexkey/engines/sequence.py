@@ -61,7 +61,7 @@ class Sequence:
         text = self.stream.end()
         events = self._deltas(text) if text or self._silent else []
         self.work.open -= len(self.indexes)
-        return [*events, *(Finish(index, reason) for index in self.indexes)]
+        return [*events, *(Finish(index, reason, self.stream.stop) for index in self.indexes)]
 
     def _deltas(self, text: str) -> list[HostEvent]:
         tokens, scores = self._silent, tuple(self._scores)

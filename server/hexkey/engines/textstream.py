@@ -26,9 +26,9 @@ _utf8 = codecs.getincrementaldecoder("utf-8")
 class TextStream:
     """One output: ``feed`` it tokens as bytes, then ``end`` it.
 
-    ``finished`` turns true when the text is complete by a stop string, a stop rule or the suffix;
-    what is fed after that is ignored. Bytes that are no UTF-8 become U+FFFD; a character that
-    the output's end leaves incomplete is dropped.
+    ``finished`` turns true when the text is complete by a stop string, which ``stop`` then is, by a
+    stop rule or the suffix; what is fed after that is ignored. Bytes that are no UTF-8 become
+    U+FFFD; a character that the output's end leaves incomplete is dropped.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class TextStream:
         language: str = "",
     ) -> None:
         self.finished = False
+        self.stop = ""
         self._decoder = _utf8(errors="replace")
         self._held = ""
         self._given = 0
@@ -64,10 +65,10 @@ class TextStream:
         if self.open:
             return text
         self._held += text
-        at = self._first_cut(text)
-        if at is not None:
-            self.finished = True
-            return self._give(at)
+        cut = self._first_cut(text)
+        if cut is not None:
+            self.finished, self.stop = True, cut.stop
+            return self._give(cut.at)
         return self._give(self._certain())
 
     def end(self) -> str:
@@ -81,19 +82,19 @@ class TextStream:
         at = self._trimmed(min(cuts, default=at))
         return self._give(at if whole is None else min(at, whole))
 
-    def _first_cut(self, text: str) -> int | None:
+    def _first_cut(self, text: str) -> Cut | None:
         """Where the output ends by what is known first; of equals, the shortest output."""
         whole = None if self._overlap is None else self._overlap.scan(text)
         cuts = [cut for finder in self._finders if (cut := finder.scan(text)) is not None]
         # Behind a whole landmark nothing was matched, so nothing there can be trimmed.
         ends = [
-            Cut(cut.decided, self._trimmed(cut.at))
+            cut._replace(at=self._trimmed(cut.at))
             for cut in cuts
             if whole is None or cut.decided <= whole.decided
         ]
         if whole is not None:
             ends.append(whole)
-        return min(ends).at if ends else None
+        return min(ends, default=None)
 
     def _certain(self) -> int:
         """How far the output can be given out whatever follows."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hexkey.identity import state
+from hexkey.identity.characters import Characters
 from hexkey.identity.keyfile import KeyFile, KeyFileError, write_private
 from hexkey.identity.keyring import Keyring
 from hexkey.identity.quota import NOTHING, Allowance, Quotas
@@ -44,6 +45,7 @@ class Access:
         self._admin_path: Path | None = None
         self._read_at = 0.0
         self.quotas = Quotas()
+        self._characters = Characters()
         if file is None or mode == OFF:
             self.keyring = Keyring()
             return
@@ -86,6 +88,16 @@ class Access:
     def settle(self, reservation: Reservation, tokens: int, pico: int) -> None:
         """Settle what was reserved for what was used; once."""
         self.quotas.settle(reservation, tokens, pico, time.monotonic(), datetime.now(UTC))
+
+    def translated(self, tenant: str, characters: int = 0) -> int:
+        """Count more characters that a tenant had translated; return those of this month, UTC."""
+        today = datetime.now(UTC).date()
+        self._characters.add(tenant, characters, today)
+        return self._characters.of(tenant, today)
+
+    def translated_before(self, before: dict[str, int]) -> None:
+        """Take in what tenants had translated this month before this server started."""
+        self._characters.add_all(before, datetime.now(UTC).date())
 
     async def start(self, port: int) -> None:
         """Write the operator's key of this run and take changes of the key file in from now on."""

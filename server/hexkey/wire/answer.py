@@ -20,14 +20,18 @@ class Events(Protocol):
 
 
 class Output:
-    """One output; ``first_at`` is when its text began, on ``perf_counter``, or 0."""
+    """One output; ``first_at`` is when its text began, on ``perf_counter``, or 0.
 
-    __slots__ = ("_parts", "first_at", "logprobs", "reason")
+    ``stop`` is the stop string that ended it, if one did.
+    """
+
+    __slots__ = ("_parts", "first_at", "logprobs", "reason", "stop")
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self.logprobs: list[TokenLogprob] = []
         self.reason = FinishReason.STOP
+        self.stop = ""
         self.first_at = 0.0
 
     def add(self, event: Delta) -> None:
@@ -65,7 +69,8 @@ async def gather(events: Events) -> Answer:
         if type(event) is Delta:
             outputs.setdefault(event.index, Output()).add(event)
         elif type(event) is Finish:
-            outputs.setdefault(event.index, Output()).reason = event.reason
+            output = outputs.setdefault(event.index, Output())
+            output.reason, output.stop = event.reason, event.stop
         elif type(event) is Segment:
             segments.append(event)
         elif isinstance(event, Vector | Scores):

@@ -42,8 +42,13 @@ def test_a_stream_says_what_the_whole_answer_says(client: Any) -> None:
 def test_an_answer_that_is_cut_says_so(client: Any) -> None:
     cut = client.messages.create(**ASK | {"max_tokens": 2})
     assert (cut.stop_reason, cut.usage.output_tokens) == ("max_tokens", 2)
-    stopped = client.messages.create(**ASK, stop_sequences=["Paris"])
+    stopped = client.messages.create(**ASK, stop_sequences=["London", "Paris"])
     assert "Paris" not in stopped.content[0].text
+    assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", "Paris")
+    with client.messages.stream(**ASK, stop_sequences=["London", "Paris"]) as stream:
+        final = stream.get_final_message()
+    assert (final.stop_reason, final.stop_sequence) == ("stop_sequence", "Paris")
+    assert final.content[0].text == stopped.content[0].text
 
 
 def test_tokens_are_counted_as_the_model_sees_them(client: Any) -> None:

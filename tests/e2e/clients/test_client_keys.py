@@ -100,6 +100,20 @@ def test_a_key_opens_and_a_wrong_one_is_told(
         assert refused.value.code == 401
 
 
+def test_deepls_usage_is_the_callers_own(locked: tuple[Served, str, str]) -> None:
+    served, good, poor = locked
+    mine = deepl.DeepLClient(good, server_url=served.http)
+    others = deepl.DeepLClient(poor, server_url=served.http)
+
+    def counts() -> list[int | None]:
+        return [one.get_usage().character.count for one in (mine, others)]
+
+    before, theirs = counts()
+    assert before is not None
+    mine.translate_text("four", source_lang="EN", target_lang="PT-BR")
+    assert counts() == [before + 4, theirs]
+
+
 def test_deepl_knows_a_spent_budget(locked: tuple[Served, str, str]) -> None:
     served, _, poor = locked
     ask_deepl(served.http, poor)

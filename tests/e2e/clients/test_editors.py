@@ -76,6 +76,13 @@ def test_llama_streams(quickstart: Served) -> None:
     assert [event["stop"] for event in events] == [False] * (len(events) - 1) + [True]
 
 
+def test_llama_tells_the_word_that_stopped_it(quickstart: Served) -> None:
+    body = {"input_prefix": "The capital of France is", "input_suffix": "", "n_predict": -1}
+    answer = httpx.post(f"{quickstart.http}/infill", json=body | {"stop": ["."]}, timeout=60).json()
+    assert (answer["stop_type"], answer["stopping_word"]) == ("word", ".")
+    assert "Paris" in answer["content"]
+
+
 @pytest.mark.parametrize("missing", ["input_prefix", "input_suffix"])
 def test_llama_tells_what_is_missing(quickstart: Served, missing: str) -> None:
     body = {name: value for name, value in LLAMA_VSCODE.items() if name != missing}

@@ -56,6 +56,14 @@ def test_stop_strings(raw: str, stop: list[str], text: str) -> None:
     assert write(raw, stop=stop)[0] == text
 
 
+def test_the_stop_string_that_ended_it_is_told() -> None:
+    stream = TextStream(stop=["END", "\n"], rule=SENTENCE)
+    assert (stream.feed(b"one E"), stream.stop) == ("one ", "")
+    assert (stream.feed(b"ND two"), stream.stop) == ("", "END")
+    ruled = TextStream(stop=["END"], rule=SENTENCE)
+    assert (ruled.feed(b"One. Two END"), ruled.finished, ruled.stop) == ("One.", True, "")
+
+
 def test_a_stop_string_that_may_come_is_held_back() -> None:
     stream = TextStream(stop=["END"])
     assert [stream.feed(piece) for piece in (b"a E", b"N", b"x", b" END", b"more")] == [

@@ -6,6 +6,9 @@ import openai
 import pytest
 import pytest_asyncio
 
+from hexkey.engines.fake import CONTEXT_TOKENS
+from tests.wire.http.http_house import open_house
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -175,7 +178,7 @@ def fitting(schema: object) -> dict[str, object]:
         ({"temperature": 3.0}, "temperature"),
         ({"n": 0}, "n"),
         ({"n": "two"}, "n"),
-        ({"max_tokens": -1}, "max_tokens"),
+        ({"max_tokens": -2}, "max_tokens"),
         ({"stop": ["x"] * 17}, "stop"),
         ({"logprobs": True, "top_logprobs": 2}, "top_logprobs"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
@@ -254,3 +257,18 @@ async def test_models(client: Client) -> None:
     assert (model.id, model.object, model.owned_by) == ("acme/slow", "model", "hexkey")
     with pytest.raises(openai.NotFoundError):
         await client.models.retrieve("gpt-9")
+
+
+async def test_as_many_tokens_as_fit_are_what_llama_cpps_clients_ask_for() -> None:
+    async with (
+        open_house(tokens_per_step=512) as house,
+        openai.AsyncOpenAI(base_url=f"{house.url}/v1", api_key="none", max_retries=0) as opened,
+    ):
+        client: Client = opened
+        said = await client.chat.completions.create(model="coder", messages=HELLO, max_tokens=-1)
+        assert said.usage.completion_tokens == CONTEXT_TOKENS
+        assert said.choices[0].finish_reason == "length"
+        written = await client.completions.create(model="coder", prompt="a", max_tokens=-1)
+        assert written.usage.completion_tokens == CONTEXT_TOKENS
+        with pytest.raises(openai.BadRequestError, match="max_tokens"):
+            await client.completions.create(model="coder", prompt="a", max_tokens=-2)

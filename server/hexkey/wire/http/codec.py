@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from hexkey.errors import ServeError, invalid
 from hexkey.types import (
+    UNBOUNDED,
     UNCONSTRAINED,
     Autocomplete,
     Constraints,
@@ -113,6 +114,11 @@ def sampling(
         frequency_penalty=body.frequency_penalty or 0.0,
         logprobs=logprobs,
     )
+
+
+def limit(tokens: int | None, default: int) -> int:
+    """Return ``max_tokens`` where the API has -1 stand for as many as fit."""
+    return default if tokens is None else UNBOUNDED if tokens < 0 else tokens
 
 
 def stops(stop: str | list[str] | None) -> tuple[str, ...]:

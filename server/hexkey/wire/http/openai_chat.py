@@ -134,12 +134,7 @@ def _payload(body: ChatBody) -> Chat:
         raise invalid(f"{param} are not supported", param)
     if body.max_completion_tokens is not None:
         body.max_tokens = body.max_completion_tokens
-    sampling = codec.sampling(
-        body,
-        max_tokens=MAX_TOKENS,
-        temperature=openai_common.TEMPERATURE,
-        logprobs=bool(body.logprobs),
-    )
+    sampling = openai_common.sampling(body, MAX_TOKENS, logprobs=bool(body.logprobs))
     if body.response_format is not None:
         sampling = msgspec.structs.replace(sampling, json_schema=_schema(body.response_format))
     messages = tuple(_message(index, message) for index, message in enumerate(body.messages))

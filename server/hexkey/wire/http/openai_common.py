@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from hexkey.errors import invalid
+from hexkey.types import UNBOUNDED
 from hexkey.validation import ROLES
 from hexkey.wire.http import codec
 from hexkey.wire.http.openai_schemas import CompletionUsage, PromptDetails
@@ -13,9 +14,10 @@ from hexkey.wire.http.openai_schemas import CompletionUsage, PromptDetails
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from hexkey.types import Usage
+    from hexkey.types import Sampling, Usage
     from hexkey.wire.http.openai_schemas import ContentPart, OpenAIFields
 
+ALL = -1
 TEMPERATURE = 1.0
 MAX_LOGPROBS = 1
 
@@ -47,6 +49,13 @@ def check(body: OpenAIFields, param: str, logprobs: int | None) -> None:
             " is known",
             param,
         )
+
+
+def sampling(body: OpenAIFields, max_tokens: int, *, logprobs: bool) -> Sampling:
+    """Return how tokens are chosen; -1 for ``max_tokens`` is what llama.cpp's clients send."""
+    if body.max_tokens == ALL:
+        body.max_tokens = UNBOUNDED
+    return codec.sampling(body, max_tokens=max_tokens, temperature=TEMPERATURE, logprobs=logprobs)
 
 
 def text(content: str | list[ContentPart] | None, kinds: Container[str], param: str) -> str:

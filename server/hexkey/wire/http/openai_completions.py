@@ -154,12 +154,7 @@ def _payloads(body: CompletionBody) -> list[Autocomplete]:
     openai_common.check(body, "logprobs", body.logprobs)
     if body.best_of is not None and body.best_of > (body.n or 1):
         raise invalid("best_of larger than n is not supported", "best_of")
-    sampling = codec.sampling(
-        body,
-        max_tokens=MAX_TOKENS,
-        temperature=openai_common.TEMPERATURE,
-        logprobs=body.logprobs is not None,
-    )
+    sampling = openai_common.sampling(body, MAX_TOKENS, logprobs=body.logprobs is not None)
     suffix = body.suffix or ""
     payloads = [
         Autocomplete(prefix=prompt, suffix=suffix, sampling=sampling)

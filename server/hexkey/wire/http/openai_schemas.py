@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from hexkey.types import FinishReason
-from hexkey.validation import ROLES
+from hexkey.validation import MAX_TOKENS, ROLES
 from hexkey.wire.http.families.tabby import TabbySegments  # noqa: TC001 - msgspec needs it
-from hexkey.wire.http.schemas import MODEL, CostDetails, SamplingFields, TimingAnswer
+from hexkey.wire.http.schemas import MODEL, CostDetails, SamplingFields, TimingAnswer, bounded
 
 MAX_TOKEN_ID = (1 << 31) - 1
 TokenId = Annotated[int, Meta(ge=0, le=MAX_TOKEN_ID)]
@@ -30,6 +30,9 @@ class OpenAIFields(SamplingFields, kw_only=True):
     """What both kinds of completion take."""
 
     model: Annotated[str | None, MODEL] = None
+    max_tokens: Annotated[
+        int | None, bounded(-1, MAX_TOKENS, "Most tokens to generate; -1 takes all that fit.")
+    ] = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     logit_bias: Annotated[dict[str, float] | None, Meta(description="Not served.")] = None

@@ -108,7 +108,7 @@ class MessageEncoder(SingleEncoder):
 
     def end(self, event: Usage) -> bytes:
         """Write why it ended and what it took."""
-        delta = Raw(_encode(StopDelta(_REASONS[self.reason])))
+        delta = Raw(_encode(StopDelta(self._why(), self.stop or None)))
         return (
             _event(AnthropicEvent(type="content_block_stop", index=0))
             + _event(AnthropicEvent(type="message_delta", delta=delta, usage=_usage(event)))
@@ -118,8 +118,11 @@ class MessageEncoder(SingleEncoder):
     def whole(self, text: str, usage: Usage) -> AnthropicAnswer:
         """Return the answer."""
         answer = self._answer([TextBlock(text=text)], _usage(usage))
-        answer.stop_reason = _REASONS[self.reason]
+        answer.stop_reason, answer.stop_sequence = self._why(), self.stop or None
         return answer
+
+    def _why(self) -> str:
+        return "stop_sequence" if self.stop else _REASONS[self.reason]
 
     def _answer(self, content: list[TextBlock], usage: AnthropicUsage) -> AnthropicAnswer:
         name = f"msg_{self.exchange.id}"

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from hexkey import routing
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.text.languages import name
-from hexkey.types import Format, Task, Translate
+from hexkey.types import Format, Translate
 from hexkey.wire.http import codec
 from hexkey.wire.http.errors import STATUSES, Dialect
 from hexkey.wire.http.families import languages
@@ -72,7 +72,7 @@ class DeepLLanguage(Struct):
 
 
 class DeepLUsage(Struct):
-    """Characters translated since the server started, and how many may be."""
+    """Characters translated in this month, UTC, and how many may be."""
 
     character_count: int
     character_limit: int
@@ -164,14 +164,9 @@ async def deepl_languages(exchange: Exchange, service: Service) -> None:
 
 
 async def deepl_usage(exchange: Exchange, service: Service) -> None:
-    """Tell how much was translated."""
-    count = sum(
-        sample.value
-        for metric in service.metrics.characters.collect()
-        for sample in metric.samples
-        if sample.labels["task"] == Task.TRANSLATE
-    )
-    await exchange.json(DeepLUsage(int(count), UNLIMITED))
+    """Tell how much the caller's tenant had translated; without keys, how much everybody had."""
+    count = service.access.translated(exchange.caller.tenant)
+    await exchange.json(DeepLUsage(count, UNLIMITED))
 
 
 OPERATIONS = (

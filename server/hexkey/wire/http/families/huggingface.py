@@ -193,7 +193,10 @@ class HfEncoder(SingleEncoder):
         return [HfGeneration(self._before + text, details)]
 
     def _told(self, usage: Usage) -> HfDetails:
-        return HfDetails(_REASONS[self.reason], usage.output_tokens, usage.input_tokens)
+        return HfDetails(self._why(), usage.output_tokens, usage.input_tokens)
+
+    def _why(self) -> str:
+        return "stop_sequence" if self.stop else _REASONS[self.reason]
 
 
 async def _generate(exchange: Exchange, service: Service, body: HfBody, model: str | None) -> None:

@@ -1,7 +1,7 @@
 """llama.cpp's ``POST /infill``, as editors' plug-ins (llama.vscode, llama.vim) send it.
 
 Source: llama.cpp's server README and llama.vscode. What names samplers, slots and time limits of
-llama.cpp's own is ignored; ``n_predict`` below 0 means no limit but the server's own.
+llama.cpp's own is ignored; ``n_predict`` below 0 means as much as the model's window holds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class InfillBody(Struct):
     prompt: Annotated[str | None, Meta(description="The cursor's line up to the cursor.")] = None
     input_extra: list[InfillExtra] | None = None
     model: Annotated[str | None, MODEL] = None
-    n_predict: Annotated[int | None, Meta(description="0 generates nothing.")] = None
+    n_predict: Annotated[
+        int | None, Meta(description="0 generates nothing, -1 as much as fits.")
+    ] = None
     temperature: Temperature = None
     top_p: TopP = None
     top_k: TopK = None
@@ -72,6 +74,7 @@ class InfillAnswer(Struct, kw_only=True):
     stop: bool = True
     model: str
     stop_type: str
+    stopping_word: str = ""
     tokens_predicted: int
     tokens_evaluated: int
     tokens_cached: int
@@ -149,7 +152,10 @@ class InfillEncoder(SingleEncoder):
 
     def whole(self, text: str, usage: Usage) -> InfillAnswer:
         """Return the answer."""
-        return _answer(self.model, text, self.reason, usage, self.times())
+        answer = _answer(self.model, text, self.reason, usage, self.times())
+        if self.stop:
+            answer.stop_type, answer.stopping_word = "word", self.stop
+        return answer
 
 
 def _answer(
@@ -179,13 +185,12 @@ def _rate(tokens: int, seconds: float) -> float:
 
 
 def _payload(body: InfillBody) -> Autocomplete:
-    limit = body.n_predict
     return Autocomplete(
         prefix=body.input_prefix + (body.prompt or ""),
         suffix=body.input_suffix,
         context=tuple(ContextFile(one.filename, one.text) for one in body.input_extra or ()),
         sampling=Sampling(
-            max_tokens=_DEFAULT.max_tokens if limit is None or limit < 0 else limit,
+            max_tokens=codec.limit(body.n_predict, _DEFAULT.max_tokens),
             temperature=body.temperature or 0.0,
             top_p=_DEFAULT.top_p if body.top_p is None else body.top_p,
             top_k=body.top_k or 0,

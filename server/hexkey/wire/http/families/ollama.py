@@ -173,9 +173,8 @@ def _chats(service: Service, model: str) -> bool:
 
 def _sampling(body: OllamaFields) -> Sampling:
     options = body.options or OllamaOptions()
-    limit = options.num_predict
     return Sampling(
-        max_tokens=_DEFAULT.max_tokens if limit is None or limit < 0 else limit,
+        max_tokens=codec.limit(options.num_predict, _DEFAULT.max_tokens),
         temperature=options.temperature or 0.0,
         top_p=_DEFAULT.top_p if options.top_p is None else options.top_p,
         top_k=options.top_k or 0,

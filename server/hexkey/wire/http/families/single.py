@@ -44,12 +44,13 @@ class SingleEncoder(ABC):
     The last piece tells at once why the output ended and what it took, so both are kept for it.
     """
 
-    __slots__ = ("exchange", "first_at", "model", "reason")
+    __slots__ = ("exchange", "first_at", "model", "reason", "stop")
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.model = ""
         self.reason = FinishReason.STOP
+        self.stop = ""
         self.first_at = 0.0
 
     def start(self, model: str, notes: tuple[str, ...]) -> bytes:  # noqa: ARG002 - no place for notes
@@ -65,12 +66,12 @@ class SingleEncoder(ABC):
 
     def finish(self, event: Finish) -> bytes:
         """Keep why the output ended."""
-        self.reason = event.reason
+        self.reason, self.stop = event.reason, event.stop
         return b""
 
     def keep(self, output: Output) -> None:
         """Keep what is known of an output that came whole."""
-        self.reason, self.first_at = output.reason, output.first_at
+        self.reason, self.stop, self.first_at = output.reason, output.stop, output.first_at
 
     def times(self) -> Times:
         """Return how long it took until now."""
