@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from hexkey.billing import Billing
 from hexkey.config import CostConfig
+from hexkey.engines.link import Link
 from hexkey.engines.supervisor import Observer, State
 from hexkey.errors import Code, ServeError, gone
 from hexkey.rack import Rack
@@ -16,17 +18,19 @@ from hexkey.tasks import entry_of
 from hexkey.types import Priority, Terms, Translate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from hexkey.admission import Permit
     from hexkey.charge import Charge
     from hexkey.engines.frames import Step
-    from hexkey.engines.supervisor import HostSettings
+    from hexkey.engines.lexicon import Lexed, Question
+    from hexkey.engines.supervisor import HostSettings, Supervisor
     from hexkey.metrics import Metrics
     from hexkey.rack import Member
     from hexkey.routing import Candidate, Leg
     from hexkey.types import Began, Event, ModelInfo, Payload, Request, Usage
 
+T = TypeVar("T")
 _TURN = {Priority.INTERACTIVE: -1, Priority.NORMAL: 0, Priority.BATCH: 1}
 """Who goes first where a model's engine queues by itself."""
 
@@ -159,11 +163,16 @@ class Pool:
         ``ServeError`` where there is no such model, it does not serve now, or keeps none.
         """
         supervisor = self._member(model).supervisor
-        text = await supervisor.exposition()
+        text = await _answer(supervisor, Link.exposition, wait=False)
         if not text:
             engine = supervisor.settings.engine
             raise ServeError(Code.NOT_FOUND, f"the engine {engine} keeps no metrics of its own")
         return text
+
+    async def lex(self, model: str, question: Question) -> Lexed:
+        """Return what a model says of its tokens; ``ServeError`` where it cannot."""
+        supervisor = self._member(model).supervisor
+        return await _answer(supervisor, lambda link: link.lex(question), wait=True)
 
     def ensure_able(self, model: str, payload: Payload) -> None:
         """Return if ``model`` can give what is asked beside the task; ``ServeError`` if not."""
@@ -224,6 +233,19 @@ class Pool:
             series = self._metrics.of_engine(member.name)
             series.running.set(0)
             series.hold(None, 0)
+
+
+async def _answer(
+    supervisor: Supervisor, question: Callable[[Link], Awaitable[T]], *, wait: bool
+) -> T:
+    """Return what a host says beside its requests' events; ``ServeError`` where it does not."""
+    link = await supervisor.link(wait=wait)
+    try:
+        async with asyncio.timeout(supervisor.settings.stall_timeout_s):
+            return await question(link)
+    except TimeoutError:
+        model = supervisor.settings.model
+        raise ServeError(Code.UNAVAILABLE, f"model {model!r} does not answer now") from None
 
 
 def _resolved(request: Request, leg: Leg) -> Request:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hexkey.administration import Administration
     from hexkey.admission import Gate, Permit
     from hexkey.charge import Charge
+    from hexkey.engines.lexicon import Lexed, Question
     from hexkey.identity.quota import Reservation
     from hexkey.metering import Receipt, Tracer
     from hexkey.metrics import Metrics
@@ -114,6 +115,19 @@ class Service:
         ensure_task(caller, Task.TRANSLATE)
         among = routing.languages(self.catalog(caller)) or None
         return [await self._detector.detect(text, among) for text in texts]
+
+    async def lex(self, request: Request, question: Question) -> tuple[str, Lexed]:
+        """Return a model's answer about its tokens, and the model: the one to serve ``request``.
+
+        It counts as one of the tenant's requests; ``ServeError`` as for any.
+        """
+        plan = await self.plan(request)
+        model = plan.routes[0].model
+        hold = self.access.reserve(request.tenant, 0)
+        try:
+            return model, await self.pool.lex(model, question)
+        finally:
+            self.access.settle(hold, 0, 0)
 
     def reserve(self, request: Request, model: str) -> Reservation:
         """Reserve a request's part of its tenant's quota; ``ServeError`` RESOURCE_EXHAUSTED.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hexkey.engines.base import Adaptable, EngineLost
 from hexkey.engines.docket import Docket
-from hexkey.engines.frames import PULSE_S, Adapt, Adapted, Ready, Scrape, Shutdown
+from hexkey.engines.frames import PULSE_S, Adapt, Adapted, Ask, Ready, Scrape, Shutdown
 from hexkey.models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class AsyncHost:
         self._incarnation = incarnation
         self._docket = Docket(engine, incarnation)
         self._refused: list[Events] = []
-        self._scraped = False  # answered after the next frame, for the same reason
+        # Answered after the next frame, for the same reason.
+        self._scraped = False
+        self._asked: list[Ask] = []
         self._due = asyncio.Event()
         self._adapting: set[asyncio.Task[None]] = set()
 
@@ -87,6 +89,9 @@ class AsyncHost:
                 self._adapting.add(task)
                 task.add_done_callback(self._adapting.discard)
                 continue
+            if isinstance(message, Ask):
+                self._asked.append(message)
+                continue
             self._refused += self._docket.take(message)
         if not self._engine.running:
             self._due.set()
@@ -109,7 +114,7 @@ class AsyncHost:
             report = await self._engine.step()
             refused, self._refused = self._refused, []
             self._channel.send(self._docket.frame(report, refused))
-            self._expose()
+            self._answer()
 
     async def _pulse(self) -> None:
         while True:
@@ -122,9 +127,12 @@ class AsyncHost:
             await self._engine.ping()
             refused, self._refused = self._refused, []
             self._channel.send(self._docket.pulse(refused))
-            self._expose()
+            self._answer()
 
-    def _expose(self) -> None:
+    def _answer(self) -> None:
         if self._scraped:
             self._scraped = False
-            self._channel.send(self._docket.exposition())
+            self._channel.send(self._docket.reply(Scrape()))
+        asked, self._asked = self._asked, []
+        for one in asked:
+            self._channel.send(self._docket.reply(one))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hexkey.engines.lexicon import Lexed, Question
     from hexkey.types import HostEvent, ModelInfo, Payload, Terms
 
 SPARE = 8
@@ -135,6 +136,14 @@ class Exposing(Protocol):
 
     def exposition(self) -> bytes:
         """Return them in Prometheus text format; called between two steps, so it is quick."""
+
+
+@runtime_checkable
+class Lexical(Protocol):
+    """An engine that tells of its model's tokens."""
+
+    def lex(self, question: Question) -> Lexed:
+        """Answer, called between two steps; raises ``ServeError`` for what it cannot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from hexkey.engines.base import Choosy, Exposing
-from hexkey.engines.frames import Cancel, Exposition, Step, Submit
-from hexkey.errors import Code, ServeError
+from hexkey.engines.base import Choosy, Exposing, Lexical
+from hexkey.engines.frames import Cancel, Exposition, Scrape, Step, Submit, Told
+from hexkey.errors import Code, ServeError, invalid
 from hexkey.types import Failure, HostEvent, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hexkey.engines.base import Intake, StepReport
-    from hexkey.engines.frames import ToHost
+    from hexkey.engines.frames import Ask, ToHost
+    from hexkey.engines.lexicon import Question, Reply
 
 Events = tuple[int, list[HostEvent]]
 
@@ -98,10 +99,22 @@ class Docket:
         now = time.monotonic_ns()
         return Step(self._incarnation, now, now, self._engine.running, [], list(refused))
 
-    def exposition(self) -> Exposition:
-        """The frame with the engine's own metrics."""
+    def reply(self, message: Scrape | Ask) -> Exposition | Told:
+        """The frame with the engine's own metrics, or what it says of its model's tokens."""
         engine = self._engine
-        return Exposition(engine.exposition() if isinstance(engine, Exposing) else b"")
+        if isinstance(message, Scrape):
+            return Exposition(engine.exposition() if isinstance(engine, Exposing) else b"")
+        return Told(message.id, self._lex(message.question))
+
+    def _lex(self, question: Question) -> Reply:
+        try:
+            if not isinstance(self._engine, Lexical):
+                raise invalid("this model does not tell of its tokens", "model")
+            return self._engine.lex(question)
+        except ServeError as error:
+            return Failure(error.code, error.message, error.param)
+        except Exception as error:  # noqa: BLE001 - one odd text must not fail those in work
+            return _internal(error)
 
     def failed(self, error: Exception) -> Step:
         """The frame that settles everything because the engine raised."""

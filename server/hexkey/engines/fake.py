@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hexkey.engines.base import StepReport
+from hexkey.engines.lexicon import Detokenize, Lexed, Render, Tokenize
 from hexkey.engines.options import read_options
 from hexkey.errors import invalid
 from hexkey.models.errors import ModelError
@@ -51,6 +52,7 @@ from hexkey.types import (
 
 if TYPE_CHECKING:
     from hexkey.engines.base import LoadContext
+    from hexkey.engines.lexicon import Question
 
 FATE_STEP = 3
 CONTEXT_TOKENS = 8192
@@ -167,6 +169,17 @@ class FakeEngine:
                 del self._works[request_id]
         report.done_ns = time.monotonic_ns()
         return report
+
+    def lex(self, question: Question) -> Lexed:
+        """Tell of tokens: each word is one, numbered by its bytes."""
+        match question:
+            case Tokenize(text):
+                words = [word.encode() for word in text.split()]
+                return Lexed(ids=tuple(map(sum, words)), pieces=tuple(words))
+            case Detokenize(tokens):
+                return Lexed(" ".join(map(str, tokens)))
+            case Render(messages):
+                return Lexed("".join(f"{one.role}: {one.content}\n" for one in messages))
 
     def exposition(self) -> bytes:
         """Steps so far, as its own metric."""

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from hexkey.engines.lexicon import Question, Reply
 from hexkey.types import PLAIN, HostEvent, ModelInfo, Payload, Terms
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -58,6 +59,13 @@ class Adapt(msgspec.Struct, tag="adapt", array_like=True):
     hold: bool
 
 
+class Ask(msgspec.Struct, tag="ask", array_like=True):
+    """Answer this question about the model's tokens."""
+
+    id: int
+    question: Question
+
+
 class Shutdown(msgspec.Struct, tag="shutdown", array_like=True):
     """End now; no answer is expected."""
 
@@ -88,6 +96,13 @@ class Adapted(msgspec.Struct, tag="adapted", array_like=True):
     error: str = ""
 
 
+class Told(msgspec.Struct, tag="told", array_like=True):
+    """The answer to the question of that id, or why there is none."""
+
+    id: int
+    reply: Reply
+
+
 class LoadFailed(msgspec.Struct, tag="load_failed", array_like=True):
     """The model cannot be loaded and trying again will not help."""
 
@@ -112,8 +127,8 @@ class Step(msgspec.Struct, tag="step", array_like=True):
 
 T = TypeVar("T")
 
-ToHost = Launch | Submit | Cancel | Scrape | Adapt | Shutdown
-FromHost = Loading | Ready | LoadFailed | Step | Exposition | Adapted
+ToHost = Launch | Submit | Cancel | Scrape | Adapt | Ask | Shutdown
+FromHost = Loading | Ready | LoadFailed | Step | Exposition | Adapted | Told
 
 _encoder = msgspec.msgpack.Encoder()
 to_host: msgspec.msgpack.Decoder[ToHost] = msgspec.msgpack.Decoder(ToHost)

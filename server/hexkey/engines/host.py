@@ -30,6 +30,7 @@ from hexkey.engines.docket import Docket
 from hexkey.engines.frames import (
     HOLD_S,
     PULSE_S,
+    Ask,
     FrameReader,
     FromHost,
     Launch,
@@ -114,8 +115,8 @@ class Host:
             for message in self._channel.receive(wait_s):
                 if isinstance(message, Shutdown):
                     return
-                if isinstance(message, Scrape):
-                    self._channel.send(self._docket.exposition())
+                if isinstance(message, Scrape | Ask):
+                    self._channel.send(self._docket.reply(message))
                     continue
                 refused = self._docket.take(message)
                 if refused:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hexkey.engines.frames import (
     Adapt,
     Adapted,
+    Ask,
     Cancel,
     Exposition,
     FrameReader,
@@ -21,6 +22,7 @@ from hexkey.engines.frames import (
     Step,
     Submit,
     ToHost,
+    Told,
     encode,
     from_host,
 )
@@ -40,6 +42,10 @@ from hexkey.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hexkey.engines.lexicon import Lexed, Question, Reply
+
+MAX_ASKED = 16
+"""Questions that may wait for one host, which answers them between its steps."""
 
 # Each merge copies the text, so one without an end would take time with the square of its length.
 MAX_MERGED_CHARACTERS = 4096
@@ -138,6 +144,7 @@ class Link(asyncio.Protocol):
         self._next_id = 0
         self._scrape: asyncio.Future[bytes] | None = None
         self._adapting: dict[str, asyncio.Future[str]] = {}
+        self._asked: dict[int, asyncio.Future[Reply]] = {}
 
     @property
     def waiting(self) -> int:
@@ -197,6 +204,25 @@ class Link(asyncio.Protocol):
         if error:
             raise ServeError(Code.UNAVAILABLE, error)
 
+    async def lex(self, question: Question) -> Lexed:
+        """Return the model's answer about its tokens; ``ServeError`` where it has none."""
+        if self.closed:
+            raise ServeError(Code.UNAVAILABLE, "the engine's process has ended")
+        if len(self._asked) >= MAX_ASKED:
+            raise ServeError(
+                Code.UNAVAILABLE, "too many questions about tokens wait", retry_after_s=1.0
+            )
+        self._next_id += 1
+        asked = self._next_id
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._asked[asked] = reply
+        self.send(Ask(asked, question))
+        # Its place stays taken where this one leaves: the host works on it all the same.
+        told = await reply
+        if isinstance(told, Failure):
+            raise ServeError(told.code, told.message, param=told.param)
+        return told
+
     def forget(self, request_id: int) -> None:
         """End a request from this side; the engine is told unless it settled by itself."""
         if self._mailboxes.pop(request_id, None) is not None:
@@ -219,6 +245,10 @@ class Link(asyncio.Protocol):
         for answer in self._adapting.values():
             if not answer.done():
                 answer.set_result(reason)
+        for reply in self._asked.values():
+            if not reply.done():
+                reply.set_result(Failure(Code.UNAVAILABLE, reason))
+        self._asked.clear()
         self._on_change(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -244,6 +274,8 @@ class Link(asyncio.Protocol):
                 self._take_exposition(message)
             elif type(message) is Adapted:
                 self._take_adapted(message)
+            elif type(message) is Told:
+                self._take_reply(message)
             elif type(message) is Ready:
                 self.ready = message
                 self._on_change(self)
@@ -262,6 +294,11 @@ class Link(asyncio.Protocol):
         answer = self._adapting.get(message.adapter)
         if answer is not None and not answer.done():
             answer.set_result(message.error)
+
+    def _take_reply(self, message: Told) -> None:
+        reply = self._asked.pop(message.id, None)
+        if reply is not None and not reply.done():
+            reply.set_result(message.reply)
 
     def _take_step(self, step: Step) -> None:
         if step.incarnation != self.incarnation:

@@ -207,14 +207,12 @@ class Supervisor:
         change = self.adapters.load if hold else self.adapters.unload
         await change(adapter, self._link())
 
-    async def exposition(self) -> bytes:
-        """Return the metrics that the engine keeps by itself; ``ServeError`` where it is away."""
-        host = self._host
-        if self.state is State.READY and host is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.settings.stall_timeout_s):
-                    return await host.link.exposition()
-        raise self._away()
+    async def link(self, *, wait: bool) -> Link:
+        """Return our end of the serving host; ``ServeError`` where it is away.
+
+        With ``wait`` a start is waited for, and begun, as for a request.
+        """
+        return await self._ready_link(None, lambda: not wait)
 
     async def _ready_link(self, deadline: float | None, elsewhere: Callable[[], bool]) -> Link:
         """Return the serving link; a start is waited for, unless the last ones failed too."""

@@ -6,9 +6,13 @@ import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from hexkey.engines.lexicon import Detokenize, Lexed, Render, Tokenize
+from hexkey.errors import invalid
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from hexkey.engines.lexicon import Question
     from hexkey.types import Message
 
 _SPACE = "▁".encode()  # how SentencePiece writes a space
@@ -57,6 +61,7 @@ class Vocabulary(ABC):
             for token, number in tokens.items()
             if number in self.control
         }
+        self._control_names = {number: name.encode() for name, number in self.special.items()}
         # Longest first, so that the pattern finds a token that has another one inside.
         names = sorted(filter(None, self.special), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, names)) or r"(?!)")
@@ -83,13 +88,39 @@ class Vocabulary(ABC):
         fence = self._encode(_FENCE, special=False)
         return self._encode(_FENCE + self._disarm(text), special=False)[len(fence) :]
 
+    def answer(self, question: Question) -> Lexed:
+        """Answer a question about tokens; ``ServeError`` for what the vocabulary cannot."""
+        match question:
+            case Tokenize(text, frame, control):
+                read = text if control else self._disarm(text)
+                ids = self._encode(read, special=frame) if read or frame else []
+                return Lexed(ids=tuple(ids), pieces=tuple(map(self._name, ids)))
+            case Detokenize(tokens):
+                if not all(0 <= token < len(self) for token in tokens):
+                    raise invalid(f"the model knows the tokens 0 to {len(self) - 1} only", "tokens")
+                joined = b"".join(self.pieces[token] for token in tokens)
+                return Lexed(joined.decode(errors="replace"))
+            case Render(messages=messages):
+                try:
+                    return Lexed(self._render(self._turns(messages)))
+                except RuntimeError as error:
+                    what = "the model's chat template does not take these messages"
+                    raise invalid(what, "messages") from error
+
     def encode_chat(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids of a conversation in the model's own format, the answer to follow.
 
         Raises ``RuntimeError`` if the model's template refuses it.
         """
-        turns = [{"role": turn.role, "content": self._disarm(turn.content)} for turn in messages]
-        return self._encode(self._render(turns), special=False)
+        return self._encode(self._render(self._turns(messages)), special=False)
+
+    def _turns(self, messages: Sequence[Message]) -> list[dict[str, str]]:
+        return [{"role": turn.role, "content": self._disarm(turn.content)} for turn in messages]
+
+    def _name(self, token: int) -> bytes:
+        """What a token stands for; a control token for its own name."""
+        piece = self.pieces[token] if token < len(self.pieces) else b""
+        return piece or self._control_names.get(token, b"")
 
     @abstractmethod
     def _encode(self, text: str, *, special: bool) -> list[int]:

@@ -93,6 +93,53 @@ def test_llama_tells_what_is_missing(quickstart: Served, missing: str) -> None:
     assert missing in error["message"]
 
 
+def test_llama_vscode_counts_a_chats_tokens_as_the_model_does(quickstart: Served) -> None:
+    messages = [
+        {"role": "system", "content": "You are an expert coder."},
+        {"role": "user", "content": "Olá! <|im_end|> 😀"},
+    ]
+    with httpx.Client(base_url=quickstart.http, timeout=60) as client:
+        prompt = client.post("/apply-template", json={"messages": messages}).json()["prompt"]
+        assert prompt.startswith("<|im_start|>system\nYou are an expert coder.<|im_end|>")
+        asked = {"content": prompt, "add_special": False, "parse_special": True}
+        tokens = client.post("/tokenize", json=asked).json()["tokens"]
+        chat = {"model": "chat", "messages": messages, "max_tokens": 1}
+        usage = client.post("/v1/chat/completions", json=chat).json()["usage"]
+        assert len(tokens) == usage["prompt_tokens"]
+        (model,) = [one for one in client.get("/v1/models").json()["data"] if "meta" in one]
+        props = client.get("/props", params={"model": model["id"], "autoload": "false"}).json()
+        window = props["default_generation_settings"]["n_ctx"]
+        assert window == model["meta"]["n_ctx"] == model["max_model_len"] == 8192
+        assert props["total_slots"] > 1
+
+
+@pytest.mark.parametrize("text", ["Hello world", "naïve 😀 не", "", " a\n\tb", "<|im_end|>"])
+def test_llama_tokens_are_the_text_again(quickstart: Served, text: str) -> None:
+    with httpx.Client(base_url=quickstart.http, timeout=60) as client:
+        plain = client.post("/tokenize", json={"content": text, "parse_special": False}).json()
+        assert plain["count"] == len(plain["tokens"])
+        again = client.post("/detokenize", json={"tokens": plain["tokens"]}).json()["content"]
+        assert again.replace("\u200b", "") == text
+        told = client.post("/tokenize", json={"content": text, "with_pieces": True}).json()
+    pieces = [one["piece"] for one in told["tokens"]]
+    joined = b"".join(one.encode() if isinstance(one, str) else bytes(one) for one in pieces)
+    assert joined.decode() == text
+
+
+def test_llama_tells_why_there_are_no_tokens(quickstart: Served) -> None:
+    with httpx.Client(base_url=quickstart.http) as client:
+        for path, body, why in (
+            ("/tokenize", {}, "content"),
+            ("/tokenize", {"content": "a", "model": "none"}, "there is no model"),
+            ("/tokenize", {"content": "a", "model": "firefox-en-pt"}, "firefox-en-pt"),
+            ("/detokenize", {"tokens": [1 << 30]}, "tokens"),
+            ("/apply-template", {"messages": [{"role": "wizard", "content": "x"}]}, "role"),
+        ):
+            answer = client.post(path, json=body)
+            assert answer.status_code in {400, 404}, path
+            assert why in answer.json()["error"]["message"]
+
+
 def test_tabby(quickstart: Served) -> None:
     with httpx.Client(base_url=quickstart.http, timeout=60) as client:
         health = client.get("/v1/health").json()

@@ -14,6 +14,7 @@ from hexkey.engines.frames import (
     PULSE_S,
     Adapt,
     Adapted,
+    Ask,
     Cancel,
     Exposition,
     FrameReader,
@@ -24,10 +25,12 @@ from hexkey.engines.frames import (
     Step,
     Submit,
     ToHost,
+    Told,
     encode,
     from_host,
 )
 from hexkey.engines.host import Channel
+from hexkey.engines.lexicon import Tokenize
 from hexkey.errors import Code, invalid
 from hexkey.models.errors import ModelError
 from hexkey.types import PLAIN, Autocomplete, Delta, Failure, ModelInfo, Payload, Terms, Usage
@@ -178,6 +181,20 @@ async def test_metrics_are_told_only_after_the_core_was_heard_of(scene: Scene) -
     assert not await front.hear(PULSE_S * 1.5)
     puppet.reports.put_nowait(StepReport(1, 2, [], [(1, [Usage()])]))
     assert [type(frame) for frame in await front.hear(2)] == [Step, Exposition]
+
+
+async def test_questions_wait_for_the_core_and_one_that_cannot_be_answered_says_so(
+    scene: Scene,
+) -> None:
+    puppet, front, _ = scene
+    puppet.alive.clear()
+    front.tell(Ask(7, Tokenize("a")))
+    assert not await front.hear(PULSE_S * 1.5)
+    puppet.alive.set()
+    _, told = await front.hear(2)
+    assert isinstance(told, Told)
+    assert isinstance(told.reply, Failure)
+    assert (told.id, told.reply.code) == (7, Code.INVALID_ARGUMENT)
 
 
 async def test_terms_reach_the_engine(scene: Scene) -> None:

@@ -22,10 +22,12 @@ from hexkey.engines.frames import (
     Step,
     Submit,
     ToHost,
+    Told,
     encode,
     to_host,
 )
-from hexkey.engines.link import MAX_MERGED_CHARACTERS, Link, Mailbox
+from hexkey.engines.lexicon import Lexed, Tokenize
+from hexkey.engines.link import MAX_ASKED, MAX_MERGED_CHARACTERS, Link, Mailbox
 from hexkey.errors import Code, ServeError
 from hexkey.types import (
     Began,
@@ -285,3 +287,39 @@ async def test_the_wait_for_the_first_step_is_told_once_and_before_all_else() ->
     assert isinstance(began, Began)
     assert began.queued_s == pytest.approx(0.05, abs=0.04)
     assert await mailbox.get() == Delta(0, "ab", 2)
+
+
+def link() -> Link:
+    return Link(1, lambda _link: None, lambda _step: None, lambda _text: None)
+
+
+async def test_each_question_gets_its_own_answer() -> None:
+    ours = link()
+    asked = [asyncio.create_task(ours.lex(Tokenize(text))) for text in ("a", "b", "c")]
+    await asyncio.sleep(0)
+    for number in (2, 1):
+        ours.data_received(encode(Told(number, Lexed(str(number)))))
+    ours.data_received(encode(Told(3, Failure(Code.INVALID_ARGUMENT, "no", "model"))))
+    assert [(await one).text for one in asked[:2]] == ["1", "2"]
+    with pytest.raises(ServeError, match="no") as refused:
+        await asked[2]
+    assert refused.value.param == "model"
+    ours.data_received(encode(Told(3, Lexed("twice"))))  # of which nobody knows any more
+
+
+async def test_questions_end_with_the_host_and_are_not_without_number() -> None:
+    ours = link()
+    asked = [asyncio.create_task(ours.lex(Tokenize("a"))) for _ in range(MAX_ASKED)]
+    await asyncio.sleep(0)
+    asked[0].cancel()  # the host works on it all the same
+    with pytest.raises(ServeError, match="too many") as refused:
+        await ours.lex(Tokenize("a"))
+    assert refused.value.retry_after_s
+    ours.data_received(encode(Told(1, Lexed("late"))))
+    asked.append(asyncio.create_task(ours.lex(Tokenize("a"))))
+    await asyncio.sleep(0)
+    ours.abort("gone")
+    ends = await asyncio.gather(*asked[1:], return_exceptions=True)
+    assert {type(one) for one in ends} == {ServeError}
+    with pytest.raises(ServeError):
+        await ours.lex(Tokenize("a"))

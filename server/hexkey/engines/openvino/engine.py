@@ -17,6 +17,7 @@ from openvino import Tensor
 from openvino_genai import GenerationConfig, GenerationFinishReason, GenerationStatus
 
 from hexkey.engines.base import StepReport
+from hexkey.engines.lexicon import Render
 from hexkey.engines.openvino.sequence import Sequence, Work
 from hexkey.engines.sequence import characters, greedy, groups, text_stream
 from hexkey.errors import Code, invalid
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from openvino_genai import ContinuousBatchingPipeline, GenerationHandle
 
+    from hexkey.engines.lexicon import Lexed, Question
     from hexkey.engines.openvino.prefixes import PrefixMirror
     from hexkey.engines.openvino.vocabulary import Vocabulary
     from hexkey.engines.prompts import PromptMaker
@@ -60,6 +62,7 @@ class OpenvinoEngine:
     ) -> None:
         self.info = info
         self._pipeline = pipeline
+        self._vocabulary = vocabulary
         self._pieces = vocabulary.pieces
         self._control = set(vocabulary.control)
         self._prompts = prompts
@@ -184,6 +187,12 @@ class OpenvinoEngine:
             if news:
                 events.setdefault(work.id, []).extend(news)
         report.events = list(events.items())
+
+    def lex(self, question: Question) -> Lexed:
+        """Answer a question about the model's tokens."""
+        if isinstance(question, Render) and not self.info.chat:
+            raise invalid("this model has no chat template", "model")
+        return self._vocabulary.answer(question)
 
     def close(self) -> None:
         """Drop every request, and have the pipeline notice."""

@@ -19,9 +19,10 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from hexkey.engines import sharedmemory
 from hexkey.engines.base import EngineLost, StepReport
 from hexkey.engines.vllm import statistics
+from hexkey.engines.vllm.jobs import Wordy
 from hexkey.engines.vllm.scheduler import STEP
 from hexkey.engines.vllm.sleeper import Sleeper
-from hexkey.errors import Code, ServeError
+from hexkey.errors import Code, ServeError, invalid
 from hexkey.models.errors import ModelError
 from hexkey.types import PLAIN, Failure
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs, EngineCoreRequest
     from vllm.v1.engine.async_llm import AsyncLLM
 
+    from hexkey.engines.lexicon import Lexed, Question
     from hexkey.engines.vllm.jobs import Job, Kind, Part
     from hexkey.engines.vllm.statistics import Statistics
     from hexkey.types import HostEvent, ModelInfo, Payload, Terms
@@ -174,6 +176,12 @@ class VllmEngine:
             await self._sleeper.rest(busy=self.running > 0)
         except EngineDeadError as error:
             raise EngineLost from error
+
+    def lex(self, question: Question) -> Lexed:
+        """Answer a question about tokens; see ``hexkey.engines.base.Lexical``."""
+        if not isinstance(self._kind, Wordy):
+            raise invalid("this model does not tell of its tokens", "model")
+        return self._kind.lex(question)
 
     def exposition(self) -> bytes:
         """Return vLLM's own metrics; see ``hexkey.engines.base.Exposing``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hexkey.engines.lexicon import Render
 from hexkey.engines.sequence import Sequence, Work, characters, groups, text_stream
 from hexkey.engines.vllm.jobs import Job
 from hexkey.engines.vllm.output import Output
@@ -13,6 +14,7 @@ from hexkey.types import Autocomplete, Chat, Sampling, Translate
 if TYPE_CHECKING:
     from vllm.v1.engine import EngineCoreRequest
 
+    from hexkey.engines.lexicon import Lexed, Question
     from hexkey.engines.prompts import PromptMaker
     from hexkey.engines.vllm.jobs import Part
     from hexkey.engines.vllm.requests import Requests
@@ -55,8 +57,15 @@ class Generation:
         self._interpreter = interpreter
         self._requests = requests
         self._prompts = prompts
+        self._vocabulary = vocabulary
         self._nothing = vocabulary.nothing
         self._pieces = vocabulary.pieces
+
+    def lex(self, question: Question) -> Lexed:
+        """Answer a question about the model's tokens."""
+        if isinstance(question, Render) and not self.info.chat:
+            raise invalid("this model has no chat template", "model")
+        return self._vocabulary.answer(question)
 
     def warm_ups(self) -> list[Payload]:
         """Each way of choosing tokens."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vllm.v1.engine import EngineCoreOutput, EngineCoreRequest
 
+    from hexkey.engines.lexicon import Lexed, Question
     from hexkey.types import HostEvent, ModelInfo, Payload, Terms, Usage
 
 AHEAD = 32
@@ -36,6 +37,14 @@ class Kind(Protocol):
 
     def job(self, job_id: int, payload: Payload, terms: Terms) -> Job:
         """Return what is to be done; ``ServeError`` for what this model cannot do."""
+
+
+@runtime_checkable
+class Wordy(Kind, Protocol):
+    """A kind whose models tell of their tokens."""
+
+    def lex(self, question: Question) -> Lexed:
+        """Answer; ``ServeError`` for what it cannot."""
 
 
 @dataclass(slots=True, eq=False)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from hexkey.errors import Code, ServeError
 from hexkey.routing import shorten
 from hexkey.types import Task
-from hexkey.wire.http.openai_schemas import Model, ModelCapabilities, ModelList, ModelPair
+from hexkey.wire.http.openai_schemas import (
+    Model,
+    ModelCapabilities,
+    ModelList,
+    ModelMeta,
+    ModelPair,
+)
 
 if TYPE_CHECKING:
     from hexkey.routing import Candidate
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
     from hexkey.types import Caller
     from hexkey.wire.http.exchange import Exchange
 
+_WRITES = {Task.AUTOCOMPLETE, Task.CHAT}
 STARTED = int(time.time())
 
 
@@ -48,17 +57,20 @@ def find(service: Service, caller: Caller, name: str) -> Candidate:
 
 def _model(service: Service, candidate: Candidate) -> Model:
     info = service.pool.info(candidate.name)
+    window = info.context_tokens if info else 0
     return Model(
         id=candidate.name,
         created=STARTED,
         tasks=sorted(candidate.tasks),
         pairs=[ModelPair(pair.source, pair.target) for pair in candidate.pairs],
         state=service.pool.states()[candidate.name],
-        context_tokens=info.context_tokens if info else 0,
+        context_tokens=window,
         fim=bool(info and info.fim),
         capabilities=ModelCapabilities(
             completion_chat=Task.CHAT in candidate.tasks,
             completion_fim=Task.AUTOCOMPLETE in candidate.tasks and bool(info and info.fim),
         ),
         notes=info.notes if info else (),
+        max_model_len=window,
+        meta=ModelMeta(window) if _WRITES & candidate.tasks and window else UNSET,
     )

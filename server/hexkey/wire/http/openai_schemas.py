@@ -236,8 +236,14 @@ class ModelCapabilities(Struct):
     vision: bool = False
 
 
+class ModelMeta(Struct):
+    """llama.cpp's: the window, in tokens."""
+
+    n_ctx: int
+
+
 class Model(Struct, kw_only=True):
-    """A configured model: OpenAI's four fields, then ours, then Mistral's."""
+    """A configured model: OpenAI's four fields, then ours, Mistral's, vLLM's and llama.cpp's."""
 
     id: str
     object: Literal["model"] = "model"
@@ -251,6 +257,8 @@ class Model(Struct, kw_only=True):
     notes: tuple[str, ...]
     type: Literal["base"] = "base"
     capabilities: ModelCapabilities
+    max_model_len: int
+    meta: ModelMeta | UnsetType = UNSET
 
 
 class ModelList(Struct, kw_only=True):
