@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import msgspec
 
@@ -12,7 +12,7 @@ from hexkey import routing, tasks
 from hexkey.attempt import ENGINE_FAILED, Attempt
 from hexkey.board import Board
 from hexkey.config import AutocompleteConfig
-from hexkey.detection import Detector
+from hexkey.detection import Detector, possible
 from hexkey.errors import Code, ServeError
 from hexkey.glossaries import Glossaries
 from hexkey.identity.access import Access
@@ -142,29 +142,40 @@ class Service:
         """Return the permit to run one leg of a planned request, once it is its turn."""
         return await self._gate.admit(request, leg.model)
 
+    async def languages(self, request: Request) -> list[Detected]:
+        """Return the language found for each text of a translation that says none.
+
+        Empty where it says one, or nothing translates into its target; ``ServeError`` for what is
+        invalid or not the caller's to ask.
+        """
+        among = possible(request, self._allowed(request), pivot=self.rules.pivot)
+        if among is not None and not among:
+            return []
+        return await self._detector.each(cast("Translate", request.payload).texts, among)
+
     async def _prepared(
         self, request: Request
     ) -> tuple[Request, Sequence[Candidate], Detected | None]:
         """Return a valid request, the models its caller may use, and its language if found."""
+        catalog = self._allowed(request)
+        among = possible(request, catalog, pivot=self.rules.pivot)
+        if among is not None and not among:
+            return request, catalog, None
+        payload = cast("Translate", request.payload)
+        detected = await self._detector.detect("\n".join(payload.texts), among)
+        payload = msgspec.structs.replace(payload, source=detected.language)
+        # Looked up anew: a reload may have come while the language was looked for.
+        catalog = self.catalog(request.caller)
+        return msgspec.structs.replace(request, payload=payload), catalog, detected
+
+    def _allowed(self, request: Request) -> Sequence[Candidate]:
+        """Return the models that the caller of a valid request may use; ``ServeError`` if not."""
         tasks.validate(request, self.limits)
         caller = request.caller
         ensure_task(caller, request.task)
         if request.model in {one.name for one in self.pool.catalog}:
             ensure_model(caller, request.model)
-        catalog = self.catalog(caller)
-        payload = request.payload
-        if not isinstance(payload, Translate) or routing.language(payload.source):
-            return request, catalog, None
-        named = [model for model in catalog if model.name == request.model]
-        target = routing.normal(payload.target)
-        among = routing.sources(named or catalog, target, pivot=self.rules.pivot)
-        if among is not None and not among:
-            return request, catalog, None
-        detected = await self._detector.detect("\n".join(payload.texts), among)
-        payload = msgspec.structs.replace(payload, source=detected.language)
-        # Looked up anew: a reload may have come while the language was looked for.
-        catalog = self.catalog(caller)
-        return msgspec.structs.replace(request, payload=payload), catalog, detected
+        return self.catalog(caller)
 
 
 class Run:
@@ -211,6 +222,10 @@ class Run:
     def pair(self) -> Pair | None:
         """From which language to which, where it translates."""
         return self.route.pair
+
+    def spoken(self, _index: int) -> tuple[Pair | None, Detected | None]:
+        """From which language to which a text is translated, and the source if it was found."""
+        return self.pair, self.plan.detected
 
     @property
     def notes(self) -> tuple[str, ...]:

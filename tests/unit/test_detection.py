@@ -49,3 +49,17 @@ async def test_a_long_text_is_judged_by_its_start(detector: Detector) -> None:
     assert len(start) > MAX_CHARACTERS
     short = await detector.detect(start[:MAX_CHARACTERS], ["en", "pt"])
     assert await detector.detect(start + SAYINGS["pt"] * 100, ["en", "pt"]) == short
+
+
+async def test_each_text_of_a_list_has_its_own_language(detector: Detector) -> None:
+    among = ["en", "pt", "de", "fr"]
+    texts = [SAYINGS["de"], SAYINGS["fr"], SAYINGS["de"]]
+    found = await detector.each(texts, among)
+    assert [one.language for one in found] == ["de", "fr", "de"]
+
+
+async def test_a_text_that_does_not_tell_is_in_its_lists_language(detector: Detector) -> None:
+    among = ["en", "pt", "de", "fr"]
+    found = await detector.each(["OK", "4", SAYINGS["pt"], SAYINGS["pt"], "Hotel"], among)
+    assert {one.language for one in found} == {"pt"}
+    assert await detector.each(["a", "b"], ["pt"]) == [Detected("pt", 1.0)] * 2

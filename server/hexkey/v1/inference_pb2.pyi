@@ -329,20 +329,22 @@ class StreamEvent(_message.Message):
     def __init__(self, start: _Optional[_Union[Start, _Mapping]] = ..., delta: _Optional[_Union[Delta, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., segment: _Optional[_Union[_speech_pb2.Segment, _Mapping]] = ...) -> None: ...
 
 class Start(_message.Message):
-    __slots__ = ("id", "model", "notes", "pair", "cached", "detected_source")
+    __slots__ = ("id", "model", "notes", "pair", "cached", "detected_source", "detected_sources")
     ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     PAIR_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
     DETECTED_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DETECTED_SOURCES_FIELD_NUMBER: _ClassVar[int]
     id: str
     model: str
     notes: _containers.RepeatedScalarFieldContainer[str]
     pair: LanguagePair
     cached: bool
     detected_source: str
-    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., pair: _Optional[_Union[LanguagePair, _Mapping]] = ..., cached: bool = ..., detected_source: _Optional[str] = ...) -> None: ...
+    detected_sources: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ..., pair: _Optional[_Union[LanguagePair, _Mapping]] = ..., cached: bool = ..., detected_source: _Optional[str] = ..., detected_sources: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Delta(_message.Message):
     __slots__ = ("index", "text", "token_count")

@@ -32,7 +32,7 @@ from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.constraints import pico
 
 if TYPE_CHECKING:
-    from hexkey.routing import Candidate, Estimate, Pair, Plan, Verdict
+    from hexkey.routing import Candidate, Detected, Estimate, Pair, Plan, Verdict
     from hexkey.types import Cost, Event, ModelInfo, Payload, Usage
     from hexkey.wire.answer import Answer
 
@@ -81,15 +81,22 @@ _OPTIONAL = ("max_tokens", "temperature", "top_p", "seed", "n")
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is served, by whom and how; ``pair`` where it translates, ``detected`` if found."""
+    """What is served, by whom and how; ``spoken`` are the languages of a translation's texts.
+
+    Each is from which to which, and what was found where the source was left open.
+    """
 
     id: str
     model: str
     notes: tuple[str, ...]
-    pair: Pair | None
+    spoken: tuple[tuple[Pair | None, Detected | None], ...]
     payload: Payload
-    detected: str = ""
     cached: bool = False
+
+    @property
+    def detected(self) -> list[str]:
+        """The languages found, by text; empty where they were said."""
+        return [found.language for _, found in self.spoken if found is not None]
 
 
 def autocomplete(message: pb.AutocompleteRequest) -> Autocomplete:
@@ -213,17 +220,17 @@ def chat_response(served: Served, answer: Answer) -> pb.ChatResponse:
 
 def translate_response(served: Served, answer: Answer) -> pb.TranslateResponse:
     """Encode a whole answer."""
-    source, target = (served.pair.source, served.pair.target) if served.pair else ("", "")
+    pairs = ((one.source, one.target) if one else ("", "") for one, _ in served.spoken)
     return pb.TranslateResponse(
         id=served.id,
         model=served.model,
         translations=(
             pb.Translation(text=output.text, source=source, target=target)
-            for output in answer.outputs
+            for output, (source, target) in zip(answer.outputs, pairs, strict=True)
         ),
         usage=usage(answer.usage),
         notes=served.notes,
-        detected_source=served.detected,
+        detected_source=next(iter(served.detected), ""),
     )
 
 
@@ -242,14 +249,17 @@ def summarize_response(served: Served, answer: Answer) -> pb.SummarizeResponse:
 
 def start(served: Served) -> pb.StreamEvent:
     """Encode the first message of a stream."""
+    pair = served.spoken[0][0] if served.spoken else None
+    found = served.detected
     return pb.StreamEvent(
         start=pb.Start(
             id=served.id,
             model=served.model,
             notes=served.notes,
-            pair=_pair(served.pair) if served.pair else None,
+            pair=_pair(pair) if pair else None,
             cached=served.cached,
-            detected_source=served.detected,
+            detected_source=next(iter(found), ""),
+            detected_sources=found if len(set(found)) > 1 else (),
         )
     )
 

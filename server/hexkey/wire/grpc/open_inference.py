@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from hexkey import __version__
+from hexkey import __version__, polyglot
 from hexkey.errors import ServeError, invalid
 from hexkey.tasks import entry_of
 from hexkey.types import Delta, Usage
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from hexkey.polyglot import Polyglot
     from hexkey.service import Run, Service
     from hexkey.types import Payload, Task
     from hexkey.wire.grpc.call import Call, Method, Methods
@@ -90,7 +91,7 @@ class OpenInference:
     async def infer(self, message: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
         """Run a model."""
         task, payload = self._asked(message, call)
-        run = self._service.run(call.request(payload, message.model_name))
+        run = polyglot.run(self._service, call.request(payload, message.model_name))
         run.whole()
         call.traceparent = run.traceparent
         async with run:
@@ -104,7 +105,7 @@ class OpenInference:
         async for message in messages:
             try:
                 task, payload = self._asked(message, call)
-                run = self._service.run(call.request(payload, message.model_name))
+                run = polyglot.run(self._service, call.request(payload, message.model_name))
                 async with run:
                     await _told(message, task, payload, run, call)
             except ServeError as error:
@@ -124,7 +125,7 @@ class OpenInference:
 
 
 async def _told(
-    message: pb.ModelInferRequest, task: Task, payload: Payload, run: Run, call: Call
+    message: pb.ModelInferRequest, task: Task, payload: Payload, run: Run | Polyglot, call: Call
 ) -> None:
     """Answer one request of a stream: a text as it comes, vectors, scores and many texts at once.
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from hexkey.types import UNCONSTRAINED, Usage
+from hexkey import polyglot
+from hexkey.types import UNCONSTRAINED, Translate, Usage
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.answer import gather
 from hexkey.wire.grpc import call as calls
@@ -25,6 +26,7 @@ from hexkey.wire.grpc.codecs import CODECS, explained
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from hexkey.polyglot import Polyglot
     from hexkey.service import Run, Service
     from hexkey.types import Payload, Request
     from hexkey.wire.grpc.call import Call, Method, Methods
@@ -78,7 +80,7 @@ class InferenceServicer:
     async def _whole(self, codec: TaskCodec, message: Any, call: Call) -> Message:
         """Answer a task's message whole."""
         request = _request(codec.decode(message), message, call)
-        run = self._service.run(request)
+        run = polyglot.run(self._service, request)
         run.whole()
         call.traceparent = run.traceparent
         async with run:
@@ -90,7 +92,7 @@ class InferenceServicer:
     async def _stream(self, codec: TaskCodec, message: Any, call: Call) -> None:
         """Answer a task's message by events as they come."""
         request = _request(codec.decode(message), message, call)
-        run = self._service.run(request)
+        run = polyglot.run(self._service, request)
         call.traceparent = run.traceparent
         async with run:
             first = await anext(run)
@@ -110,7 +112,7 @@ def _request(payload: Payload, message: Any, call: Call) -> Request:
     return call.request(payload, message.model, priority(message.priority), own)
 
 
-def _served(request: Request, run: Run) -> Served:
-    detected = run.plan.detected
-    language = detected.language if detected else ""
-    return Served(request.id, run.model, run.notes, run.pair, request.payload, language, run.cached)
+def _served(request: Request, run: Run | Polyglot) -> Served:
+    texts = len(request.payload.texts) if isinstance(request.payload, Translate) else 0
+    spoken = tuple(run.spoken(index) for index in range(texts))
+    return Served(request.id, run.model, run.notes, spoken, request.payload, run.cached)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hexkey.errors import ServeError, invalid
+from hexkey.several import Several
 from hexkey.types import Autocomplete, Delta, Finish, Sampling, TokenLogprob, Usage
 from hexkey.wire.http import codec, openai_common
 from hexkey.wire.http.families import tabby
@@ -17,7 +18,6 @@ from hexkey.wire.http.openai_schemas import (
     CompletionLogprobs,
 )
 from hexkey.wire.http.runs import collect, served_by, stream
-from hexkey.wire.http.several import Several
 from hexkey.wire.http.stream import DONE
 
 if TYPE_CHECKING:

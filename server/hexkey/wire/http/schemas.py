@@ -218,9 +218,9 @@ class Translation(Struct):
 
 
 class TranslateAnswer(Struct):
-    """The translations of one request, in the order of its texts.
+    """The translations of one request, in the order of its texts; each tells its own source.
 
-    ``detected_source`` is there where the request left ``source`` open.
+    ``detected_source``, that of the first, is there where the request left ``source`` open.
     """
 
     id: str
@@ -293,7 +293,8 @@ class StartEvent(Struct):
     """Who serves a stream, and how; ``pair`` only where it is a translation.
 
     ``cached`` says that it is what is left of an earlier suggestion, which took no model.
-    ``detected_source`` is there where the request left ``source`` open.
+    ``detected_source`` is there where the request left ``source`` open. ``pair`` and it are the
+    first text's; ``detected_sources`` are all texts' where they differ.
     """
 
     id: str
@@ -302,6 +303,7 @@ class StartEvent(Struct):
     pair: LanguagePair | UnsetType = UNSET
     cached: bool | UnsetType = UNSET
     detected_source: str | UnsetType = UNSET
+    detected_sources: list[str] | UnsetType = UNSET
 
 
 class DeltaEvent(Struct):

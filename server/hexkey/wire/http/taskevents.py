@@ -11,6 +11,7 @@ from hexkey.wire.http.schemas import LanguagePair, SegmentAnswer, StartEvent, Ta
 from hexkey.wire.http.stream import DONE
 
 if TYPE_CHECKING:
+    from hexkey.polyglot import Polyglot
     from hexkey.routing import Pair
     from hexkey.service import Run
     from hexkey.types import Delta, Finish, Segment, Usage
@@ -21,11 +22,12 @@ _encode = msgspec.json.encode
 class TaskEvents:
     """Writes the events of hexkey's own streams; see ``schemas.TaskEvent``."""
 
-    __slots__ = ("_id", "_run")
+    __slots__ = ("_id", "_run", "_texts")
 
-    def __init__(self, request_id: str, run: Run) -> None:
+    def __init__(self, request_id: str, run: Run | Polyglot, texts: int = 1) -> None:
         self._id = request_id
         self._run = run
+        self._texts = texts
 
     def start(self, model: str, notes: tuple[str, ...]) -> bytes:
         """Write who serves."""
@@ -35,8 +37,12 @@ class TaskEvents:
             start.cached = True
         if pair is not None:
             start.pair = pair_of(pair)
-        if self._run.plan.detected is not None:
-            start.detected_source = self._run.plan.detected.language
+        found = [self._run.spoken(index)[1] for index in range(self._texts)]
+        sources = [one.language for one in found if one is not None]
+        if sources:
+            start.detected_source = sources[0]
+        if len(set(sources)) > 1:
+            start.detected_sources = sources
         return _event(TaskEvent(start=start))
 
     def delta(self, event: Delta) -> bytes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hexkey import polyglot
 from hexkey.types import Task
 from hexkey.wire.http import codec, openai_chat, retrieval, speech, summaries
 from hexkey.wire.http.explanation import explanation
@@ -58,16 +59,19 @@ async def translate(exchange: Exchange, service: Service) -> None:
     body = codec.decode(_TRANSLATE, exchange.body)
     payload = codec.translate(body)
     constraints = codec.constraints(body.constraints)
-    run = service.run(exchange.request(payload, body.model, body.priority, constraints))
+    asked = exchange.request(payload, body.model, body.priority, constraints)
+    run = polyglot.run(service, asked)
     if body.stream:
-        await stream(exchange, run, TaskEvents(exchange.id, run))
+        await stream(exchange, run, TaskEvents(exchange.id, run, len(payload.texts)))
         return
     outputs, usage = await collect(exchange, run)
-    pair = pair_of(run.pair)
-    translations = [Translation(output.text, pair.source, pair.target) for output in outputs]
+    translations = []
+    for index, output in enumerate(outputs):
+        pair = pair_of(run.spoken(index)[0])
+        translations.append(Translation(output.text, pair.source, pair.target))
     answer = TranslateAnswer(exchange.id, run.model, translations, codec.usage(usage), run.notes)
-    if run.plan.detected is not None:
-        answer.detected_source = run.plan.detected.language
+    if (detected := run.spoken(0)[1]) is not None:
+        answer.detected_source = detected.language
     await exchange.json(answer, served_by(exchange, run.model, usage.cost))
 
 

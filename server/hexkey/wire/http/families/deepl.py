@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from hexkey import routing
+from hexkey import polyglot, routing
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.text.languages import name
 from hexkey.types import Format, Translate
@@ -121,13 +121,14 @@ async def deepl_translate(exchange: Exchange, service: Service) -> None:
         format=Format(body.tag_handling or Format.TEXT),
         glossary=_glossary(body, exchange, service),
     )
-    run = service.run(exchange.request(payload, None))
+    run = polyglot.run(service, exchange.request(payload, None))
     outputs, usage = await collect(exchange, run)
-    source = routing.language(run.pair.source).upper() if run.pair else ""
-    translations = [
-        DeepLTranslation(source, output.text, len(text) if body.show_billed_characters else UNSET)
-        for text, output in zip(texts, outputs, strict=True)
-    ]
+    translations = []
+    for index, (text, output) in enumerate(zip(texts, outputs, strict=True)):
+        pair, _ = run.spoken(index)
+        source = routing.language(pair.source).upper() if pair else ""
+        billed = len(text) if body.show_billed_characters else UNSET
+        translations.append(DeepLTranslation(source, output.text, billed))
     await exchange.json(DeepLAnswer(translations), served_by(exchange, run.model, usage.cost))
 
 

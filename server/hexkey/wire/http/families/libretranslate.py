@@ -1,7 +1,6 @@
 """LibreTranslate's API: ``POST /translate``, ``POST /detect``, ``GET /languages``.
 
-Source: LibreTranslate's own API reference and ``libretranslatepy``. A list of texts has one source
-language here, found in all of them together.
+Source: LibreTranslate's own API reference and ``libretranslatepy``.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from hexkey import routing
+from hexkey import polyglot, routing
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.text.languages import name
 from hexkey.types import Format, Translate
@@ -97,13 +96,14 @@ async def libretranslate(exchange: Exchange, service: Service) -> None:
         source=body.source,
         format=Format(body.format or Format.TEXT),
     )
-    run = service.run(exchange.request(payload, None))
+    run = polyglot.run(service, exchange.request(payload, None))
     outputs, usage = await collect(exchange, run)
     translated = [output.text for output in outputs]
     answer = LibreTranslateAnswer(translated if many else translated[0])
-    if run.plan.detected is not None:
-        detected = _detected(run.plan.detected)
-        answer.detected_language = [detected] * len(texts) if many else detected
+    found = [run.spoken(index)[1] for index in range(len(texts))]
+    detected = [_detected(one) for one in found if one is not None]
+    if detected:
+        answer.detected_language = detected if many else detected[0]
     if body.alternatives:
         answer.alternatives = [[] for _ in texts] if many else []
     await exchange.json(answer, served_by(exchange, run.model, usage.cost))

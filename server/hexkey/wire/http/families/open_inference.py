@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from hexkey import __version__
+from hexkey import __version__, polyglot
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.wire.http import codec
 from hexkey.wire.http.access import Access
@@ -164,7 +164,7 @@ async def oip_infer(exchange: Exchange, service: Service) -> None:
     asked = models.parameters_of(body.parameters)
     task = models.task_of(name, service.catalog(exchange.caller), asked.task)
     payload = models.payload_of(task, _inputs(body, behind), asked)
-    run = service.run(exchange.request(payload, name))
+    run = polyglot.run(service, exchange.request(payload, name))
     answer = await whole(exchange, run)
     head, tail = _written(body, run.model, models.tensors_of(task, answer))
     await _answer(exchange, head, tail, served_by(exchange, run.model, answer.usage.cost))

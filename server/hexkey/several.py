@@ -1,4 +1,4 @@
-"""Several prompts in one request: several runs that look like one."""
+"""Several runs that look like one: of several prompts, or of texts in several languages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hexkey.tasks import entry_of
 from hexkey.types import Delta, Event, Finish, Request, Scores, Usage, Vector
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from hexkey.service import Run, Service
@@ -20,12 +21,18 @@ WAITING_EVENTS = 64
 
 
 class Several:
-    """Runs all requests at once; output ``i`` of request ``k`` is output ``k * n + i``.
+    """Runs all requests at once; output ``i`` of request ``k`` is output ``places[k][i]``.
 
-    The first error ends the rest and is the error of them all. The usage is their sum.
+    Without places the outputs of one request follow those of the one before. The first error ends
+    the rest and is the error of them all. The usage is their sum.
     """
 
-    def __init__(self, service: Service, requests: list[Request]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        requests: Sequence[Request],
+        places: Sequence[Sequence[int]] | None = None,
+    ) -> None:
         self._service = service
         self._requests = [
             msgspec.structs.replace(request, id=f"{request.id}-{which}")
@@ -34,7 +41,9 @@ class Several:
         # Bounded, so that a slow reader's deltas wait, merged, in their own mailboxes.
         self._events: asyncio.Queue[Event | BaseException] = asyncio.Queue(WAITING_EVENTS)
         self._entered: asyncio.Queue[Run | BaseException] = asyncio.Queue()
-        self._runs: list[Run] = []
+        self._places = places or _in_order(requests)
+        self.runs: dict[int, Run] = {}
+        """Those that began, by the place of their request."""
         self._tasks: list[asyncio.Task[None]] = []
         self._usage = Usage()
         self._left = len(requests)
@@ -65,7 +74,7 @@ class Several:
 
     def seal(self) -> None:
         """Stay with the models under way."""
-        for run in self._runs:
+        for run in self.runs.values():
             run.seal()
 
     async def __aenter__(self) -> Self:
@@ -93,7 +102,7 @@ class Several:
 
     async def __anext__(self) -> Event:
         """Return the next event of any of them."""
-        while True:
+        while self._left:
             event = await self._events.get()
             if isinstance(event, BaseException):
                 raise event
@@ -111,17 +120,17 @@ class Several:
             self._left -= 1
             if not self._left:
                 return total
+        raise StopAsyncIteration
 
     async def _pump(self, which: int) -> None:
-        request = self._requests[which]
-        shift = which * entry_of(request.payload).outputs(request.payload)
+        request, places = self._requests[which], self._places[which]
         try:
             async with self._service.run(request) as run:
-                self._runs.append(run)
+                self.runs[which] = run
                 self._entered.put_nowait(run)
                 async for event in run:
                     if isinstance(event, Delta | Finish | Vector | Scores):
-                        event.index += shift
+                        event.index = places[event.index]
                     await self._events.put(event)
         except Exception as error:  # noqa: BLE001 - it is raised where the events are read
             self._entered.put_nowait(error)
@@ -131,6 +140,15 @@ class Several:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _in_order(requests: Sequence[Request]) -> list[range]:
+    begin, places = 0, []
+    for request in requests:
+        end = begin + entry_of(request.payload).outputs(request.payload)
+        places.append(range(begin, end))
+        begin = end
+    return places
 
 
 def _slower(one: Timing | None, other: Timing | None) -> Timing | None:
