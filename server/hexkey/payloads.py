@@ -39,10 +39,12 @@ class StopRule(StrEnum):
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     """How tokens are chosen. ``temperature`` 0 is greedy; ``top_k`` 0 keeps all tokens.
 
+    The model does not end by itself before ``min_tokens``; a stop string or rule may end it.
     ``json_schema`` is the text of a JSON Schema that the output is to fit; empty leaves it free.
     """
 
     max_tokens: int = 256
+    min_tokens: int = 0
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0

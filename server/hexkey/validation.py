@@ -212,6 +212,7 @@ def _sampling(sampling: Sampling) -> None:
     if sampling.json_schema:
         jsonschema.check(sampling.json_schema)
     _between("max_tokens", sampling.max_tokens, 1, MAX_TOKENS)
+    _between("min_tokens", sampling.min_tokens, 0, sampling.max_tokens)
     _between("temperature", sampling.temperature, 0, MAX_TEMPERATURE)
     _between("top_p", sampling.top_p, 0, 1)
     _between("top_k", sampling.top_k, 0, MAX_TOKENS)

@@ -64,6 +64,29 @@ def test_stop_ends_before_the_word(client: openai.OpenAI) -> None:
     assert stopped.finish_reason == "stop"
 
 
+def test_a_harness_gets_as_many_tokens_as_it_asks_for(client: openai.OpenAI) -> None:
+    ask: dict[str, Any] = {
+        "model": "chat",
+        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        "temperature": 0,
+        "max_tokens": 24,
+    }
+
+    def said(**more: object) -> tuple[int, str, str]:
+        answer = client.chat.completions.create(**ask, extra_body=more)
+        (choice,) = answer.choices
+        return answer.usage.completion_tokens, choice.finish_reason, choice.message.content
+
+    tokens, reason, text = said()
+    assert (tokens < 20, reason) == (True, "stop")
+    more = said(ignore_eos=True)
+    assert more[:2] == (24, "length")
+    assert more[2].startswith(text)
+    assert tokens < said(min_tokens=tokens + 3)[0] <= 24
+    with pytest.raises(openai.BadRequestError, match="min_tokens"):
+        said(min_tokens=25)
+
+
 def test_chat_streams_with_usage_only_when_asked(client: openai.OpenAI) -> None:
     ask: dict[str, Any] = {
         "model": "chat",

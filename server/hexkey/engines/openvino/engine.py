@@ -254,6 +254,7 @@ class OpenvinoEngine:
         config = GenerationConfig()
         config.apply_chat_template = False
         config.max_new_tokens = min(sampling.max_tokens, room)
+        config.min_new_tokens = min(sampling.min_tokens, room)
         config.stop_token_ids = self._control
         config.presence_penalty = sampling.presence_penalty
         config.frequency_penalty = sampling.frequency_penalty

@@ -96,8 +96,10 @@ class Requests:
             }
             if sampling.seed is not None:
                 chosen["seed"] = (sampling.seed + index) % _SEEDS
+        room = self._window - prompt_tokens
         return SamplingParams(
-            max_tokens=min(sampling.max_tokens, self._window - prompt_tokens),
+            max_tokens=min(sampling.max_tokens, room),
+            min_tokens=min(sampling.min_tokens, room),
             stop_token_ids=self._stops,
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,

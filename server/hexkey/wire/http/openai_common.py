@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from hexkey.errors import invalid
 from hexkey.types import UNBOUNDED
 from hexkey.validation import ROLES
@@ -52,10 +54,15 @@ def check(body: OpenAIFields, param: str, logprobs: int | None) -> None:
 
 
 def sampling(body: OpenAIFields, max_tokens: int, *, logprobs: bool) -> Sampling:
-    """Return how tokens are chosen; -1 for ``max_tokens`` is what llama.cpp's clients send."""
+    """Return how tokens are chosen.
+
+    -1 for ``max_tokens`` is what llama.cpp's clients send, ``ignore_eos`` what load harnesses do.
+    """
     if body.max_tokens == ALL:
         body.max_tokens = UNBOUNDED
-    return codec.sampling(body, max_tokens=max_tokens, temperature=TEMPERATURE, logprobs=logprobs)
+    made = codec.sampling(body, max_tokens=max_tokens, temperature=TEMPERATURE, logprobs=logprobs)
+    least = made.max_tokens if body.ignore_eos else body.min_tokens or 0
+    return msgspec.structs.replace(made, min_tokens=least) if least else made
 
 
 def text(content: str | list[ContentPart] | None, kinds: Container[str], param: str) -> str:

@@ -33,6 +33,12 @@ class OpenAIFields(SamplingFields, kw_only=True):
     max_tokens: Annotated[
         int | None, bounded(-1, MAX_TOKENS, "Most tokens to generate; -1 takes all that fit.")
     ] = None
+    min_tokens: Annotated[
+        int | None, bounded(0, MAX_TOKENS, "vLLM's: before so many the model does not end.")
+    ] = None
+    ignore_eos: Annotated[
+        bool | None, Meta(description="vLLM's: the model does not end before max_tokens.")
+    ] = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     logit_bias: Annotated[dict[str, float] | None, Meta(description="Not served.")] = None
