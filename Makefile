@@ -10,7 +10,7 @@ VLLM := .venv-vllm
 TOOLS := prometheus promtool
 BROWSERS := chromium-headless-shell chromium google-chrome
 
-.PHONY: serve test test-vllm check fmt protos verify-protos bench clean setup setup-dev setup-tools
+.PHONY: serve test test-vllm load check fmt protos verify-protos bench clean setup setup-dev setup-tools
 
 serve: setup ## serve CONFIG (default: the quickstart); ARGS="--http … --grpc …" are passed on
 	@exec $(BIN)/hexkey serve $(CONFIG) $(ARGS)
@@ -20,6 +20,9 @@ test: setup-dev setup-tools ## every test; ARGS="-k name" are passed on
 
 test-vllm: $(VLLM)/.ready ## the vllm engine on vLLM's CPU build, in an environment of its own
 	$(VLLM)/bin/python -m pytest tests/vllm --timeout 900 $(ARGS)
+
+load: setup-dev ## the load harnesses of docs/load-testing.md on a quickstart server; ARGS="locust grpc" for these alone
+	@PYTHONPATH=. $(BIN)/python -m tests.load.harnesses $(ARGS)
 
 check: setup-dev verify-protos ## style, types, architecture
 	$(BIN)/ruff format --check server tests benchmarks
@@ -45,7 +48,7 @@ bench: setup-dev ## every benchmark, one after the other
 
 setup: $(VENV)/.serve
 setup-dev: $(VENV)/.dev
-setup-tools: $(VENV)/.tools $(VENV)/.node $(VENV)/.browser
+setup-tools: $(VENV)/.tools $(VENV)/.node $(VENV)/.browser $(VENV)/.locust
 
 $(VENV)/.venv:
 	@echo "Making a Python environment in $(VENV) …"
@@ -82,6 +85,12 @@ $(VENV)/.node: $(VENV)/.dev tests/e2e/clients/package.json
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/tools --silent --no-package-lock --no-fund --no-audit
 	@touch $@
 
+# Locust wants other versions of what some tests want, so it has an environment of its own.
+$(VENV)/.locust: $(VENV)/.venv tests/load/requirements.txt
+	@$(PYTHON) -m venv $(VENV)/tools/locust
+	@$(VENV)/tools/locust/bin/python -m pip install --quiet --disable-pip-version-check -r tests/load/requirements.txt
+	@touch $@
+
 # Chromium with all that it needs and this machine lacks, which apt-get works out as for an install.
 $(VENV)/.browser: $(VENV)/.venv
 	@for one in $(BROWSERS); do command -v $$one >/dev/null && found=yes; done; \
@@ -105,4 +114,4 @@ $(VLLM)/.ready: requirements-vllm.txt pyproject.toml
 	@touch $@
 
 clean: ## remove what setup made; models stay in the cache
-	rm -rf $(VENV) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VLLM) .venv-load .pytest_cache .mypy_cache .ruff_cache .hypothesis
