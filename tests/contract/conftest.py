@@ -95,11 +95,11 @@ ENGINES: dict[str, tuple[str | None, dict[str, object], Callable[[int], Payload]
     "marian": ("firefox_en_pt", {}, translation),
     "ctranslate2": ("opus_like", {}, translation),
     "encoder": ("minilm", {}, embedding),
-    "whisper": ("whisper", {"max_batch": 2}, transcription),
+    "whisper": ("whisper", {"max_batch": 1}, transcription),
 }
 RUNS_ON = {"whisper": "ctranslate2"}
 """The engine of what has not its engine's name."""
-STEP_S = {"whisper": 5.0}
+STEP_S = {"whisper": 8.0}
 """What its step may take on a busy machine; 2 s where it is not said."""
 
 
