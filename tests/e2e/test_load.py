@@ -40,8 +40,11 @@ def locust(served: Served, user: str) -> dict[str, float]:
     """What locust tells of three seconds of four users."""
     run = ("-f", HERE / "locustfile.py", "--headless", "-u", "4", "-r", "4", "-t", "3s")
     told = output(LOCUST, *run, "--stop-timeout", "20", "--host", served.http, "--json", user)
-    (line,) = json.loads(told[told.index("[\n") :])
-    return line  # type: ignore[no-any-return]
+    lines = json.loads(told[told.index("[\n") :])
+    counts = ("num_requests", "num_failures")
+    return {one["name"]: one["num_requests"] for one in lines} | {
+        name: sum(one[name] for one in lines) for name in counts
+    }
 
 
 def test_locust_translates_and_both_count_the_same(quickstart: Served) -> None:
@@ -58,6 +61,7 @@ def test_locust_types_and_newer_keys_end_older_ones(quickstart: Served) -> None:
     assert told["num_failures"] == 0
     settled = sum(requests(quickstart, "autocomplete", "http").values()) - before
     assert 10 < told["num_requests"] <= settled
+    assert told.get("superseded", 0) <= requests(quickstart, "autocomplete", "http")["superseded"]
 
 
 @pytest.mark.parametrize(("task", "rate"), [("translate", "20"), ("autocomplete", "4")])

@@ -63,4 +63,5 @@ class Typist(FastHttpUser):
             "/v1/autocomplete", json=body, name="autocomplete", catch_response=True
         ) as response:
             if response.status_code == SUPERSEDED:
+                response.request_meta["name"] = "superseded"
                 response.success()
