@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import httpx
 import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError, ValidationError
@@ -45,6 +48,22 @@ def test_generation_says_the_same_in_every_form(
     assert tokens[-1].generated_text == text
     assert tokens[-1].details is not None
     assert tokens[-1].details.generated_tokens == 8
+
+
+def test_tgis_own_paths(client: InferenceClient, quickstart: Served) -> None:
+    text = client.text_generation(PROMPT, model=quickstart.http, max_new_tokens=8)
+    body = {"inputs": PROMPT, "parameters": {"max_new_tokens": 8, "details": True}}
+    whole = httpx.post(f"{quickstart.http}/generate", json=body, timeout=60).json()
+    assert (whole["generated_text"], whole["details"]["generated_tokens"]) == (text, 8)
+    with httpx.stream(
+        "POST", f"{quickstart.http}/generate_stream", json=body, timeout=60
+    ) as answer:
+        events = [json.loads(line[5:]) for line in answer.iter_lines() if line]
+    assert "".join(one["token"]["text"] for one in events) == text
+    assert events[-1]["generated_text"] == text
+    stopped = {"inputs": PROMPT, "parameters": {"details": True, "stop": [","]}}
+    ended = httpx.post(f"{quickstart.http}/generate", json=stopped, timeout=60).json()
+    assert ended["details"]["finish_reason"] == "stop_sequence"
 
 
 def test_chat(quickstart: Served) -> None:

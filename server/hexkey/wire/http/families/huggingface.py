@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from hexkey import polyglot
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.types import Autocomplete, FinishReason, Sampling, Task, Translate
 from hexkey.wire.http import codec
@@ -138,6 +139,20 @@ async def huggingface_generate(exchange: Exchange, service: Service) -> None:
     await _generate(exchange, service, codec.decode(_BODY, exchange.body), None)
 
 
+async def tgi_generate(exchange: Exchange, service: Service) -> None:
+    """Continue a text and answer at once."""
+    body = codec.decode(_BODY, exchange.body)
+    body.stream = False
+    await _generate(exchange, service, body, None, TgiEncoder)
+
+
+async def tgi_generate_stream(exchange: Exchange, service: Service) -> None:
+    """Continue a text and answer as it comes."""
+    body = codec.decode(_BODY, exchange.body)
+    body.stream = True
+    await _generate(exchange, service, body, None)
+
+
 async def huggingface_model(exchange: Exchange, service: Service) -> None:
     """Do what the model, or the task, at this URL does: other tasks than text before text."""
     model = exchange.scope["path_params"]["id"]
@@ -187,10 +202,13 @@ class HfEncoder(SingleEncoder):
         last = HfEvent(self._index + 1, HfToken("", special=True), text, self._told(event))
         return SSE.frame(_encode(last))
 
-    def whole(self, text: str, usage: Usage) -> list[HfGeneration]:
-        """Return the answer."""
+    def whole(self, text: str, usage: Usage) -> object:
+        """Return the answer, one of a list."""
+        return [self._answer(text, usage)]
+
+    def _answer(self, text: str, usage: Usage) -> HfGeneration:
         details = self._told(usage) if self._details else None
-        return [HfGeneration(self._before + text, details)]
+        return HfGeneration(self._before + text, details)
 
     def _told(self, usage: Usage) -> HfDetails:
         return HfDetails(self._why(), usage.output_tokens, usage.input_tokens)
@@ -199,12 +217,28 @@ class HfEncoder(SingleEncoder):
         return "stop_sequence" if self.stop else _REASONS[self.reason]
 
 
-async def _generate(exchange: Exchange, service: Service, body: HfBody, model: str | None) -> None:
+class TgiEncoder(HfEncoder):
+    """Writes what TGI answers at ``/generate``, which is no list."""
+
+    __slots__ = ()
+
+    def whole(self, text: str, usage: Usage) -> object:
+        """Return the answer."""
+        return self._answer(text, usage)
+
+
+async def _generate(
+    exchange: Exchange,
+    service: Service,
+    body: HfBody,
+    model: str | None,
+    kind: type[HfEncoder] = HfEncoder,
+) -> None:
     asked = body.parameters or HfParameters()
     prompt = "".join(_texts(body))
     run = service.run(exchange.request(_continuation(prompt, asked), model))
     before = prompt if asked.return_full_text else ""
-    encoder = HfEncoder(exchange, before, details=bool(asked.details))
+    encoder = kind(exchange, before, details=bool(asked.details))
     await serve(exchange, run, encoder, _NAMES, SSE if body.stream else None)
 
 
@@ -213,7 +247,7 @@ async def _translate(exchange: Exchange, service: Service, body: HfBody, model: 
     texts = _texts(body)
     target = asked.tgt_lang or _only_target(service, model)
     payload = Translate(texts=texts, source=asked.src_lang or "", target=target)
-    run = service.run(exchange.request(payload, model))
+    run = polyglot.run(service, exchange.request(payload, model))
     try:
         outputs, usage = await collect(exchange, run)
     except ServeError as error:
@@ -269,6 +303,10 @@ OPERATIONS = (
             list[tuple[float, ...]], list[float],
         ),
         HfBody, HfEvent, dialect=DIALECT,
+    ),
+    Operation("POST", "/generate", tgi_generate, HfGeneration, HfBody, dialect=DIALECT),
+    Operation(
+        "POST", "/generate_stream", tgi_generate_stream, HfEvent, HfBody, HfEvent, dialect=DIALECT
     ),
     Operation(
         "POST", "/", huggingface_generate, list[HfGeneration], HfBody, HfEvent, dialect=DIALECT
