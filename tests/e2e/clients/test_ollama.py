@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import ollama
 import pytest
 
@@ -72,3 +73,23 @@ def test_errors_are_the_clients_own(client: Any, *, stream: bool) -> None:
         list(client.generate(MODEL, "x", template="{{.Prompt}}", stream=stream))
     with pytest.raises(ollama.ResponseError, match="format"):
         list(client.chat(MODEL, ASK, format="json", stream=stream))
+
+
+def test_vectors(full: Served) -> None:
+    texts = ["A dog sleeps.", "A cat sleeps.", "The stock market fell."]
+    client = ollama.Client(host=full.http)
+    answer = client.embed("all-minilm-l6-v2", texts)
+    vectors = np.array(answer.embeddings)
+    assert vectors.shape == (3, 384)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+    assert answer.prompt_eval_count
+    assert client.embed("embed", texts[0]).embeddings[0] == pytest.approx(vectors[0], abs=1e-5)
+    older = client.embeddings("all-minilm-l6-v2:latest", texts[0])
+    assert older.embedding == pytest.approx(vectors[0], abs=1e-5)
+    long = "a word " * 400
+    assert client.embed("all-minilm-l6-v2", long).embeddings
+    with pytest.raises(ollama.ResponseError, match="input"):
+        client.embed("all-minilm-l6-v2", long, truncate=False)
+    with pytest.raises(ollama.ResponseError, match="input"):
+        client.embed("all-minilm-l6-v2", [])
