@@ -176,11 +176,17 @@ def _piece(piece: bytes) -> str | list[int]:
 
 
 OPERATIONS = (
-    Operation("POST", "/tokenize", tokenize, TokenizeAnswer, TokenizeBody, dialect=DIALECT),
-    Operation("POST", "/detokenize", detokenize, DetokenizeAnswer, DetokenizeBody, dialect=DIALECT),
+    Operation(
+        "POST", "/tokenize", tokenize,
+        TokenizeAnswer, TokenizeBody, dialect=DIALECT, timed=False,
+    ),
+    Operation(
+        "POST", "/detokenize", detokenize,
+        DetokenizeAnswer, DetokenizeBody, dialect=DIALECT, timed=False,
+    ),
     Operation(
         "POST", "/apply-template", apply_template,
-        ApplyTemplateAnswer, ApplyTemplateBody, dialect=DIALECT,
+        ApplyTemplateAnswer, ApplyTemplateBody, dialect=DIALECT, timed=False,
     ),
     Operation("GET", "/props", props, PropsAnswer, dialect=DIALECT),
 )  # fmt: skip
