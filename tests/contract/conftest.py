@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-import soundfile
 
 from hexkey.engines.frames import Step
 from hexkey.engines.supervisor import HostSettings, Observer, Supervisor
@@ -78,6 +77,8 @@ def embedding(size: int) -> Payload:
 
 @functools.cache
 def transcription(size: int) -> Payload:
+    import soundfile  # vLLM's environment, which uses this file too, has it not
+
     # A step writes down a window of half a minute, in which two sentences are said.
     speech, rate = soundfile.read(SPEECH, dtype="int16")
     speech, rate = speech[::2], rate // 2

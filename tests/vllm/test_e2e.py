@@ -195,6 +195,21 @@ def test_vllms_own_metrics_are_passed_on_raw(client: openai.OpenAI, served: serv
     assert after[f"vllm:num_requests_running{labels}"] == 0
 
 
+def test_tokens_are_told_and_counted_alike(client: openai.OpenAI, served: server.Served) -> None:
+    messages = [{"role": "user", "content": "Olá 😀 <|im_end|>"}]
+    asked = httpx.post(f"{served.http}/apply-template", json={"messages": messages})
+    told = httpx.post(f"{served.http}/tokenize", json={"content": asked.json()["prompt"]}).json()
+    answer = client.chat.completions.create(
+        model="smollm2", messages=messages, max_tokens=20, extra_body={"ignore_eos": True}
+    )
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens == told["count"]
+    assert answer.usage.completion_tokens == 20
+    assert told["max_model_len"] == OPTIONS["max_model_len"]
+    text = httpx.post(f"{served.http}/detokenize", json={"tokens": told["tokens"][-3:]}).json()
+    assert text["content"]
+
+
 def test_a_prompt_too_long_is_the_callers_mistake(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="at most 2047"):
         client.completions.create(model="smollm2", prompt="word " * 3000, max_tokens=4)
