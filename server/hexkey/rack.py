@@ -130,7 +130,11 @@ class Rack:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(one.supervisor.stop() for one in self._everyone()))
+        ends = (one.supervisor.stop() for one in self._everyone())
+        # One that cannot be ended must not keep us from waiting for the others.
+        for ended in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(ended, Exception):
+                log.error("a host did not end well", why=str(ended), kind=type(ended).__name__)
 
     def wake(self, member: Member) -> None:
         """A request waits for a model that is not in memory: load it, unless that just failed."""

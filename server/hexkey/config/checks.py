@@ -10,6 +10,7 @@ from hexkey.config.address import split_address
 from hexkey.config.bounds import negative, not_decimal, not_positive
 from hexkey.config.costs import check_cost, check_placement
 from hexkey.engines import factory
+from hexkey.engines.frames import MAX_FRAME_BYTES
 from hexkey.identity.keys import is_tenant
 from hexkey.models.errors import ModelError
 from hexkey.models.sources import parse
@@ -67,6 +68,10 @@ def check(config: Config) -> list[str]:
     bounds = ("max_characters", "max_body_bytes", "stop_grace_s", "cold_start_s")
     errors += [f"limits.{line}" for line in not_positive(config.limits, bounds)]
     errors += [f"limits.{line}" for line in negative(config.limits, ("memory_gib",))]
+    if config.limits.max_body_bytes > MAX_FRAME_BYTES:
+        errors.append(
+            f"limits.max_body_bytes: at most {MAX_FRAME_BYTES}, which is what an engine takes"
+        )
     errors += [f"usage.{line}" for line in not_positive(config.usage, ("keep_days", "max_gib"))]
     errors += [f"traces.{line}" for line in _check_traces(config.traces)]
     return errors

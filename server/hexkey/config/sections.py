@@ -76,7 +76,7 @@ class ModelConfig:
     queue: QueueConfig = QueueConfig()
     adapters: tuple[AdapterConfig, ...] = ()
     load_timeout_s: float = 300.0
-    stall_timeout_s: float = 8.0
+    stall_timeout_s: float = 7.0
     load: str = "start"
     pinned: bool = False
     idle_unload_s: float = 0.0

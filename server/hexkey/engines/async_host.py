@@ -43,8 +43,13 @@ class AsyncHost:
         An exception of the engine fails what is in and is raised; raises ``EOFError`` when the
         front end has gone.
         """
-        await self._engine.start()
-        self._channel.send(Ready(self._incarnation, self._engine.info))
+        try:
+            await self._engine.start()
+        except (EngineLost, ModelError):
+            raise
+        except Exception as error:  # no user's text is about yet
+            raise ModelError(f"{type(error).__name__}: {error}") from error
+        self._channel.send(Ready(self._incarnation, self._engine.info, inside=False))
         loop = asyncio.get_running_loop()
         end: asyncio.Future[None] = loop.create_future()
         loop.add_reader(self._channel.fileno(), self._read, end)

@@ -66,7 +66,8 @@ _FATE = re.compile(r"\[\[(refuse|bug|raise|exit|hang|oom)]]")
 class FakeOptions:
     """How long a step, an ``add`` and the load take; ``load_error`` is what the load fails with.
 
-    ``concurrency`` is what it says it makes use of; it computes all that it is given.
+    ``concurrency`` is what it says it makes use of; it computes all that it is given. ``busy`` has
+    a step spend its time on the CPU instead of asleep.
     """
 
     step_ms: float = 0.0
@@ -75,6 +76,7 @@ class FakeOptions:
     tokens_per_step: int = 1
     concurrency: int = 0
     load_error: str = ""
+    busy: bool = False
 
 
 @dataclass(slots=True)
@@ -112,6 +114,7 @@ class FakeEngine:
             labels=LABELS,
         )
         self._step_s = options.step_ms / 1000
+        self._wait = _spin if options.busy else time.sleep
         self._add_s = options.add_ms / 1000
         self._stride = options.tokens_per_step
         self._works: dict[int, _Work] = {}
@@ -157,7 +160,7 @@ class FakeEngine:
         report = StepReport(time.monotonic_ns(), 0)
         self._steps += 1
         if self._step_s:
-            time.sleep(self._step_s)
+            self._wait(self._step_s)
         for request_id, work in list(self._works.items()):
             work.steps += 1
             if work.fate and work.steps >= FATE_STEP:
@@ -296,6 +299,12 @@ def _vector(text: str, size: int) -> bytes:
 def _shares(texts: list[str]) -> tuple[float, ...]:
     weights = [1 + hashlib.sha256(text.encode()).digest()[0] for text in texts]
     return tuple(weight / sum(weights) for weight in weights)
+
+
+def _spin(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
 
 
 def _meet(fate: str) -> None:

@@ -77,10 +77,11 @@ class Loading(msgspec.Struct, tag="loading", array_like=True):
 
 
 class Ready(msgspec.Struct, tag="ready", array_like=True):
-    """The model serves."""
+    """The model serves; ``inside`` says that the host computes in its own process."""
 
     incarnation: int
     info: ModelInfo
+    inside: bool = True
 
 
 class Exposition(msgspec.Struct, tag="exposition", array_like=True):
@@ -150,6 +151,11 @@ class FrameReader(Generic[T]):
     def __init__(self, decoder: msgspec.msgpack.Decoder[T]) -> None:
         self._decoder = decoder
         self._buffer = bytearray()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return bool(self._buffer)
 
     def feed(self, data: bytes) -> list[T]:
         """Return every message that ``data`` completes, in order."""

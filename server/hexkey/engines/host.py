@@ -9,6 +9,7 @@ An engine whose steps another process computes runs in ``async_host``, which kee
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import select
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
     from hexkey.engines.base import Engine, StepReport
 
 
+DRAIN_S = 0.05
+"""What taking in may cost those who are in the engine, each step."""
+GAP_MS = 2
 _PARENT_LEFT = (EOFError, BrokenPipeError, ConnectionResetError)
 
 
@@ -87,14 +91,25 @@ class Channel:
         """Whether something has come in."""
         return bool(self._poll.poll(0))
 
-    def receive(self, timeout_s: float) -> list[ToHost]:
-        """Return what came in, or nothing after ``timeout_s``; ``EOFError`` when the peer left."""
-        if not self._poll.poll(timeout_s * 1000):
-            return []
-        data = self._socket.recv(1 << 20)
-        if not data:
-            raise EOFError
-        return self._reader.feed(data)
+    def receive(self, timeout_s: float, drain_s: float = 0.0) -> list[ToHost]:
+        """Return what came in, or nothing after ``timeout_s``; ``EOFError`` when the peer left.
+
+        With ``drain_s`` everything that is there is taken, for so long at the most, and the rest of
+        a frame that has begun is waited for while it keeps coming. A buffer holds less than a large
+        frame, which else came a buffer a step, and what is behind it, a cancel say, after it.
+        """
+        messages: list[ToHost] = []
+        wait_ms, until = timeout_s * 1000, 0.0
+        while self._poll.poll(wait_ms):
+            until = until or time.monotonic() + drain_s
+            data = self._socket.recv(1 << 20)
+            if not data and not messages:
+                raise EOFError
+            messages += self._reader.feed(data)
+            if not data or time.monotonic() >= until:
+                break
+            wait_ms = GAP_MS if self._reader.unfinished else 0
+        return messages
 
 
 class Host:
@@ -112,7 +127,7 @@ class Host:
         while True:
             busy = self._engine.running > 0
             wait_s = 0.0 if busy else max(0.0, sent + PULSE_S - time.monotonic())
-            for message in self._channel.receive(wait_s):
+            for message in self._channel.receive(wait_s, DRAIN_S):
                 if isinstance(message, Shutdown):
                     return
                 if isinstance(message, Scrape | Ask):
@@ -202,6 +217,11 @@ def main() -> int:
         except (ModelError, ServeError) as error:
             channel.send(LoadFailed(str(error)))
             return 2
+        except Exception as error:  # noqa: BLE001 - whatever a library raises, the operator is told
+            traceback.print_exc()
+            # No user's text is about yet.
+            channel.send(LoadFailed(f"{type(error).__name__}: {error}"))
+            return 2
         with contextlib.closing(engine):
             gc.collect()
             gc.freeze()  # what is loaded stays, so no collection between two steps need look at it
@@ -222,6 +242,8 @@ def _serve(engine: Engine | AsyncEngine, channel: Channel, launch: Launch) -> in
     except EngineLost:
         channel.close()  # at once: what is left of the engine may take seconds to end
         return 3
+    except MemoryError:
+        return errno.ENOMEM
     except Exception as error:  # noqa: BLE001 - the last frame; the exit status tells the parent
         sys.stderr.write(f"engine host of {launch.model} ends: {type(error).__name__}\n")
         traceback.print_tb(error.__traceback__)

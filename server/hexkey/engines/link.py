@@ -8,6 +8,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from hexkey.engines.frames import (
+    MAX_FRAME_BYTES,
+    PREFIX_BYTES,
     Adapt,
     Adapted,
     Ask,
@@ -153,8 +155,11 @@ class Link(asyncio.Protocol):
 
     def send(self, message: ToHost) -> None:
         """Send one frame; a no-op on a closed link."""
+        self._write(encode(message))
+
+    def _write(self, frame: bytes) -> None:
         if self._transport is not None and not self.closed:
-            self._transport.write(encode(message))
+            self._transport.write(frame)
 
     def submit(
         self,
@@ -166,14 +171,20 @@ class Link(asyncio.Protocol):
     ) -> tuple[int, Mailbox]:
         """Send a request to the host; its events arrive in the mailbox.
 
-        ``complete`` is told of its usage as soon as that is here, however slowly it is read.
+        ``complete`` is told of its usage as soon as that is here, however slowly it is read. Raises
+        ``ServeError`` for a request that no frame can hold: the host would end by it.
         """
         self._next_id += 1
         mailbox = Mailbox(complete)
         if self.closed:
             mailbox.fail(Failure(Code.UNAVAILABLE, "the engine's process has ended"))
             return self._next_id, mailbox
-        self.send(Submit(self._next_id, payload, whole, terms))
+        frame = encode(Submit(self._next_id, payload, whole, terms))
+        if len(frame) > PREFIX_BYTES + MAX_FRAME_BYTES:
+            raise ServeError(
+                Code.TOO_LARGE, f"an engine takes requests of up to {MAX_FRAME_BYTES >> 20} MiB"
+            )
+        self._write(frame)
         self._mailboxes[self._next_id] = mailbox
         return self._next_id, mailbox
 

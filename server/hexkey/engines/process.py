@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from hexkey.engines.link import Link
 
 TERMINATE_S = 3.0
+BUFFER_BYTES = 4 << 20
+"""Asked for, each way; the kernel gives what its own limit allows."""
 _EXITING = 0x4  # PF_EXITING
 _KILLED = 1 << (signal.SIGKILL - 1)
 
@@ -31,6 +34,15 @@ def resident_bytes(pid: int | None) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError):
         return 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has used, all its threads; 0 where that cannot be told."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0
 
 
 def dying(pid: int) -> bool:
@@ -51,6 +63,8 @@ def ending(returncode: int | None) -> str:
     """Return how a process ended, in words for a metric's label."""
     if returncode is None:
         return "exit"
+    if returncode == errno.ENOMEM:
+        return "oom"
     return f"signal {-returncode}" if returncode < 0 else f"exit {returncode}"
 
 
@@ -76,6 +90,12 @@ class HostProcess:
         return self._process.returncode
 
     @property
+    def cpu_s(self) -> float:
+        """CPU time it used for the engine; 0 where another process computes."""
+        ready = self.link.ready
+        return cpu_seconds(self.pid) if ready is not None and ready.inside else 0.0
+
+    @property
     def dying(self) -> bool:
         """Whether it is about to end, though nothing has told so yet."""
         return dying(self.pid)
@@ -85,9 +105,12 @@ class HostProcess:
         """Start a host and send it what to load."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        for one in (ours, theirs):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # else a file in the directory where we were started could be what it imports
                 "-m",
                 "hexkey.engines.host",
                 str(theirs.fileno()),

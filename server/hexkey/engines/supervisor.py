@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import structlog
 
 from hexkey.engines.adapters import Adapters
+from hexkey.engines.backoff import Backoff
 from hexkey.engines.frames import Launch
+from hexkey.engines.hosting import HostSettings, Observer, State
 from hexkey.engines.link import Link
 from hexkey.engines.process import HostProcess, ending
 from hexkey.engines.watch import watch
@@ -20,65 +20,24 @@ from hexkey.errors import Code, ServeError
 from hexkey.types import PLAIN, Began, Failure, Terms, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from hexkey.engines.frames import Step
     from hexkey.engines.link import Mailbox
     from hexkey.types import Event, ModelInfo, Request
 
     Submitted = Callable[[int, int], None]
 
+__all__ = ["HostSettings", "Observer", "State", "Supervisor"]
+
 REAP_S = 2.0
-BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-HEALTHY_S = 60.0
 RESTART_WAIT_S = 30.0
 """How long a request waits for a host that is being replaced."""
-CIRCUIT = 2
-"""Launches in vain after which requests are refused at once and not held for the next one."""
+POLL_S = 0.02
 
 log = structlog.get_logger("hexkey.engine")
 
-
-class State(StrEnum):
-    """Where a model is in its life."""
-
-    STOPPED = "stopped"
-    LOADING = "loading"
-    READY = "ready"
-    DRAINING = "draining"
-    BACKOFF = "backoff"
-    FAILED = "failed"
-
-
 _WAITED_FOR = {State.STOPPED, State.LOADING, State.BACKOFF, State.READY, State.DRAINING}
 _COLD = {State.STOPPED, State.DRAINING}
-POLL_S = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class HostSettings:
-    """How to run one model's host. Times are in seconds, ``adapters`` folders by name."""
-
-    model: str
-    engine: str
-    folder: str
-    options: dict[str, object]
-    load_timeout_s: float = 300.0
-    stall_timeout_s: float = 8.0
-    cold_start_s: float = 60.0
-    adapters: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Observer:
-    """What the supervisor tells; every call is quick and must not raise."""
-
-    step: Callable[[str, Step], None] = lambda _model, _step: None
-    state: Callable[[str, State], None] = lambda _model, _state: None
-    restart: Callable[[str, str], None] = lambda _model, _reason: None
-    progress: Callable[[str, str], None] = lambda _model, _text: None
-    wanted: Callable[[str], None] | None = None
-    """A request came for a model that is not loaded; without this it is refused."""
 
 
 class Supervisor:
@@ -101,7 +60,7 @@ class Supervisor:
         self._host: HostProcess | None = None
         self._changed = asyncio.Event()
         self._incarnation = 0
-        self._in_vain = 0
+        self._backoff = Backoff()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -133,8 +92,7 @@ class Supervisor:
         """End the host; what is under way fails with UNAVAILABLE."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})
             self._task = None
         await self._end_host()
         self._set(State.STOPPED)
@@ -227,7 +185,7 @@ class Supervisor:
         until = min(deadline or float("inf"), loop.time() + wait_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                while self._in_vain < CIRCUIT and self.state in _WAITED_FOR:
+                while not self._backoff.hopeless and self.state in _WAITED_FOR:
                     if self.state is State.STOPPED:
                         if wanted is None:
                             break
@@ -294,6 +252,7 @@ class Supervisor:
         self.info = link.ready.info
         await self.adapters.settle(link)
         self.error = ""
+        self._backoff.served()
         self._set(State.READY)
 
     def _cannot(self, why: str) -> ServeError:
@@ -304,32 +263,37 @@ class Supervisor:
     async def _keep(self) -> None:
         """Restart the host for as long as this supervisor lives."""
         loop = asyncio.get_running_loop()
-        failures = 0
         while True:
             began = loop.time()
             host = self._host
             reason = "exit" if host is None else await watch(host, self.settings.stall_timeout_s)
-            await self._end_host()
-            if loop.time() - began > HEALTHY_S:
-                failures = 0
+            self._backoff.ended(loop.time() - began)
             while True:
-                pause = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
-                failures += 1
+                pause = self._backoff.pause()
                 self._observer.restart(self.settings.model, reason)
                 log.warning("engine restarts", model=self.settings.model, reason=reason, in_s=pause)
                 self._set(State.BACKOFF)
+                ended = await self._tried(self._end_host)
                 await asyncio.sleep(pause)
                 self._set(State.LOADING)
-                try:
-                    await self._launch()
-                    self._in_vain = 0
+                if ended and await self._tried(self._launch):
                     break
-                except (ServeError, OSError) as error:
-                    # OSError: no process could be made just now; memory may come back.
-                    log.error("engine failed to start", model=self.settings.model, why=str(error))
-                    reason = "load"
-                    self._in_vain += 1
-                    await self._end_host()
+                reason = "load"
+
+    async def _tried(self, part: Callable[[], Awaitable[None]]) -> bool:
+        """Do a part of a restart; False where it fails, however: nobody else would try again."""
+        try:
+            await part()
+        except Exception as error:  # noqa: BLE001 - it may pass: memory comes back, or a file
+            log.error(
+                "engine failed to start",
+                model=self.settings.model,
+                why=str(error),
+                kind=type(error).__name__,
+            )
+            self._backoff.failed()
+            return False
+        return True
 
     async def _reap(self) -> int | None:
         if self._host is None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from hexkey.engines.process import ending
+from hexkey.engines.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from hexkey.engines.process import HostProcess
@@ -19,21 +20,19 @@ async def watch(host: HostProcess, stall_timeout_s: float) -> str:
     """Return why a host must be replaced, once it must; requests of one that stalls have failed."""
     loop = asyncio.get_running_loop()
     ended = asyncio.ensure_future(host.wait())
-    strikes = 0
+    watchdog = Watchdog(stall_timeout_s, loop.time(), host.cpu_s)
     try:
         while not ended.done():
             await asyncio.wait({ended}, timeout=WATCH_S)
-            # Two looks in a row: one alone could be our own loop catching up.
-            late = loop.time() - host.link.last_frame > stall_timeout_s
-            strikes = strikes + 1 if late else 0
+            stuck = watchdog.look(loop.time(), host.link.last_frame, host.cpu_s)
             if host.dying:
                 host.link.abort("the engine's process ended while it served this request")
             if host.link.closed:
                 # Its exit status tells more, and comes last.
                 await asyncio.wait({ended}, timeout=_EXIT_S)
                 break
-            if strikes > 1:
-                host.link.abort(f"the engine made no progress for {stall_timeout_s:g} s")
+            if stuck is not None:
+                host.link.abort(stuck)
                 return "stall"
     finally:
         ended.cancel()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hexkey.engines.frames import (
+    MAX_FRAME_BYTES,
     Cancel,
     FrameReader,
     FromHost,
@@ -41,6 +42,7 @@ from hexkey.types import (
     Message,
     ModelInfo,
     TokenLogprob,
+    Transcribe,
     Usage,
 )
 from tests.unit.requests import CHAT
@@ -271,6 +273,16 @@ async def test_what_cannot_be_sent_is_not_waited_for() -> None:
     with pytest.raises(UnicodeEncodeError):
         bench.link.submit(Chat(messages=(Message("user", "\ud800"),)))
     assert bench.link.waiting == 0
+
+
+async def test_what_no_frame_can_hold_is_refused_and_never_sent() -> None:
+    bench = Bench()
+    with pytest.raises(ServeError, match="up to 64 MiB") as caught:
+        bench.link.submit(Transcribe(audio=bytes(MAX_FRAME_BYTES)))
+    assert caught.value.code is Code.TOO_LARGE
+    assert (bench.wire.sent, bench.link.waiting) == ([], 0)
+    bench.link.submit(Transcribe(audio=bytes(MAX_FRAME_BYTES - 1000)))
+    assert len(bench.wire.sent) == 1
 
 
 async def test_the_wait_for_the_first_step_is_told_once_and_before_all_else() -> None:

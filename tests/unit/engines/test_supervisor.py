@@ -13,8 +13,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from hexkey.engines import supervisor as module
-from hexkey.engines import watch
+from hexkey.engines import backoff, watch
 from hexkey.engines.frames import Launch, LoadFailed, Ready, Step, encode
 from hexkey.engines.link import Link
 from hexkey.engines.process import HostProcess, dying, ending
@@ -22,6 +21,7 @@ from hexkey.engines.supervisor import HostSettings, Observer, State, Supervisor
 from hexkey.errors import Code, ServeError
 from hexkey.types import Began, Delta, Event, HostEvent, ModelInfo, Usage
 from tests.unit.requests import request
+from tests.waiting import soon
 
 INFO = ModelInfo(context_tokens=5)
 
@@ -30,6 +30,7 @@ class ScriptedHost:
     """A host without a process: its link is fed by the test."""
 
     pid = 12345
+    cpu_s = 0.0
 
     def __init__(self, launch: Launch, link: Link) -> None:
         self.launch = launch
@@ -71,15 +72,21 @@ def ready(host: ScriptedHost) -> None:
 
 @dataclass
 class Stage:
-    """A supervisor; ``fates`` say what becomes of its hosts in turn, the last of all further."""
+    """A supervisor; ``fates`` say what becomes of its hosts in turn, the last of all further.
 
-    fates: list[Fate | OSError] = field(default_factory=lambda: [ready])
+    Its hosts send no pulse, so only a test that means it gives it a short time to hang.
+    """
+
+    fates: list[Fate | Exception] = field(default_factory=lambda: [ready])
     hosts: list[ScriptedHost] = field(default_factory=list)
     restarts: list[str] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        settings = HostSettings("m", "fake", "", {}, load_timeout_s=0.2, stall_timeout_s=0.5)
+        self.supervise()
+
+    def supervise(self, load_timeout_s: float = 60.0, stall_timeout_s: float = 60.0) -> None:
+        settings = HostSettings("m", "fake", "", {}, load_timeout_s, stall_timeout_s)
         observer = Observer(
             state=lambda _model, state: self.states.append(state),
             restart=lambda _model, reason: self.restarts.append(reason),
@@ -88,7 +95,7 @@ class Stage:
 
     async def launch(self, launch: Launch, make_link: Callable[[], Link]) -> ScriptedHost:
         fate = self.fates.pop(0) if len(self.fates) > 1 else self.fates[0]
-        if isinstance(fate, OSError):
+        if isinstance(fate, Exception):
             raise fate
         self.hosts.append(ScriptedHost(launch, make_link()))
         asyncio.get_running_loop().call_soon(fate, self.hosts[-1])
@@ -103,17 +110,11 @@ class Stage:
 async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     made = Stage()
     monkeypatch.setattr(HostProcess, "start", made.launch)
-    monkeypatch.setattr(module, "BACKOFF_S", (0.0, 0.001))
+    monkeypatch.setattr(backoff, "PAUSES_S", (0.0, 0.001))
     monkeypatch.setattr(watch, "WATCH_S", 0.02)
     with capture_logs():
         yield made
         await made.supervisor.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what it looks at has no event
-            await asyncio.sleep(0.001)
 
 
 async def test_a_model_that_loads_serves(stage: Stage) -> None:
@@ -138,6 +139,7 @@ async def test_a_model_that_loads_serves(stage: Stage) -> None:
 )
 async def test_a_model_that_does_not_load_says_why(stage: Stage, fate: Fate, says: str) -> None:
     stage.fates = [fate]
+    stage.supervise(load_timeout_s=0.2 if "not loaded" in says else 60)
     with pytest.raises(ServeError, match=says) as caught:
         await stage.supervisor.start()
     assert caught.value.code is Code.UNAVAILABLE
@@ -150,7 +152,7 @@ async def test_a_model_that_does_not_load_says_why(stage: Stage, fate: Fate, say
 async def test_a_host_that_ends_is_started_anew(stage: Stage) -> None:
     await stage.supervisor.start()
     stage.hosts[0].end(-9)
-    await until(lambda: len(stage.hosts) == 2 and stage.supervisor.state is State.READY)
+    await soon(lambda: len(stage.hosts) == 2 and stage.supervisor.state is State.READY)
     assert stage.restarts == ["signal 9"]
     assert [host.launch.incarnation for host in stage.hosts] == [1, 2]
 
@@ -165,19 +167,98 @@ async def test_a_restart_is_tried_until_it_succeeds(stage: Stage) -> None:
     ]
     await stage.supervisor.start()
     stage.hosts[0].end(1)
-    await until(lambda: stage.restarts == ["exit 1", "load", "load", "load"])
-    await until(lambda: stage.supervisor.state is State.READY)
+    await soon(lambda: stage.restarts == ["exit 1", "load", "load", "load"])
+    await soon(lambda: stage.supervisor.state is State.READY)
     assert stage.supervisor.error == ""
 
 
+async def test_whatever_fails_a_restart_is_told_and_tried_again(stage: Stage) -> None:
+    stage.fates = [ready, ValueError("stderr is closed"), PermissionError("not ours"), ready]
+    await stage.supervisor.start()
+    with capture_logs() as logs:
+        stage.hosts[0].end(1)
+        await soon(lambda: stage.states.count(State.READY) == 2)
+    assert stage.restarts == ["exit 1", "load", "load"]
+    failed = [one for one in logs if one["event"] == "engine failed to start"]
+    assert [(one["kind"], one["why"]) for one in failed] == [
+        ("ValueError", "stderr is closed"),
+        ("PermissionError", "not ours"),
+    ]
+
+
+async def test_a_host_that_cannot_be_ended_keeps_nobody_from_the_next(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.supervisor.start()
+
+    def kill(_host: ScriptedHost) -> None:
+        monkeypatch.undo()
+        raise PermissionError
+
+    monkeypatch.setattr(ScriptedHost, "kill", kill)
+    stage.hosts[0].end(1)
+    await soon(lambda: stage.states.count(State.READY) == 2)
+    assert stage.restarts == ["exit 1", "load"]
+
+
+async def test_a_stop_that_is_cancelled_is_cancelled(stage: Stage) -> None:
+    await stage.supervisor.start()
+    stopping = asyncio.create_task(stage.supervisor.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    await asyncio.wait({stopping})
+    assert stopping.cancelled()
+
+
+async def test_pauses_grow_and_a_host_that_lives_makes_them_short_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "PAUSES_S", (0.0, 0.001, 0.002))
+    await stage.supervisor.start()
+
+    async def crash() -> float:
+        served = stage.states.count(State.READY)
+        with capture_logs() as logs:
+            stage.hosts[-1].end(1)
+            await soon(lambda: stage.states.count(State.READY) == served + 1)
+        return float(next(one["in_s"] for one in logs if one["event"] == "engine restarts"))
+
+    assert [await crash() for _ in range(4)] == [0.0, 0.001, 0.002, 0.002]
+    monkeypatch.setattr(backoff, "HEALTHY_S", 0.0)
+    assert await crash() == 0.0
+
+
+async def test_a_model_that_failed_before_it_was_loaded_anew_is_waited_for(stage: Stage) -> None:
+    stage.fates = [ready, *[lambda host: host.say(LoadFailed("no"))] * 2, lambda _host: None]
+    await stage.supervisor.start()
+    stage.hosts[0].end(1)
+    await soon(lambda: len(stage.hosts) == 4)
+    with pytest.raises(ServeError, match="does not serve now"):
+        await stage.answer()
+    await stage.supervisor.stop()
+    stage.fates = [ready]
+    await stage.supervisor.start()
+    stage.fates = [lambda _host: None]
+    stage.hosts[-1].end(1)
+    await soon(lambda: stage.supervisor.state is State.LOADING)
+    waiting = asyncio.create_task(stage.answer())
+    await asyncio.sleep(0.01)
+    assert not waiting.done(), "it was refused for failures of another life"
+    ready(stage.hosts[-1])
+    await soon(lambda: stage.hosts[-1].link.waiting == 1)
+    stage.hosts[-1].step(1, Usage(1, 1))
+    assert await waiting == [Usage(1, 1)]
+
+
 async def test_a_host_that_is_silent_is_replaced(stage: Stage) -> None:
+    stage.supervise(stall_timeout_s=0.5)
     await stage.supervisor.start()
     answer = asyncio.create_task(stage.answer())
     await asyncio.sleep(0)
     stage.hosts[0].step(1, Delta(0, "a", 1))
     with pytest.raises(ServeError, match=r"no progress for 0\.5 s"):
         await answer
-    await until(lambda: stage.restarts == ["stall"])
+    await soon(lambda: stage.restarts == ["stall"])
     assert stage.hosts[0].returncode == -9
 
 
@@ -200,7 +281,7 @@ async def test_a_request_of_which_nothing_was_seen_is_submitted_once_more(stage:
     answer = asyncio.create_task(stage.answer())
     await asyncio.sleep(0)
     stage.hosts[0].end(1)
-    await until(lambda: len(stage.hosts) == 2 and stage.hosts[1].link.waiting == 1)
+    await soon(lambda: len(stage.hosts) == 2 and stage.hosts[1].link.waiting == 1)
     stage.hosts[1].end(1)
     with pytest.raises(ServeError) as caught:
         await answer
@@ -211,7 +292,7 @@ async def test_a_deadline_holds_while_no_host_serves(stage: Stage) -> None:
     stage.fates = [ready, lambda _host: None]
     await stage.supervisor.start()
     stage.hosts[0].end(1)
-    await until(lambda: stage.supervisor.state is State.LOADING)
+    await soon(lambda: stage.supervisor.state is State.LOADING)
     with pytest.raises(ServeError) as caught:
         await stage.answer(deadline=asyncio.get_running_loop().time() + 0.02)
     assert caught.value.code is Code.DEADLINE_EXCEEDED
@@ -231,7 +312,7 @@ async def test_a_stop_in_the_middle_of_a_restart_ends_everything(stage: Stage) -
     stage.fates = [ready, lambda _host: None]
     await stage.supervisor.start()
     stage.hosts[0].end(1)
-    await until(lambda: len(stage.hosts) == 2)
+    await soon(lambda: len(stage.hosts) == 2)
     await stage.supervisor.stop()
     assert stage.supervisor.state is State.STOPPED
     assert stage.hosts[1].returncode is not None
@@ -245,7 +326,7 @@ async def test_a_host_that_was_killed_is_known_before_the_kernel_is_through_with
     await stage.supervisor.start()
     async with aclosing(stage.supervisor.run(request())) as events:
         asking = asyncio.ensure_future(anext(events))
-        await until(lambda: stage.supervisor.waiting == 1)
+        await soon(lambda: stage.supervisor.waiting == 1)
         (host,) = stage.hosts
         host.step(1, Delta(0, "x", 1))
         await asking
@@ -254,7 +335,7 @@ async def test_a_host_that_was_killed_is_known_before_the_kernel_is_through_with
             await anext(events)
         assert host.returncode is None
     host.end(-9)
-    await until(lambda: stage.restarts == ["signal 9"])
+    await soon(lambda: stage.restarts == ["signal 9"])
 
 
 def test_a_killed_process_is_dying_at_once_and_one_that_stands_still_is_not() -> None:
@@ -269,7 +350,8 @@ def test_a_killed_process_is_dying_at_once_and_one_that_stands_still_is_not() ->
 
 
 @pytest.mark.parametrize(
-    ("returncode", "word"), [(None, "exit"), (0, "exit 0"), (3, "exit 3"), (-9, "signal 9")]
+    ("returncode", "word"),
+    [(None, "exit"), (0, "exit 0"), (3, "exit 3"), (12, "oom"), (-9, "signal 9")],
 )
 def test_endings_have_names(returncode: int | None, word: str) -> None:
     assert ending(returncode) == word
