@@ -36,7 +36,10 @@ class Reader:
         self.errors: list[str] = []
 
     def read(self, kind: type[T], data: object, path: str) -> T | None:
-        """Return ``data`` as dataclass ``kind``, or None where errors were found in it."""
+        """Return ``data`` as dataclass ``kind``, or None where errors were found in it.
+
+        Where the class has ``BOUNDS``, they name the least and the most of its numbers.
+        """
         before = len(self.errors)
         if not isinstance(data, Mapping):
             self._say(path, f"expected a mapping, found {_found(data)}")
@@ -56,6 +59,11 @@ class Reader:
                 and field.default_factory is dataclasses.MISSING
             ):
                 self._say(here, f"is missing; expected {_expected(hints[name])}")
+        bounds: Mapping[str, tuple[float, float]] = getattr(kind, "BOUNDS", {})
+        for name, (low, high) in bounds.items():
+            value: Any = values.get(name)
+            if type(value) is hints[name] and not low <= value <= high:
+                self._say(f"{path}.{name}".strip("."), f"must be between {low} and {high}")
         return kind(**values) if len(self.errors) == before else None
 
     def _value(self, hint: Any, value: object, path: str) -> Any:  # noqa: PLR0911 - a case each

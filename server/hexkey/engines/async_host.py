@@ -97,7 +97,11 @@ class AsyncHost:
             if isinstance(message, Ask):
                 self._asked.append(message)
                 continue
-            self._refused += self._docket.take(message)
+            try:
+                self._refused += self._docket.take(message)
+            except Exception as error:  # noqa: BLE001 - as one of a step: it is raised in serve
+                end.set_exception(error)
+                return
         if not self._engine.running:
             self._due.set()
 

@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from hexkey.engines.base import Choosy, Exposing, Lexical
+from hexkey.engines.failures import failure_of
 from hexkey.engines.frames import Cancel, Exposition, Scrape, Step, Submit, Told
-from hexkey.errors import Code, ServeError, invalid
+from hexkey.errors import ServeError, invalid
 from hexkey.types import Failure, HostEvent, Usage
 
 if TYPE_CHECKING:
@@ -36,10 +37,8 @@ class Docket:
         if isinstance(message, Submit):
             try:
                 self._add(message)
-            except ServeError as error:
-                return [(message.id, [Failure(error.code, error.message, error.param)])]
             except Exception as error:  # noqa: BLE001 - one odd input must not fail its batch-mates
-                return [(message.id, [_internal(error)])]
+                return [(message.id, [failure_of(error)])]
             self._live.add(message.id)
             if message.whole:
                 self._whole[message.id] = False
@@ -118,13 +117,8 @@ class Docket:
 
     def failed(self, error: Exception) -> Step:
         """The frame that settles everything because the engine raised."""
-        failures: list[Events] = [(request_id, [_internal(error)]) for request_id in self._live]
+        failures: list[Events] = [(request_id, [failure_of(error)]) for request_id in self._live]
         self._live.clear()
         self._whole.clear()
         now = time.monotonic_ns()
         return Step(self._incarnation, now, now, 0, [], failures)
-
-
-def _internal(error: Exception) -> Failure:
-    # The text of a library's exception may hold a user's data, so only its type leaves.
-    return Failure(Code.INTERNAL, f"the engine failed on this request ({type(error).__name__})")

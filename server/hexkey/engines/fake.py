@@ -20,11 +20,11 @@ import re
 import struct
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hexkey.engines.base import StepReport
 from hexkey.engines.lexicon import Detokenize, Lexed, Render, Tokenize
-from hexkey.engines.options import read_options
+from hexkey.engines.options import Bounds, read_options
 from hexkey.errors import invalid
 from hexkey.models.errors import ModelError
 from hexkey.types import (
@@ -77,6 +77,12 @@ class FakeOptions:
     concurrency: int = 0
     load_error: str = ""
     busy: bool = False
+
+    BOUNDS: ClassVar[Bounds] = {
+        **dict.fromkeys(("step_ms", "add_ms", "load_ms"), (0, 1 << 24)),
+        "tokens_per_step": (1, 1 << 20),
+        "concurrency": (0, 1 << 20),
+    }
 
 
 @dataclass(slots=True)

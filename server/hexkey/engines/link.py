@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from hexkey.engines.frames import (
@@ -51,6 +52,8 @@ MAX_ASKED = 16
 
 # Each merge copies the text, so one without an end would take time with the square of its length.
 MAX_MERGED_CHARACTERS = 4096
+LOOK_BACK = 32
+"""Events, since the outputs of one request come in turn."""
 
 
 class Mailbox:
@@ -80,7 +83,7 @@ class Mailbox:
                 self.settled = True
                 if kind is Usage:
                     self._complete(event)  # type: ignore[arg-type]  # it is one, see above
-            elif kind is Delta and self._events and _merge(self._events[-1], event):
+            elif kind is Delta and _merge(self._events, event):
                 continue
             self._events.append(event)
         waiter = self._waiter
@@ -107,15 +110,19 @@ class Mailbox:
         return event  # type: ignore[return-value]  # a Failure was raised above
 
 
-def _merge(last: HostEvent | Began, event: HostEvent) -> bool:
-    if type(last) is not Delta or type(event) is not Delta or last.index != event.index:
+def _merge(waiting: deque[HostEvent | Began], event: HostEvent) -> bool:
+    """Add a delta to the last one of its output, if that waits among the last events."""
+    if not waiting or type(event) is not Delta:
         return False
-    if len(last.text) > MAX_MERGED_CHARACTERS:
-        return False
-    last.text += event.text
-    last.tokens += event.tokens
-    last.logprobs += event.logprobs
-    return True
+    for last in islice(reversed(waiting), LOOK_BACK):
+        if type(last) is Delta and last.index == event.index:
+            if len(last.text) > MAX_MERGED_CHARACTERS:
+                return False
+            last.text += event.text
+            last.tokens += event.tokens
+            last.logprobs += event.logprobs
+            return True
+    return False
 
 
 class Link(asyncio.Protocol):

@@ -54,8 +54,10 @@ def dying(pid: int) -> bool:
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return Path("/proc/self").exists()
+    except OSError:
+        return False  # we cannot look, for want of file descriptors say, which tells nothing of it
     return stat[0] in "ZX" or bool(int(stat[6]) & _EXITING or int(stat[28]) & _KILLED)
 
 
@@ -114,6 +116,7 @@ class HostProcess:
                 "-m",
                 "hexkey.engines.host",
                 str(theirs.fileno()),
+                launch.model,  # for those who look at the machine's processes
                 stdin=subprocess.PIPE,
                 stdout=sys.stderr.fileno(),
                 pass_fds=(theirs.fileno(),),

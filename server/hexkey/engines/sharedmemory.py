@@ -46,7 +46,8 @@ def unlink(names: Iterable[str]) -> None:
 def remember(group: int, names: Iterable[str] | None = None) -> None:
     """Write down what a group maps now (or ``names``), for ``sweep``."""
     mapped = of_group(group) if names is None else names
-    (folder() / f"{group}.{_born(group)}").write_text("\n".join(sorted(mapped)))
+    note = folder() / f"{group}.{_born(group)}.{_namespace()}"
+    note.write_text("\n".join(sorted(mapped)))
 
 
 @contextlib.contextmanager
@@ -78,8 +79,9 @@ def followed(group: int) -> Iterator[None]:
 def sweep() -> None:
     """Unlink what groups wrote down whose first process is no more."""
     for note in folder().glob("[0-9]*"):
-        group, _, born = note.name.partition(".")
-        if _born(int(group)) == born:
+        group, born, *namespace = note.name.split(".")
+        # Containers may share /dev/shm and not their process ids.
+        if namespace != [_namespace()] or _born(int(group)) == born:
             continue
         names = note.read_text().split()
         # A process of that group may live on and use them, and end by itself.
@@ -93,6 +95,11 @@ def folder() -> Path:
     path = _SHM / f"hexkey-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     return path
+
+
+def _namespace() -> str:
+    """Which process ids ours are among."""
+    return str((_PROC / "self/ns/pid").stat().st_ino)
 
 
 def _born(pid: int) -> str:

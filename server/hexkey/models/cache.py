@@ -32,6 +32,10 @@ Pins = Mapping[str, str] | str | None
 Progress = Callable[[str], None]
 
 
+_PINNED = frozenset({Format.CTRANSLATE2, Format.OPENVINO})
+"""Formats whose weights say too little of themselves to be used without a pinned hash."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
     """A verified model. For a source that names one file, ``folder`` is where that file lies."""
@@ -67,12 +71,13 @@ class _Terms:
         licences.check(manifest.licence, self.licences, source=str(self.source))
         kind = formats.detect(folder, files)
         pinned = self.entry.files if self.entry else self._pins_of(files)
-        for name in sorted(files.keys() - pinned.keys()):
-            if kind is Format.CTRANSLATE2 and name.endswith(".bin"):
-                raise ModelError(
-                    f"{folder / name} is used only with a pinned hash; once you trust it, set "
-                    f"sha256: {{{name}: {files[name].sha256}}}"
-                )
+        loose = sorted(name for name in files.keys() - pinned.keys() if name.endswith(".bin"))
+        if kind in _PINNED and loose:
+            hashes = ", ".join(f"{name}: {files[name].sha256}" for name in loose)
+            raise ModelError(
+                f"{folder / loose[0]} is used only with a pinned hash; once you trust it, set "
+                f"sha256: {{{hashes}}}"
+            )
         return ModelFiles(folder, manifest, kind)
 
     def _pins_of(self, names: Collection[str]) -> Mapping[str, str]:

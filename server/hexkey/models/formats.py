@@ -31,6 +31,7 @@ class Format(StrEnum):
     GGUF = "gguf"
     SAFETENSORS = "safetensors"
     ONNX = "onnx"
+    OPENVINO = "openvino"
 
 
 def detect(folder: Path, names: Iterable[str]) -> Format:
@@ -43,9 +44,10 @@ def detect(folder: Path, names: Iterable[str]) -> Format:
     for kind in Format:
         if kind in found:
             return kind
+    names = ", ".join(path.name for path in paths[:10]) or "nothing"
     raise ModelError(
-        f"{folder} holds no model: expected *.gguf, *.safetensors, *.onnx, CTranslate2's model.bin "
-        f"or Marian's model.*.bin, found {', '.join(path.name for path in paths[:10]) or 'nothing'}"
+        f"{folder} holds no model: expected *.gguf, *.safetensors, *.onnx, CTranslate2's "
+        f"model.bin, Marian's model.*.bin or OpenVINO's *.xml and *.bin, found {names}"
     )
 
 
@@ -69,6 +71,9 @@ def _examine(path: Path) -> Format | None:
         case ".onnx":
             headers.check_onnx(path)
             return Format.ONNX
+        case ".xml":
+            headers.check_openvino(path)
+            return Format.OPENVINO
         case ".bin":
             return _examine_bin(path)
         case ".json" if path.name.endswith("config.json"):
@@ -77,15 +82,20 @@ def _examine(path: Path) -> Format | None:
 
 
 def _examine_bin(path: Path) -> Format | None:
-    """Only a positively known ``.bin`` passes: the suffix says nothing, and torch uses it too."""
+    """Only a positively known ``.bin`` passes: the suffix says nothing, and torch uses it too.
+
+    OpenVINO's are bare numbers, known by the ``.xml`` beside them that says how to read them.
+    """
     if headers.is_marian_shortlist(path):
         return None
     if headers.is_marian_model(path):
         return Format.MARIAN
     if headers.is_ctranslate2_model(path):
         return Format.CTRANSLATE2
+    if path.with_suffix(".xml").is_file():
+        return Format.OPENVINO
     raise ModelError(
-        f"{path} is no Marian and no CTranslate2 file, or a damaged one; "
+        f"{path} is no Marian and no CTranslate2 file, has no *.xml of OpenVINO's, or is damaged; "
         "remove it, or fetch the model again"
     )
 

@@ -2,7 +2,8 @@
 
 Sources: the GGUF specification (ggml), the safetensors format description, onnx.proto (field 1
 of ModelProto is the IR version), Marian's binary format version 1, and CTranslate2's model
-serialisation (u32 version, then the specification's name as a u16-prefixed C string).
+serialisation (u32 version, then the specification's name as a u16-prefixed C string), and
+OpenVINO's IR (a ``net`` element; the ``.bin`` beside it is bare numbers).
 All integers are little-endian.
 """
 
@@ -86,6 +87,20 @@ def check_onnx(path: Path) -> None:
     head, _ = _head(path)
     if len(head) < 2 or head[0] != _ONNX_IR_TAG or head[1] not in _ONNX_IR_VERSIONS:  # noqa: PLR2004 - tag and value
         raise ModelError(f"{path} does not begin as an ONNX model does; fetch it again")
+
+
+def check_openvino(path: Path) -> None:
+    """Raise ModelError unless the file begins as a network of OpenVINO's and has its weights."""
+    head, _ = _head(path)
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"<?xml"):
+        start = start.partition(b"?>")[2].lstrip()
+    if not start.startswith(b"<net "):
+        raise ModelError(f"{path} does not begin as an OpenVINO model does; fetch it again")
+    if not path.with_suffix(".bin").is_file():
+        raise ModelError(
+            f"{path.with_suffix('.bin')} is missing: it has the weights of {path.name}"
+        )
 
 
 def is_marian_model(path: Path) -> bool:

@@ -22,6 +22,7 @@ SAFE_PATTERNS = (
     "*.safetensors",
     "*.gguf",
     "*.onnx",
+    "*.xml",
     "*.json",
     "*.jinja",
     "*.spm",

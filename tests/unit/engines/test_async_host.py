@@ -47,6 +47,7 @@ class Puppet:
         self.inside: set[int] = set()
         self.terms: dict[int, Terms] = {}
         self.held: list[tuple[str, bool]] = []
+        self.broken = False
 
     @property
     def running(self) -> int:
@@ -63,6 +64,8 @@ class Puppet:
         self.inside.add(request_id)
 
     def cancel(self, request_id: int) -> None:
+        if self.broken:
+            raise RuntimeError("canary")
         self.inside.discard(request_id)
 
     async def start(self) -> None:
@@ -216,6 +219,17 @@ async def test_adapters_come_and_go_once_the_core_has_answered(scene: Scene) -> 
         told += [one for one in await front.hear(2) if isinstance(one, Adapted)]
     assert told == [Adapted("pirate"), Adapted("bad", "no rank")]
     assert puppet.held == [("pirate", False)]
+
+
+async def test_a_cancel_that_raises_ends_the_host_as_a_step_does(scene: Scene) -> None:
+    puppet, front, host = scene
+    front.tell(ask(1))
+    await settled(lambda: puppet.running == 1)
+    puppet.broken = True
+    front.tell(Cancel(1), ask(2), ask(3))
+    with pytest.raises(RuntimeError):
+        await host
+    assert [frame for frame in await front.hear(2) if isinstance(frame, Step)]
 
 
 async def test_an_idle_core_is_asked_every_second(scene: Scene) -> None:

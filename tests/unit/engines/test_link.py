@@ -102,6 +102,18 @@ def test_a_slow_reader_loses_nothing(steps: list[list[HostEvent]], end: HostEven
         assert (error.code, error.message, error.param) == (Code.INTERNAL, "broke", "prompt")
 
 
+async def test_what_waits_for_a_slow_reader_is_bounded_by_the_outputs_and_not_by_the_steps() -> (
+    None
+):
+    mailbox = Mailbox()
+    for _ in range(300):
+        mailbox.put([Delta(index, "ab ", 1) for index in range(16)])
+    mailbox.put([Usage()])
+    events, _ = await read(mailbox)
+    assert [event.index for event in events if isinstance(event, Delta)] == list(range(16))
+    assert {event.text for event in events if isinstance(event, Delta)} == {"ab " * 300}
+
+
 async def test_merged_deltas_keep_their_logprobs() -> None:
     mailbox = Mailbox()
     one, other = TokenLogprob(b"a", -1.0), TokenLogprob(b"b", -2.0)

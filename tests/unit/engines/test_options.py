@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import ClassVar
 
 import pytest
 
-from hexkey.engines.options import read_options
+from hexkey.engines import factory
+from hexkey.engines.options import Bounds, read_options
 from hexkey.models.errors import ModelError
 
 
@@ -24,6 +26,8 @@ class Options:
     fast: bool | None = None
     names: tuple[str, ...] = ()
     codes: dict[str, str] = field(default_factory=dict)
+
+    BOUNDS: ClassVar[Bounds] = {"threads": (0, 8), "share": (0.0, 1.0)}
 
 
 def test_what_is_not_said_is_the_default() -> None:
@@ -53,6 +57,9 @@ def test_every_kind_of_value_is_read() -> None:
         ({"threads": True}, "m.options.threads: expected a whole number, found True"),
         ({"threads": 1.0}, "m.options.threads: expected a whole number, found 1.0"),
         ({"threads": None}, "m.options.threads: expected a whole number, found nothing"),
+        ({"threads": -1}, "m.options.threads: must be between 0 and 8"),
+        ({"threads": 9}, "m.options.threads: must be between 0 and 8"),
+        ({"share": float("nan")}, "m.options.share: must be between 0.0 and 1.0"),
         ({"share": False}, "m.options.share: expected a number, found False"),
         ({"share": 10**400}, f"m.options.share: expected a number, found 1{'0' * 79}…"),
         ({"kind": "huge"}, "m.options.kind: expected one of small, large, found 'huge'"),
@@ -68,6 +75,18 @@ def test_what_is_wrong_is_named(given: dict[str, object], error: str) -> None:
     with pytest.raises(ModelError) as caught:
         read_options(Options, given, "m")
     assert str(caught.value) == error
+
+
+@pytest.mark.parametrize("name", factory.NAMES)
+def test_every_engine_bounds_its_numbers(name: str) -> None:
+    kinds = [factory.options_of(name, tasks) for tasks in ((), factory.TASKS[name])]
+    for kind in kinds:
+        numbers = {one.name for one in fields(kind) if type(one.default) in {int, float}}
+        assert numbers <= kind.BOUNDS.keys()
+        for option in numbers:
+            low = kind.BOUNDS[option][0]
+            with pytest.raises(ModelError, match=rf"m\.options\.{option}: must be between"):
+                read_options(kind, {option: type(getattr(kind(), option))(low - 1)}, "m")
 
 
 def test_everything_wrong_is_named_at_once() -> None:

@@ -59,6 +59,21 @@ def test_what_a_group_maps_is_known_while_it_lives(maker: Maker) -> None:
 
 
 @pytest.mark.parametrize("maker", ["remember"], indirect=True)
+def test_a_sweep_leaves_what_another_container_wrote_down(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, segment = maker
+    process.kill()
+    process.wait()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(sharedmemory, "_namespace", lambda: "1")
+        sharedmemory.sweep()
+    assert segment.exists(), "it cannot tell whether that group lives"
+    sharedmemory.sweep()
+    assert not segment.exists()
+
+
+@pytest.mark.parametrize("maker", ["remember"], indirect=True)
 def test_a_sweep_takes_what_the_dead_left_and_nothing_else(maker: Maker) -> None:
     process, segment = maker
     sharedmemory.sweep()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +18,7 @@ from structlog.testing import capture_logs
 from hexkey.engines import backoff, watch
 from hexkey.engines.frames import Launch, LoadFailed, Ready, Step, encode
 from hexkey.engines.link import Link
-from hexkey.engines.process import HostProcess, dying, ending
+from hexkey.engines.process import HostProcess, cpu_seconds, dying, ending
 from hexkey.engines.supervisor import HostSettings, Observer, State, Supervisor
 from hexkey.errors import Code, ServeError
 from hexkey.types import Began, Delta, Event, HostEvent, ModelInfo, Usage
@@ -347,6 +349,17 @@ def test_a_killed_process_is_dying_at_once_and_one_that_stands_still_is_not() ->
             process.kill()
         assert dying(process.pid)
     assert dying(process.pid)
+
+
+def test_a_process_that_cannot_be_looked_at_is_not_taken_for_dying() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        found = dying(os.getpid()), cpu_seconds(os.getpid())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert found == (False, 0.0)
+    assert cpu_seconds(os.getpid()) > 0
 
 
 @pytest.mark.parametrize(

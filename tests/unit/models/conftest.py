@@ -27,6 +27,7 @@ ONNX = b"\x08\x0a" + bytes(16)
 MARIAN = struct.pack("<QQ", 1, 1) + bytes(64)
 SHORTLIST = struct.pack("<6Q", 0xF11A48D5013417F5, 0, 1, 1, 2, 3) + bytes(2 * 8 + 3 * 4)
 CTRANSLATE2 = struct.pack("<IH", 6, 12) + b"WhisperSpec\0" + bytes(32)
+OPENVINO = b'<?xml version="1.0"?>\n<net name="m" version="11"></net>'
 
 SOURCE = "package:tiny==1.0/tiny/model"
 FILES = {"tiny/model/m.gguf": GGUF, "tiny/model/config.json": b"{}", "tiny/__init__.py": b"1/0"}

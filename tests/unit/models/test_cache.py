@@ -14,7 +14,7 @@ from hexkey.models.errors import ModelError
 from hexkey.models.formats import Format
 from hexkey.models.licences import PERMISSIVE
 
-from .conftest import CTRANSLATE2, FILES, GGUF, SOURCE, Index, write_wheel
+from .conftest import CTRANSLATE2, FILES, GGUF, OPENVINO, SOURCE, Index, write_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -242,6 +242,18 @@ def test_ctranslate2_needs_a_pin_and_tells_it(folder: Make, cache: Path, name: s
         get(cache, f"path:{root}")
     found, _ = get(cache, f"path:{root}", {name: digest})
     assert found.format is Format.CTRANSLATE2
+
+
+def test_openvino_needs_a_pin_for_each_of_its_weights_and_tells_them(
+    folder: Make, cache: Path
+) -> None:
+    files = {"a.xml": OPENVINO, "a.bin": b"1", "b.xml": OPENVINO, "b.bin": b"2"}
+    root = folder(files)
+    pins = {name: hashlib.sha256(files[name]).hexdigest() for name in ("a.bin", "b.bin")}
+    told = ", ".join(f"{name}: {digest}" for name, digest in pins.items())
+    with pytest.raises(ModelError, match=rf"sha256: {{{told}}}"):
+        get(cache, f"path:{root}")
+    assert get(cache, f"path:{root}", pins)[0].format is Format.OPENVINO
 
 
 def test_the_digest_is_that_of_sha256sum(folder: Make, cache: Path) -> None:

@@ -12,7 +12,8 @@ from hexkey.engines.base import StepReport
 from hexkey.engines.batcher import Batcher
 from hexkey.engines.ctranslate2.audio import RATE, AudioReader
 from hexkey.engines.ctranslate2.mel import FRAMES, SAMPLES, log_mel
-from hexkey.errors import Code, ServeError, invalid
+from hexkey.engines.failures import failure_of
+from hexkey.errors import Code, invalid
 from hexkey.types import Delta, Failure, Finish, FinishReason, Segment, Transcribe, Usage
 
 if TYPE_CHECKING:
@@ -125,10 +126,8 @@ class WhisperEngine:
         """Decode a request's next window; False where nothing is left, or why it cannot be."""
         try:
             return work.fill()
-        except ServeError as error:
-            return Failure(error.code, error.message, error.param)
-        except Exception:  # noqa: BLE001 - one odd file must not fail its batch-mates
-            return Failure(Code.INTERNAL, "the decoder failed on this audio")
+        except Exception as error:  # noqa: BLE001 - one odd file must not fail its batch-mates
+            return failure_of(error)
 
     def _language(self, code: str) -> str:
         """Return the language to write down, empty where it is to be found out."""

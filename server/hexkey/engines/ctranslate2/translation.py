@@ -8,10 +8,10 @@ the tokenizer: ``source.spm`` and ``target.spm``, one ``sentencepiece.model``, o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from hexkey.engines.batcher import BATCHES_AT_HAND
-from hexkey.engines.options import read_options
+from hexkey.engines.options import BATCH_BOUNDS, Bounds, read_options
 from hexkey.engines.translation import BatchLimits, Outcome, TranslationEngine
 from hexkey.models.errors import ModelError
 from hexkey.types import ModelInfo, Translate
@@ -44,6 +44,12 @@ class CTranslate2Options:
     target_prefix: str = ""
     append_eos: bool = True
     codes: dict[str, str] = field(default_factory=dict)
+
+    BOUNDS: ClassVar[Bounds] = {
+        **BATCH_BOUNDS,
+        "beam_size": (1, 64),
+        "max_source_tokens": (8, 1 << 16),
+    }
 
 
 class Tokenizer(Protocol):
@@ -102,19 +108,21 @@ class _CTranslate2:
     def translate(self, rows: Sequence[list[str]], payloads: Sequence[Translate]) -> list[Outcome]:
         options = self._options
         prefixes = [self._prefix(options.target_prefix, payload) for payload in payloads]
+        # What CTranslate2 counts begins with the prefix.
+        limits = [len(one) + _limit(row) for one, row in zip(prefixes, rows, strict=True)]
         results = self._model.translate_batch(
             [list(row) for row in rows],
             target_prefix=prefixes if options.target_prefix else None,
             beam_size=options.beam_size,
             max_input_length=0,
-            max_decoding_length=max(map(_limit, rows)),
+            max_decoding_length=max(limits),
             disable_unk=True,
             use_vmap=False,
         )
         outcomes = []
-        for row, result, prefix in zip(rows, results, prefixes, strict=True):
+        for result, prefix, limit in zip(results, prefixes, limits, strict=True):
             # The batch has one limit; each row keeps its own, so that company changes nothing.
-            tokens = result.hypotheses[0][len(prefix) : _limit(row)]
+            tokens = result.hypotheses[0][len(prefix) : limit]
             outcomes.append(Outcome(self._tokenizer.decode(tokens), len(tokens) + 1))
         return outcomes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from hexkey.engines.ctranslate2.audio import RATE, AudioLimits
 from hexkey.engines.ctranslate2.mel import log_mel
 from hexkey.engines.ctranslate2.speech import Speech
 from hexkey.engines.ctranslate2.transcription import WhisperEngine
-from hexkey.engines.options import read_options
+from hexkey.engines.options import Bounds, read_options
 from hexkey.models.errors import ModelError
 from hexkey.types import ModelInfo, Transcribe
 
@@ -33,6 +33,13 @@ class WhisperOptions:
     beam_size: int = 1
     max_batch: int = 4
     max_audio_s: float = 1800.0
+
+    BOUNDS: ClassVar[Bounds] = {
+        "threads": (0, 1024),
+        "beam_size": (1, 64),
+        "max_batch": (1, 256),
+        "max_audio_s": (1, 1 << 20),
+    }
 
 
 class Answer(NamedTuple):

@@ -12,8 +12,9 @@ import numpy as np
 from hexkey.engines.base import StepReport
 from hexkey.engines.batcher import Batcher
 from hexkey.engines.encoder.tasks import reader_of
+from hexkey.engines.failures import failure_of
 from hexkey.errors import Code, ServeError, invalid
-from hexkey.types import Failure, Usage
+from hexkey.types import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,9 +118,9 @@ class EncoderEngine:
                 raise ServeError(Code.INTERNAL, "the model failed on one of these texts")
             events = work.reader.take(row.position, vector)
             self._queue(row.request_id, work)
-        except ServeError as error:
+        except Exception as error:  # noqa: BLE001 - it is this request's failure alone
             self.cancel(row.request_id)
-            return [Failure(error.code, error.message, error.param)]
+            return [failure_of(error)]
         if not work.open:
             del self._works[row.request_id]
             events.append(work.usage)

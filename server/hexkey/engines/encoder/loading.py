@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hexkey.engines.batcher import BATCHES_AT_HAND
 from hexkey.engines.encoder.architecture import read_architecture, read_pooling, read_window
 from hexkey.engines.encoder.engine import EncoderEngine
 from hexkey.engines.encoder.model import Encoder
-from hexkey.engines.options import read_options
+from hexkey.engines.options import BATCH_BOUNDS, Bounds, read_options
 from hexkey.models.errors import ModelError
 from hexkey.types import ModelInfo
 
@@ -33,6 +33,8 @@ class EncoderOptions:
     max_batch: int = 16
     max_padded_tokens: int = 2048
     max_tokens: int = 0
+
+    BOUNDS: ClassVar[Bounds] = {**BATCH_BOUNDS, "max_tokens": (0, 1 << 20)}
 
 
 def load(context: LoadContext) -> EncoderEngine:
@@ -73,6 +75,7 @@ def _encoder(folder: Path, options: EncoderOptions, context: LoadContext) -> tup
         raise ModelError(f"{folder / 'tokenizer.json'} cannot be read: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True  # "[SEP]" in a caller's text is text
     session = Session(build(weights, shape, read_pooling(folder)), threads=options.threads)
     encoder = Encoder(tokenizer, session, shape.vocab_size, options.max_tokens or window)
     encoder.vectors([encoder.encode(WARM_UP)])

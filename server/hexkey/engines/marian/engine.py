@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hexkey.engines.batcher import BATCHES_AT_HAND
 from hexkey.engines.marian.translator import MAX_SOURCE_TOKENS, MarianTranslator
-from hexkey.engines.options import read_options
+from hexkey.engines.options import BATCH_BOUNDS, Bounds, read_options
 from hexkey.engines.translation import BatchLimits, Outcome, TranslationEngine
 from hexkey.models.errors import ModelError
 from hexkey.types import ModelInfo, Translate
@@ -27,6 +27,8 @@ class MarianOptions:
     threads: int = 1
     max_batch: int = 8
     max_padded_tokens: int = 2048
+
+    BOUNDS: ClassVar[Bounds] = BATCH_BOUNDS
 
 
 class _Marian:

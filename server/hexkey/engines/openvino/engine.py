@@ -17,6 +17,7 @@ from openvino import Tensor
 from openvino_genai import GenerationConfig, GenerationFinishReason, GenerationStatus
 
 from hexkey.engines.base import StepReport
+from hexkey.engines.failures import failure_of
 from hexkey.engines.lexicon import Render
 from hexkey.engines.openvino.sequence import Sequence, Work
 from hexkey.engines.sequence import characters, greedy, groups, text_stream
@@ -178,7 +179,7 @@ class OpenvinoEngine:
             if computed:
                 report.computed.append((work.id, computed, sequence.processed))
             if output is not None:
-                news = self._advance(sequence, *output)
+                news = self._taken(sequence, *output)
             elif sequence.handle.get_status() != _RUNNING:
                 self.cancel(work.id)
                 news = [Failure(Code.RESOURCE_EXHAUSTED, "the KV cache is full; try again later")]
@@ -214,6 +215,20 @@ class OpenvinoEngine:
                 self._started, work.tensor, sequence.config
             )
             self._active.append(sequence)
+
+    def _taken(
+        self,
+        sequence: Sequence,
+        ids: list[int],
+        scores: list[float],
+        ended: GenerationFinishReason,
+    ) -> list[HostEvent]:
+        """Advance a sequence; what fails there is its request's failure alone."""
+        try:
+            return self._advance(sequence, ids, scores, ended)
+        except Exception as error:  # noqa: BLE001 - its batch-mates go on
+            self.cancel(sequence.work.id)
+            return [failure_of(error)]
 
     def _advance(
         self,

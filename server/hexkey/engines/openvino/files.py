@@ -22,8 +22,11 @@ class Files:
     control: frozenset[int] | None
 
 
-def inspect_files(folder: Path) -> Files:
-    """Find the model in a folder; raises ``ModelError`` if there is none, or a damaged one."""
+def inspect_files(folder: Path, window: int = 0) -> Files:
+    """Find the model in a folder; raises ``ModelError`` if there is none, or a damaged one.
+
+    ``window`` is the context in tokens where the files need not tell it; 0: they must.
+    """
     found = [folder] if folder.is_file() else sorted(folder.glob("*.gguf"))
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
@@ -31,7 +34,7 @@ def inspect_files(folder: Path) -> Files:
     if found:
         return _gguf_files(found[0])
     if (folder / "openvino_model.xml").is_file():
-        return _ir_files(folder)
+        return Files(folder, window or _ir_window(folder), None)
     raise ModelError(f"{folder} holds neither a *.gguf file nor an openvino_model.xml")
 
 
@@ -49,12 +52,11 @@ def _gguf_files(path: Path) -> Files:
     return Files(path, window, control)
 
 
-def _ir_files(folder: Path) -> Files:
+def _ir_window(folder: Path) -> int:
+    path = folder / "config.json"
     try:
-        window = json.loads((folder / "config.json").read_bytes())["max_position_embeddings"]
-        return Files(folder, int(window), None)
+        return int(json.loads(path.read_bytes())["max_position_embeddings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{folder / 'config.json'} does not say max_position_embeddings; set the option "
-            "context_tokens"
+            f"{path} does not say max_position_embeddings; set the option context_tokens"
         ) from error

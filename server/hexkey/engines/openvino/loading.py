@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from openvino import Tensor
@@ -16,7 +16,7 @@ from hexkey.engines.openvino.engine import MAX_BATCHED_TOKENS, OpenvinoEngine
 from hexkey.engines.openvino.files import inspect_files
 from hexkey.engines.openvino.prefixes import BLOCK_TOKENS, PrefixMirror
 from hexkey.engines.openvino.vocabulary import Vocabulary
-from hexkey.engines.options import read_options
+from hexkey.engines.options import Bounds, read_options
 from hexkey.engines.prompts import PromptMaker
 from hexkey.engines.vocabulary import looks_special
 from hexkey.models.errors import ModelError
@@ -54,12 +54,19 @@ class Options:
     fim: bool | None = None
     reproducible: bool = False
 
+    # The engine's account of a step holds while every running sequence fits into it.
+    BOUNDS: ClassVar[Bounds] = {
+        "threads": (0, 1024),
+        "cache_gib": (1, 1024),
+        "max_sequences": (1, MAX_BATCHED_TOKENS),
+        "context_tokens": (0, 1 << 24),
+    }
+
 
 def load(context: LoadContext) -> OpenvinoEngine:
     """Load a model; raises ``ModelError`` naming the option or the file that is at fault."""
     options = read_options(Options, context.options, context.model)
-    _check(options, context.model)
-    files = inspect_files(context.folder)
+    files = inspect_files(context.folder, options.context_tokens)
     context.progress(f"loading {files.path.name}")
     try:
         pipeline = ContinuousBatchingPipeline(
@@ -111,19 +118,6 @@ def _scheduler(options: Options) -> SchedulerConfig:
     config.dynamic_split_fuse = True
     config.enable_prefix_caching = options.prefix_caching
     return config
-
-
-def _check(options: Options, model: str) -> None:
-    # The engine's account of a step holds while every running sequence fits into it.
-    bounds = {
-        "threads": (0, 1024),
-        "cache_gib": (1, 1024),
-        "max_sequences": (1, MAX_BATCHED_TOKENS),
-        "context_tokens": (0, 1 << 24),
-    }
-    for name, (low, high) in bounds.items():
-        if not low <= getattr(options, name) <= high:
-            raise ModelError(f"{model}.options.{name}: must be between {low} and {high}")
 
 
 def _control(tokenizer: Tokenizer, told: frozenset[int] | None) -> frozenset[int]:

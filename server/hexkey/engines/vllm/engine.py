@@ -18,11 +18,12 @@ from vllm.v1.engine.exceptions import EngineDeadError
 
 from hexkey.engines import sharedmemory
 from hexkey.engines.base import EngineLost, StepReport
+from hexkey.engines.failures import failure_of
 from hexkey.engines.vllm import statistics
 from hexkey.engines.vllm.jobs import Wordy
 from hexkey.engines.vllm.scheduler import STEP
 from hexkey.engines.vllm.sleeper import Sleeper
-from hexkey.errors import Code, ServeError, invalid
+from hexkey.errors import Code, invalid
 from hexkey.models.errors import ModelError
 from hexkey.types import PLAIN, Failure
 
@@ -64,7 +65,9 @@ class VllmEngine:
         adapters: Mapping[str, LoRARequest],
         statistics: Statistics | None,
         sleep_after_s: float,
+        exact: bool,
     ) -> None:
+        self._exact = exact  # whether steps come with the scheduler's account
         self._llm = llm
         self._core: Any = llm.engine_core
         self._kind = kind
@@ -130,7 +133,8 @@ class VllmEngine:
         if job is None:
             return
         names = [name for name in job.live if self._parts.pop(name, None) is not None]
-        self._cancelled.update(names)
+        if self._exact:
+            self._cancelled.update(names)
         if self._statistics is not None:
             self._statistics.drop(names)
         self._send(self._core.abort_requests_async(names))
@@ -226,9 +230,9 @@ class VllmEngine:
             if ended is None:
                 ends.early.append(name)
             self._fill(job)
-        except ServeError as error:
+        except Exception as error:  # noqa: BLE001 - it is this request's failure alone
             self.cancel(job.id)
-            return [Failure(error.code, error.message, error.param)]
+            return [failure_of(error)]
         if job.done:
             del self._jobs[job.id]
             news.append(job.usage())

@@ -74,6 +74,7 @@ def load(context: LoadContext) -> VllmEngine:
         adapters=requests.adapters,
         statistics=Statistics(llm.logger_manager) if known else None,
         sleep_after_s=options.sleep_after_s,
+        exact=exact,
     )
 
 

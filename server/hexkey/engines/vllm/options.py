@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from hexkey.engines import instruction
+from hexkey.engines.options import Bounds  # noqa: TC001 - get_type_hints reads it
 from hexkey.models.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_BOUNDS = {
+_BOUNDS: Bounds = {
     "max_model_len": (0, 1 << 24),
     "gpu_memory_utilization": (0.01, 1.0),
     "kv_cache_gib": (0.0, 4096.0),
@@ -71,11 +72,10 @@ class Options:
     fim: bool | None = None
     translate_prompt: str = instruction.DEFAULT
 
+    BOUNDS: ClassVar[Bounds] = _BOUNDS
+
     def check(self, model: str) -> None:
-        """Raise ``ModelError`` naming the first option that is out of its bounds."""
-        for name, (low, high) in _BOUNDS.items():
-            if not low <= getattr(self, name) <= high:
-                raise ModelError(f"{model}.options.{name}: must be between {low} and {high}")
+        """Raise ``ModelError`` naming the first option that does not fit the others."""
         instruction.Instruction(self.translate_prompt)
         parts = self.tensor_parallel_size
         if self.devices and (len(set(self.devices)) != parts or min(self.devices) < 0):

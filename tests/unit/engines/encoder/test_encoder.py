@@ -200,6 +200,30 @@ def test_a_batch_that_fails_fails_only_who_made_it_fail(
     assert len(vectors(good)) == 1
 
 
+def test_a_text_that_breaks_the_tokenizer_later_fails_its_request_alone(
+    engine: EncoderEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = engine._encoder.encode
+
+    def encode(text: str) -> list[int]:
+        if text == "odd":
+            raise RuntimeError("canary")
+        return real(text)
+
+    monkeypatch.setattr(engine._encoder, "encode", encode)
+    odd = Embed(texts=("a",) * (AHEAD + 1) + ("odd",))
+    bad, good = run(engine, odd, Embed(texts=("one",))).values()
+    assert isinstance(bad[-1], Failure)
+    assert (bad[-1].code, "canary" in bad[-1].message) == (Code.INTERNAL, False)
+    assert len(vectors(good)) == 1
+
+
+def test_names_of_control_tokens_in_a_text_are_text(engine: EncoderEngine) -> None:
+    plain, control = (engine._encoder.encode(text) for text in ("a [SEP] b", ""))
+    assert plain.count(control[-1]) == 1, "its end"
+    assert len(plain) > len(engine._encoder.encode("a b")) + 1
+
+
 def test_what_the_model_is(engine: EncoderEngine) -> None:
     assert (engine.info.context_tokens, engine.info.dimensions) == (256, 384)
     assert "bi-encoder" in engine.info.notes[0]

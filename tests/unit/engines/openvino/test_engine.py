@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig
 
 from hexkey.engines.openvino.engine import OpenvinoEngine
 from hexkey.engines.openvino.prefixes import PrefixMirror
+from hexkey.engines.openvino.sequence import Sequence
 from hexkey.engines.openvino.vocabulary import Vocabulary
 from hexkey.engines.prompts import PromptMaker
 from hexkey.errors import Code, ServeError
@@ -17,6 +21,7 @@ from hexkey.types import (
     Chat,
     ContextFile,
     FinishReason,
+    HostEvent,
     Message,
     Sampling,
     StopRule,
@@ -307,25 +312,45 @@ def test_other_files_stand_before_the_prefix_as_far_as_they_fit(driver: Driver) 
     assert answer.usage.input_tokens == len(ids)
 
 
-def test_a_full_cache_fails_the_request_and_not_the_engine(driver: Driver, smollm: object) -> None:
+def with_blocks(engine: OpenvinoEngine, smollm: Path, blocks: int) -> OpenvinoEngine:
+    """The same model with a KV cache of so many blocks, which keeps no prefixes."""
     config = SchedulerConfig()
-    config.cache_size, config.num_kv_blocks = 0, 4
+    config.cache_size, config.num_kv_blocks = 0, blocks
     config.max_num_batched_tokens = 256
-    pipeline = ContinuousBatchingPipeline(str(smollm), config, "CPU", {})
-    vocabulary = vocabulary_of(driver.engine)
-    engine = OpenvinoEngine(
-        pipeline,
-        info=driver.engine.info,
+    vocabulary = vocabulary_of(engine)
+    return OpenvinoEngine(
+        ContinuousBatchingPipeline(str(smollm), config, "CPU", {}),
+        info=engine.info,
         vocabulary=vocabulary,
         prompts=PromptMaker(vocabulary, None, 8192, "tiny"),
         cache=PrefixMirror(0),
         max_sequences=64,
     )
-    small = Driver(engine)
+
+
+def test_a_full_cache_fails_the_request_and_not_the_engine(driver: Driver, smollm: Path) -> None:
+    small = Driver(with_blocks(driver.engine, smollm, 4))
     (answer,) = small.run(complete("a b " * 200))
     assert answer.failure.code is Code.RESOURCE_EXHAUSTED
     (answer,) = small.run(complete(max_tokens=4))
     assert answer.usage.output_tokens == 4
+
+
+def test_nothing_is_kept_of_a_request(driver: Driver, smollm: Path) -> None:
+    # A block of the cache is memory from its first use on; these are soon all used.
+    engine = with_blocks(driver.engine, smollm, 64)
+    held = []
+    for count in (8, 40):
+        for _ in range(count):
+            small = Driver(engine)
+            answers = [small.add(complete(f"{STORY} {n}", max_tokens=3)) for n in range(16)]
+            small.step()
+            for leaver in answers[::4]:
+                small.cancel(leaver)
+            while engine.running:
+                small.step()
+        held.append(psutil.Process().memory_info().rss)
+    assert (held[1] - held[0]) / (40 * 16) < 8192
 
 
 def test_more_requests_than_sequences_wait_their_turn(driver: Driver) -> None:
@@ -335,3 +360,20 @@ def test_more_requests_than_sequences_wait_their_turn(driver: Driver) -> None:
     finally:
         driver.engine._max_sequences = before
     assert len({answer.text() for answer in answers}) == 1
+
+
+def test_what_breaks_in_one_answer_fails_it_alone(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Sequence.take
+
+    def take(sequence: Sequence, *given: Any) -> list[HostEvent]:
+        if sequence.work.id == 0:
+            raise ValueError("canary")
+        return real(sequence, *given)
+
+    monkeypatch.setattr(Sequence, "take", take)
+    bad, good = driver.run(*(complete(STORY, max_tokens=5) for _ in range(2)))
+    assert bad.failure.code is Code.INTERNAL
+    assert "canary" not in bad.failure.message
+    assert good.usage.output_tokens == 5

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig, Tokenizer
 
 from hexkey.engines.openvino import load
 from hexkey.engines.openvino.engine import OpenvinoEngine
+from hexkey.engines.openvino.files import inspect_files
 from hexkey.engines.openvino.gguf import read_metadata
 from hexkey.engines.openvino.prefixes import PrefixMirror
 from hexkey.engines.openvino.vocabulary import parts
 from hexkey.engines.vocabulary import looks_special, text_pieces
+from hexkey.models.cache import fetch
 from hexkey.models.errors import ModelError
-from tests.unit.engines.openvino.conftest import context
+from hexkey.types import Autocomplete, Sampling
+from tests.unit.engines.openvino.conftest import Driver, context
 
 
 def test_the_model_says_what_it_can_do(engine: OpenvinoEngine) -> None:
@@ -62,10 +67,45 @@ def test_damaged_metadata_is_refused(tmp_path: Path, smollm: Path) -> None:
         read_metadata(tmp_path / "bad.gguf")
 
 
-def test_an_ir_folder_says_its_window_or_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "openvino_model.xml").write_text("<net/>")
-    with pytest.raises(ModelError, match="max_position_embeddings"):
+@pytest.fixture(scope="module")
+def ir(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model as OpenVINO writes it: networks, weights and tokenizers."""
+    folder = tmp_path_factory.mktemp("ir")
+    (folder / "m.gguf").symlink_to(smollm)
+    config = SchedulerConfig()
+    config.cache_size = 1
+    Tokenizer(str(folder / "m.gguf"), enable_save_ov_model=True)
+    ContinuousBatchingPipeline(
+        str(folder / "m.gguf"), config, "CPU", {"enable_save_ov_model": True}
+    )
+    (folder / "m.gguf").unlink()
+    (folder / "config.json").write_text('{"max_position_embeddings": 8192}')
+    return folder
+
+
+def test_an_ir_folder_serves_once_its_weights_are_pinned(
+    ir: Path, engine: OpenvinoEngine, tmp_path: Path
+) -> None:
+    def fetched(pins: dict[str, str]) -> Path:
+        nowhere = tmp_path / "cache"
+        return fetch(f"path:{ir}", cache=nowhere, sha256=pins, progress=lambda _line: None).folder
+
+    with pytest.raises(ModelError, match="pinned hash") as caught:
+        fetched({})
+    folder = fetched(dict(re.findall(r"(\w+\.bin): (\w{64})", str(caught.value))))
+    served = load(context(folder))
+    assert served.info.context_tokens == engine.info.context_tokens
+    ask = Autocomplete(prefix="1, 2, 3, 4, 5, 6, 7,", sampling=Sampling(max_tokens=12))
+    texts = [Driver(one).run(ask)[0].text() for one in (served, engine)]
+    assert texts[0] == texts[1]
+    assert " 8, 9, 10" in texts[0]
+
+
+def test_an_ir_folder_says_its_window_or_the_option_does(tmp_path: Path) -> None:
+    (tmp_path / "openvino_model.xml").write_text("<net />")
+    with pytest.raises(ModelError, match="max_position_embeddings; set the option context_tokens"):
         load(context(tmp_path))
+    assert inspect_files(tmp_path, 512).context_tokens == 512
 
 
 def test_the_metadata_of_a_gguf_file(smollm: Path) -> None:
