@@ -127,8 +127,10 @@ def ratio_line(name: str, ours: Sequence[float], theirs: Sequence[float], unit: 
 
 
 def machine() -> str:
-    """The machine and the day, for RESULTS.md."""
+    """The machine, the day and the commit, for RESULTS.md; a ``+`` is work not committed."""
     model = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     name = model[1] if model else platform.processor()
     day, python = time.strftime("%Y-%m-%d"), platform.python_version()
-    return f"{day}, {os.cpu_count()} cores of {name}, Python {python}"
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    return f"{day}, {commit}, {os.cpu_count()} cores of {name}, Python {python}"
