@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -33,6 +32,10 @@ from hexkey.types import (
     Vector,
 )
 from tests.contract.conftest import Rig
+from tests.waiting import soon
+
+BEST_OF = 3
+"""A regression is slow each time, a machine that others use is not."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -63,14 +66,6 @@ async def settle(rig: Rig, request: Request) -> Code | None:
         return error.code
     assert isinstance(events[-1], Usage)
     return None
-
-
-async def until(condition: Callable[[], bool], seconds: float) -> float:
-    begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < seconds, "it did not come to pass in time"
-        await asyncio.sleep(0.01)
-    return time.monotonic() - begun
 
 
 async def test_a_request_streams_finishes_and_ends_with_its_usage(rig: Rig) -> None:
@@ -106,11 +101,11 @@ async def test_one_who_leaves_frees_the_engine_and_disturbs_nobody(rig: Rig) -> 
     expected = answer_of(await collect(rig, rig.request(20)))
     stayer = asyncio.create_task(collect(rig, rig.request(20)))
     leavers = [asyncio.create_task(collect(rig, rig.request(1000))) for _ in range(3)]
-    await until(lambda: rig.supervisor.running >= 2, 5 + rig.step_s)
+    await soon(lambda: rig.supervisor.running >= 2, 5 + rig.step_s)
     for leaver in leavers:
         leaver.cancel()
     assert answer_of(await stayer) == like(expected)
-    await until(lambda: rig.supervisor.running == 0, rig.step_s)
+    await soon(lambda: rig.supervisor.running == 0, rig.step_s)
     assert await asyncio.gather(*leavers, return_exceptions=True)
 
 
@@ -128,27 +123,33 @@ async def test_what_the_model_cannot_do_is_refused_alone(rig: Rig) -> None:
 
 
 async def test_a_deadline_ends_the_request_here_and_in_the_engine(rig: Rig) -> None:
-    begun = time.monotonic()
-    code = await settle(rig, rig.request(1000, deadline=begun + 0.3))
-    assert code is Code.DEADLINE_EXCEEDED
-    assert time.monotonic() - begun < 3
-    await until(lambda: rig.supervisor.running == 0, rig.step_s)
+    took = []
+    for _ in range(BEST_OF):
+        begun = time.monotonic()
+        code = await settle(rig, rig.request(1000, deadline=begun + 0.3))
+        assert code is Code.DEADLINE_EXCEEDED
+        took.append(time.monotonic() - begun)
+    assert 0.25 < min(took) < 0.6
+    await soon(lambda: rig.supervisor.running == 0, rig.step_s)
 
 
 async def test_a_killed_host_fails_its_streams_at_once_and_comes_back(rig: Rig) -> None:
-    async with aclosing(rig.supervisor.run(rig.request(1000))) as events:
-        await anext(events)
-        pid = rig.supervisor.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        begun = time.monotonic()
-        with pytest.raises(ServeError) as caught:
-            async for _ in events:
-                pass
-        assert caught.value.code is Code.UNAVAILABLE
-        assert time.monotonic() - begun < 1  # 0.01 s on a quiet machine
-    assert await settle(rig, rig.request(3)) is None
-    assert rig.supervisor.pid != pid
+    took = []
+    for _ in range(rig.kills):
+        async with aclosing(rig.supervisor.run(rig.request(1000))) as events:
+            await anext(events)
+            pid = rig.supervisor.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            begun = time.monotonic()
+            with pytest.raises(ServeError) as caught:
+                async for _ in events:
+                    pass
+            assert caught.value.code is Code.UNAVAILABLE
+            took.append(time.monotonic() - begun)
+        assert await settle(rig, rig.request(3)) is None
+        assert rig.supervisor.pid != pid
+    assert min(took) < rig.noticed_s  # 0.01 s on a quiet machine
 
 
 async def test_a_request_of_which_nothing_was_seen_moves_to_the_next_host(rig: Rig) -> None:
@@ -157,28 +158,25 @@ async def test_a_request_of_which_nothing_was_seen_moves_to_the_next_host(rig: R
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     waiting = asyncio.create_task(collect(rig, rig.request(3)))
-    await asyncio.sleep(0.1)
+    await soon(lambda: rig.supervisor.waiting == 1)
     os.kill(pid, signal.SIGKILL)
     assert answer_of(await waiting) == like(expected)
 
 
 async def test_a_host_that_hangs_is_found_and_replaced(rig: Rig) -> None:
-    await until(lambda: rig.supervisor.state is State.READY, 60)
+    await soon(lambda: rig.supervisor.state is State.READY, 60)
     pid = rig.supervisor.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
-    begun = time.monotonic()
-    within_s = rig.supervisor.settings.stall_timeout_s + 7
-    await until(lambda: rig.supervisor.pid != pid, within_s)
-    assert time.monotonic() - begun < within_s
-    await until(lambda: not psutil.pid_exists(pid), 1)
+    await soon(lambda: rig.supervisor.pid != pid, rig.supervisor.settings.stall_timeout_s + 4)
+    await soon(lambda: not psutil.pid_exists(pid), 1)
     assert await settle(rig, rig.request(3)) is None
 
 
 async def test_a_stop_settles_what_runs(rig: Rig) -> None:
-    await until(lambda: rig.supervisor.state is State.READY, 60)
+    await soon(lambda: rig.supervisor.state is State.READY, 60)
     streams = [asyncio.create_task(settle(rig, rig.request(1000))) for _ in range(3)]
-    await until(lambda: rig.supervisor.running >= 1, 5 + rig.step_s)
+    await soon(lambda: rig.supervisor.running >= 1, 5 + rig.step_s)
     pid = rig.supervisor.pid
     await rig.supervisor.stop()
     assert await asyncio.gather(*streams) == [Code.UNAVAILABLE] * 3

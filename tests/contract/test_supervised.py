@@ -33,6 +33,9 @@ from tests.waiting import soon
 
 SPEECH = Path(__file__).parents[1] / "data" / "speech.flac"
 LARGE_BYTES = 8 << 20
+COUNTS = (512, 3072)
+MOST_KEPT_BYTES = 4096
+"""Of memory that an allocator may not have given back, a request."""
 
 
 def text(tokens: int, prefix: str = "x") -> Autocomplete:
@@ -171,3 +174,26 @@ async def test_an_engine_out_of_memory_ends_alone_and_says_so() -> None:
         assert isinstance((await mate)[-1], Usage)
         assert other.restarts == []
         assert psutil.Process().memory_info().rss - ours < 64 << 20
+
+
+async def test_nothing_is_kept_of_a_request() -> None:
+    async with supervised() as one:
+        pid = one.supervisor.pid
+        assert pid is not None
+
+        async def ask(number: int) -> None:
+            asking = asyncio.create_task(one.answer(text(4, f"The number {number} is")))
+            if number % 4 == 0:  # and one in four leaves
+                await asyncio.sleep(0)
+                asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
+        held = []
+        for count in COUNTS:
+            for start in range(0, count, 16):
+                await asyncio.gather(*(ask(start + number) for number in range(16)))
+            await soon(lambda: one.supervisor.running == one.supervisor.waiting == 0)
+            held.append(psutil.Process(pid).memory_info().rss)
+        assert one.restarts == []
+        grown = (held[1] - held[0]) / (COUNTS[1] - COUNTS[0])
+        assert grown < MOST_KEPT_BYTES

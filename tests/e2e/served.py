@@ -33,11 +33,12 @@ class Served:
         return children
 
     def host_of(self, model: str) -> psutil.Process:
-        """The process that runs a model's engine; hosts start in the configuration's order."""
-        with httpx.Client(base_url=self.http) as client:
-            names = list(client.get("/ready").json()["models"])
-        hosts = sorted(psutil.Process(self.process.pid).children(), key=lambda one: one.pid)
-        return hosts[names.index(model)]
+        """The process that runs a model's engine, as its command line says."""
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.cmdline()[-1:] == [model]:
+                    return child
+        raise AssertionError(f"no process runs {model}")
 
     def metric(self, series: str) -> float:
         """The value of a series, named without the prefix that all have; 0 if there is none."""

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from hexkey.types import Priority
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.v1 import inference_pb2_grpc as pb_grpc
 from tests.e2e.conftest import Served, serve
+from tests.waiting import until
 
 SLOW_AND_FAST = """
 models:
@@ -46,14 +48,6 @@ def stub(served: Served) -> Iterator[pb_grpc.InferenceServiceStub]:
         yield pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
 
 
-def until(condition: Callable[[], bool], seconds: float) -> float:
-    begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < seconds, "it did not come to pass in time"
-        time.sleep(0.02)
-    return time.monotonic() - begun
-
-
 def state(served: Served, model: str) -> str:
     said: str = httpx.get(f"{served.http}/ready").json()["models"][model]
     return said
@@ -62,6 +56,12 @@ def state(served: Served, model: str) -> str:
 def ask(served: Served, model: str, tokens: int = 3, **more: object) -> httpx.Response:
     body = {"model": model, "prefix": "hello", "max_tokens": tokens, **more}
     return httpx.post(f"{served.http}/v1/autocomplete", json=body, timeout=60)
+
+
+def typical_s(ask: Callable[[], httpx.Response], times: int = 50) -> float:
+    """The median time of so many answers."""
+    took = [ask().elapsed.total_seconds() for _ in range(times)]
+    return statistics.median(took)
 
 
 def inside(served: Served) -> float:
@@ -120,6 +120,7 @@ models:
 """
     )
     with serve(path) as served:
+        before_s = typical_s(lambda: ask(served, "fast"))
         aside = model.rename(tmp_path / "aside")
         os.kill(served.host_of("frail").pid, signal.SIGKILL)
         body = {"text": "Good morning.", "source": "en", "target": "pt"}
@@ -130,8 +131,7 @@ models:
         refused = httpx.post(url, json=body, timeout=60)
         assert (refused.status_code, time.monotonic() - begun < 2) == (503, True)
         assert "'frail' does not serve now" in refused.json()["error"]["message"]
-        took = [ask(served, "fast").elapsed.total_seconds() for _ in range(50)]
-        assert sorted(took)[25] < 0.5
+        assert typical_s(lambda: ask(served, "fast")) < 3 * before_s + 0.05
         aside.rename(model)
         until(lambda: state(served, "frail") == "ready", 30)
         assert httpx.post(url, json=body, timeout=60).status_code == 200
@@ -164,10 +164,8 @@ def test_a_term_signal_under_load_of_both_wires_loses_nothing(config: Path) -> N
         answers = [pool.submit(ask, one) for ask in (over_http, over_grpc) for one in range(50)]
         until(lambda: inside(served) == 100, 30)  # some of them in the queue
         served.process.send_signal(signal.SIGTERM)
-        begun = time.monotonic()
         assert [answer.result() for answer in answers] == [True] * 100
-        assert served.process.wait(20) == 0
-        assert time.monotonic() - begun < 20, "it waited longer than its last answer"
+        assert served.process.wait(10) == 0, "it waited longer than its last answer"
     outcomes = [json.loads(line).get("outcome") for line in served.log]
     assert outcomes.count("ok") == len([one for one in outcomes if one]) == 100
     assert canary not in "".join(served.log)
@@ -226,10 +224,10 @@ def _answers(served: Served) -> bool:
 def test_large_inputs_hold_nobody_up(config: Path) -> None:
     text = "Ünïcödé words, as many as are taken. " * 10_000
     message = pb.TranslateRequest(text=[text], source="en", target="pt")
+    sent: list[str] = []
     ended = threading.Event()
 
-    def send(stubs: pb_grpc.InferenceServiceStub) -> int:
-        sent = 0
+    def send(stubs: pb_grpc.InferenceServiceStub) -> None:
         body = {"text": text, "source": "en", "target": "pt"}
         while not ended.is_set():
             # The whole front end has seen it when the engine says that it is too long.
@@ -237,16 +235,20 @@ def test_large_inputs_hold_nobody_up(config: Path) -> None:
             assert "8192" in refused.json()["error"]["message"]
             with pytest.raises(grpc.RpcError, match="8192"):
                 stubs.Translate(message, timeout=60)
-            sent += 2
-        return sent
+            sent.append(text)
 
-    with serve(config) as served, stub(served) as stubs, ThreadPoolExecutor(2) as pool:
+    with (
+        serve(config) as served,
+        stub(served) as stubs,
+        httpx.Client(base_url=served.http) as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        before_s = typical_s(lambda: client.get("/health"), 100)
         senders = [pool.submit(send, stubs) for _ in range(2)]
         took: list[float] = []
-        with httpx.Client(base_url=served.http) as client:
-            for _ in range(100):
-                took.append(client.get("/health").elapsed.total_seconds())
-                time.sleep(0.02)
+        while len(sent) < 6 and not any(sender.done() for sender in senders):
+            took.append(client.get("/health").elapsed.total_seconds())
         ended.set()
-        assert sum(sender.result() for sender in senders) > 10
-    assert sorted(took)[90] < 1
+        for sender in senders:
+            sender.result()
+    assert statistics.median(took) < 3 * before_s + 0.05

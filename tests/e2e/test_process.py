@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import ROOT, Served, serve
+from tests.waiting import until
 
 FAKE = """
 models:
@@ -44,6 +45,13 @@ def run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str
     )
 
 
+def ready(served: Served) -> bool:
+    try:
+        return httpx.get(f"{served.http}/ready").is_success
+    except httpx.HTTPError:
+        return False
+
+
 def ask(served: Served, tokens: int) -> httpx.Response:
     body = {"prefix": "hello", "max_tokens": tokens}
     return httpx.post(f"{served.http}/v1/autocomplete", json=body, timeout=30)
@@ -52,10 +60,10 @@ def ask(served: Served, tokens: int) -> httpx.Response:
 def test_a_second_term_signal_ends_at_once(fake_config: Path) -> None:
     with serve(fake_config) as served, ThreadPoolExecutor(1) as pool:
         lost = pool.submit(ask, served, 5000)
-        time.sleep(0.5)
+        until(lambda: served.metric('requests_in_flight{model="slow"}') == 1)
         children = served.children()
         served.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        until(lambda: not ready(served), what="the stop")
         assert served.process.poll() is None
         served.process.send_signal(signal.SIGTERM)
         served.process.wait(2)

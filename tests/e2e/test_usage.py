@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +20,7 @@ from hexkey.v1 import inference_pb2 as pb
 from hexkey.v1 import inference_pb2_grpc as pb_grpc
 from tests.e2e.conftest import Served, serve
 from tests.unit.usage.rows import ids
+from tests.waiting import until
 
 CONFIG = """
 cost: {{currency: EUR, price_per_hour: "3600", watts: "50"}}
@@ -45,13 +45,6 @@ def config(tmp_path: Path, folder: Path) -> Path:
 def metric(served: Served, name: str) -> float:
     lines = httpx.get(f"{served.http}/metrics").text.splitlines()
     return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
-
-
-def until(true: Callable[[], bool], within_s: float = 30.0) -> None:
-    end = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.05)
 
 
 def ask(served: Served, times: int = 1) -> None:

@@ -28,6 +28,7 @@ from hexkey.types import Autocomplete, Caller, Delta, Sampling, Task
 from hexkey.validation import Limits
 from tests.unit.requests import request
 from tests.unit.test_metering import value
+from tests.waiting import soon
 
 TEXT = frozenset({Task.AUTOCOMPLETE, Task.CHAT})
 
@@ -58,9 +59,7 @@ async def ask(service: Service, model: str, tokens: int = 3) -> int:
 
 
 async def until(service: Service, model: str, state: State) -> None:
-    async with asyncio.timeout(10):
-        while service.pool.states()[model] is not state:  # noqa: ASYNC110 - no event outside
-            await asyncio.sleep(0.01)
+    await soon(lambda: service.pool.states()[model] is state)
 
 
 async def test_a_model_left_for_its_first_request_is_loaded_by_it() -> None:
@@ -74,7 +73,7 @@ async def test_a_model_left_for_its_first_request_is_loaded_by_it() -> None:
 async def test_unloading_loses_nothing_and_the_next_request_loads_again() -> None:
     async with house([spec("a", step_ms=5)]) as service:
         running = [asyncio.create_task(ask(service, "a", 60)) for _ in range(4)]
-        await asyncio.sleep(0.1)
+        await soon(lambda: service._gate.running("a") == 4)
         unloading = asyncio.create_task(service.pool.unload("a"))
         await until(service, "a", State.DRAINING)
         late = asyncio.create_task(ask(service, "a"))
@@ -135,12 +134,13 @@ async def test_a_new_version_takes_over_and_no_request_fails() -> None:
                 results.append(await ask(service, "a", 20))
 
         clients = [asyncio.create_task(client()) for _ in range(4)]
-        await asyncio.sleep(0.1)
+        await soon(lambda: service._gate.running("a") == 4)
         before = service.pool.pids()["a"]
         await service.pool.replace([spec("a", step_ms=4), spec("b")])
         assert service.pool.pids()["a"] != before
         assert await ask(service, "b") == 3
-        await asyncio.sleep(0.2)
+        more = len(results)
+        await soon(lambda: len(results) >= more + 8)
         await service.pool.replace([spec("a", step_ms=4)])
         stop.set()
         await asyncio.gather(*clients)
@@ -149,9 +149,7 @@ async def test_a_new_version_takes_over_and_no_request_fails() -> None:
             await ask(service, "b")
         assert caught.value.code is Code.NOT_FOUND
         ledger = service.pool.billing.devices["machine"].ledger
-        async with asyncio.timeout(10):
-            while len(ledger._timeline.books) > 1:  # noqa: ASYNC110 - no event outside
-                await asyncio.sleep(0.02)
+        await soon(lambda: len(ledger._timeline.books) == 1)
         assert service.pool.billing.statement("time").imbalance == 0
 
 

@@ -30,6 +30,7 @@ from hexkey.types import (
 from tests.contract.test_engines import until
 from tests.vllm import adapters
 from tests.vllm.conftest import settings
+from tests.waiting import soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NAMES = ("one", "two", "three")
@@ -118,10 +119,10 @@ async def test_what_is_urgent_overtakes_what_waits(house: House) -> None:
         done.append(name)
 
     # Four fill the batch; of those that wait the last to come is the first to run.
-    tasks = [asyncio.create_task(one("first", 0, 60)) for _ in range(4)]
-    await asyncio.sleep(0.5)
+    tasks = [asyncio.create_task(one("first", 0, 300)) for _ in range(4)]
+    await soon(lambda: house.supervisor.running == 4)
     tasks += [asyncio.create_task(one("later", 5, 20)) for _ in range(4)]
-    await asyncio.sleep(0.2)
+    await soon(lambda: house.supervisor.waiting == 8)
     tasks.append(asyncio.create_task(one("urgent", -5, 20)))
     await asyncio.gather(*tasks)
     assert done.index("urgent") < done.index("later")

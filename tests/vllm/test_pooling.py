@@ -35,6 +35,7 @@ from hexkey.types import (
     Vector,
 )
 from tests.vllm.conftest import settings
+from tests.waiting import soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OPTIONS: dict[str, object] = {"dtype": "float32", "kv_cache_gib": 0.1, "max_num_seqs": 16}
@@ -154,7 +155,7 @@ async def test_a_library_does_not_keep_out_a_line(encoder: House) -> None:
     library = asyncio.create_task(
         one("library", Embed(texts=("All work and no play. " * 8,) * 600))
     )
-    await asyncio.sleep(0.3)
+    await soon(lambda: encoder.supervisor.running == 1)
     await one("line", Embed(texts=TEXTS[:1]))
     await library
     assert done == ["line", "library"]

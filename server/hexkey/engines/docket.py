@@ -113,7 +113,7 @@ class Docket:
         except ServeError as error:
             return Failure(error.code, error.message, error.param)
         except Exception as error:  # noqa: BLE001 - one odd text must not fail those in work
-            return _internal(error)
+            return failure_of(error)
 
     def failed(self, error: Exception) -> Step:
         """The frame that settles everything because the engine raised."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -14,13 +13,7 @@ from structlog.testing import capture_logs
 from hexkey.usage.store import Store
 from hexkey.usage.writer import BATCH, Writer
 from tests.unit.usage.rows import ids, now_row, store
-
-
-def until(true: Callable[[], bool], within_s: float = 20.0) -> None:
-    end = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.01)
+from tests.waiting import until
 
 
 class StuckStore:

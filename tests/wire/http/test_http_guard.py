@@ -8,7 +8,7 @@ import json
 import statistics
 import time
 import zlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import psutil
 import pytest
@@ -31,6 +31,7 @@ LIMITS = HttpLimits(
     write_stall_s=0.5,
     keep_alive_s=1,
 )
+TICK_S = 0.01
 BODY = b'{"prefix":"x","max_tokens":2}'
 
 
@@ -40,30 +41,52 @@ async def strict() -> AsyncIterator[House]:
         yield opened
 
 
-async def answer(house: House, *pieces: bytes, every_s: float = 0.0) -> tuple[bytes, float]:
-    """Send pieces with pauses; return all that comes back until the end, and how long it took.
+class Reply(NamedTuple):
+    """What came back until the end, how long that took, and how many pieces were sent by then.
 
-    Whoever still sends when the server closes gets a reset, sooner or later.
+    ``took_s`` leaves out the time in which our own loop, which is the server's too, stood still.
+    """
+
+    data: bytes
+    took_s: float
+    sent: int
+
+
+async def answer(house: House, *pieces: bytes, every_s: float = 0.0) -> Reply:
+    """Send pieces with pauses until the server closes.
+
+    Whoever still sends then gets a reset, sooner or later.
     """
     began = time.monotonic()
     reader, writer = await house.connect()
-    data = b""
+    data, sent, stood_s = b"", 0, 0.0
 
     async def send() -> None:
+        nonlocal sent
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
+            sent += 1
             await asyncio.sleep(every_s)
 
-    sending = asyncio.create_task(send())
+    async def tick() -> None:
+        nonlocal stood_s
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(TICK_S)
+            stood_s += max(0.0, time.monotonic() - before - 2 * TICK_S)
+
+    helpers = [asyncio.create_task(send()), asyncio.create_task(tick())]
     with contextlib.suppress(ConnectionResetError):
         async with asyncio.timeout(10):
             while part := await reader.read(4096):
                 data += part
-    sending.cancel()
-    await asyncio.gather(sending, return_exceptions=True)
+    took_s = time.monotonic() - began - stood_s
+    for helper in helpers:
+        helper.cancel()
+    await asyncio.gather(*helpers, return_exceptions=True)
     writer.close()
-    return data, time.monotonic() - began
+    return Reply(data, took_s, sent)
 
 
 def status(data: bytes) -> int:
@@ -71,48 +94,49 @@ def status(data: bytes) -> int:
 
 
 async def test_a_silent_connection_is_closed(strict: House) -> None:
-    data, took_s = await answer(strict)
-    assert (data, took_s < 5) == (b"", True)
+    data, took_s, _ = await answer(strict)
+    assert data == b""
+    assert took_s < LIMITS.header_s + 1
 
 
 async def test_a_header_dribbler_is_cut_off(strict: House) -> None:
     pieces = [bytes([byte]) for byte in post("/v1/autocomplete", BODY, "X: " + "y" * 200)]
-    data, took_s = await answer(strict, *pieces, every_s=0.02)
+    data, _, sent = await answer(strict, *pieces, every_s=0.02)
     assert status(data) == 408
-    assert took_s < 5
+    assert sent <= 40 < len(pieces) / 5, "15 fit into the time there is"
 
 
 async def test_a_dribbler_on_a_kept_connection_is_cut_off(strict: House) -> None:
     first = post("/v1/autocomplete", BODY)
-    data, took_s = await answer(strict, first, *([b"GET /"] + [b"a"] * 100), every_s=0.05)
+    data, _, sent = await answer(strict, first, *([b"GET /"] + [b"a"] * 100), every_s=0.05)
     assert status(data) == 200
     assert b"HTTP/1.1 408" in data
-    assert took_s < 5
+    assert sent <= 20, "6 fit into the time there is"
 
 
 async def test_empty_lines_do_not_hold_a_kept_connection(strict: House) -> None:
-    data, took_s = await answer(strict, post("/v1/autocomplete", BODY), b"\r\n", every_s=0.1)
+    data, took_s, _ = await answer(strict, post("/v1/autocomplete", BODY), b"\r\n", every_s=0.1)
     assert status(data) == 200
-    assert took_s < 5
+    assert took_s < LIMITS.keep_alive_s + 1
 
 
 async def test_a_kept_connection_is_closed_when_idle(strict: House) -> None:
-    data, took_s = await answer(strict, post("/v1/autocomplete", BODY))
+    data, took_s, _ = await answer(strict, post("/v1/autocomplete", BODY))
     assert status(data) == 200
-    assert 0.9 < took_s < 3
+    assert LIMITS.keep_alive_s - 0.1 < took_s < LIMITS.keep_alive_s + 1
 
 
 async def test_a_body_that_never_comes(strict: House) -> None:
-    data, took_s = await answer(strict, post("/v1/autocomplete", BODY)[: -len(BODY)])
+    data, took_s, _ = await answer(strict, post("/v1/autocomplete", BODY)[: -len(BODY)])
     assert status(data) == 408
-    assert took_s < 5
+    assert took_s < LIMITS.body_first_s + 1
 
 
 async def test_a_body_dribbler_is_cut_off(strict: House) -> None:
     head = post("/v1/autocomplete", b"x" * 1000)[:-1000]
-    data, took_s = await answer(strict, head, *([b"x"] * 100), every_s=0.02)
+    data, _, sent = await answer(strict, head, *([b"x"] * 100), every_s=0.02)
     assert status(data) == 408
-    assert took_s < 5
+    assert sent <= 60, "40 fit into the time there is"
     assert json.loads(data.split(b"\r\n\r\n")[1])["error"]["code"] == "body_timeout"
 
 
@@ -135,7 +159,7 @@ async def test_dribblers_do_not_slow_others() -> None:
         async with asyncio.timeout(5):
             while psutil.Process().num_fds() > files:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.02)
-    assert {status(task.result()[0]) for task in slow} == {408}
+    assert {status(task.result().data) for task in slow} == {408}
     assert statistics.median(took) < 0.5
 
 
@@ -166,14 +190,14 @@ def chunked(*trailers: bytes) -> bytes:
 
 async def test_trailers_are_no_headers(strict: House) -> None:
     trailers = b"X-Request-Id: trailed", b"X-Hexkey-Priority: none", b"", b""
-    data, _ = await answer(strict, chunked(*trailers))
+    data, _, _ = await answer(strict, chunked(*trailers))
     assert status(data) == 200
     assert b"trailed" not in data
 
 
 @pytest.mark.parametrize("piece", [b"a: b\r\n" * 10_000, b"y" * 60_000])
 async def test_endless_trailers_are_refused(strict: House, piece: bytes) -> None:
-    data, took_s = await answer(strict, chunked(b"x: "), *([piece] * 20), every_s=0.001)
+    data, took_s, _ = await answer(strict, chunked(b"x: "), *([piece] * 20), every_s=0.001)
     assert status(data) == 431
     assert took_s < 5
 
@@ -188,7 +212,7 @@ async def test_chunks_of_any_size_are_no_trailers(strict: House) -> None:
     sizes = [b"%x\r\n" % len(one) for one in (text, body[len(text) :])]
     pieces = [head + sizes[0], body[: len(text)] + b"\r\n" + sizes[1]]
     pieces.append(body[len(text) :] + b"\r\n0\r\n\r\n")
-    data, _ = await answer(strict, *pieces, every_s=0.02)
+    data, _, _ = await answer(strict, *pieces, every_s=0.02)
     assert status(data) == 200
 
 
@@ -216,14 +240,14 @@ async def test_a_large_body_is_refused_before_it_is_sent_where_the_client_asks(
     house: House,
 ) -> None:
     head = post("/v1/autocomplete", b"", "Expect: 100-continue").replace(b": 0", b": 99999999")
-    data, took_s = await answer(house, head)
+    data, took_s, _ = await answer(house, head)
     assert status(data) == 413
-    assert took_s < 5
+    assert took_s < 1
 
 
 async def test_expect_100_continue(strict: House) -> None:
     data = post("/v1/autocomplete", BODY, "Expect: 100-continue", "Connection: close")
-    received, _ = await answer(strict, data[: -len(BODY)], data[-len(BODY) :], every_s=0.1)
+    received, _, _ = await answer(strict, data[: -len(BODY)], data[-len(BODY) :], every_s=0.1)
     assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
 
 
@@ -272,28 +296,28 @@ async def test_open_inference_may_compress_what_is_not_too_large(
     ],
 )
 async def test_what_is_not_http(strict: House, data: bytes) -> None:
-    received, took_s = await answer(strict, data)
+    received, took_s, _ = await answer(strict, data)
     assert status(received) in {400, 408}
     assert b"Traceback" not in received
-    assert took_s < 5
+    assert took_s < LIMITS.header_s + 1
 
 
 async def test_an_upgrade_is_ignored_and_its_request_served(strict: House) -> None:
     upgrade = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAA")
-    received, _ = await answer(strict, post("/v1/autocomplete", BODY, *upgrade))
+    received, _, _ = await answer(strict, post("/v1/autocomplete", BODY, *upgrade))
     assert status(received) == 200
     assert b'"choices"' in received
 
 
 async def test_pipelined_requests(strict: House) -> None:
     last = post("/v1/autocomplete", BODY, "Connection: close")
-    received, _ = await answer(strict, post("/v1/autocomplete", BODY) * 3 + last)
+    received, _, _ = await answer(strict, post("/v1/autocomplete", BODY) * 3 + last)
     assert received.count(b"HTTP/1.1 200 OK") == 4
 
 
 async def test_too_many_connections(strict: House) -> None:
     open_ones = [await strict.connect() for _ in range(20)]
-    received, _ = await answer(strict, b"")
+    received, _, _ = await answer(strict, b"")
     assert status(received) == 503
     for _, writer in open_ones:
         writer.close()
