@@ -12,7 +12,7 @@ from hexkey import tariff
 from hexkey.charge import Charge, Leg
 from hexkey.cost.attribution import SCALE
 from hexkey.cost.statement import Group, together
-from hexkey.devices import devices
+from hexkey.devices import MONEY, TIME, UNITS, devices
 from hexkey.engines.process import resident_bytes
 from hexkey.engines.supervisor import State
 from hexkey.tasks import TASKS
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hexkey.config import CostConfig
     from hexkey.cost.attribution import Coefficients
     from hexkey.cost.counterfactual import Work
-    from hexkey.cost.statement import Statement
+    from hexkey.cost.statement import Settled, Statement
     from hexkey.devices import Device
     from hexkey.engines.frames import Step
     from hexkey.types import Caller, Task
@@ -113,10 +113,22 @@ class Billing:
         took_ns = step.done_ns - step.begin_ns
         self._device(slot).ledger.close_step(slot, done_ns, took_ns, step.computed, more=more)
 
-    def pages(self, unit: str, at_ns: int | None = None) -> dict[str, Statement]:
+    def pages(
+        self, unit: str, at_ns: int | None = None, *, settled: bool = True
+    ) -> dict[str, Statement]:
         """Return one unit's page of each device as of now, or of an instant of the same clock."""
         at_ns = time.monotonic_ns() if at_ns is None else at_ns
-        return {name: one.ledger.statement(unit, at_ns) for name, one in self.devices.items()}
+        return {
+            name: one.ledger.statement(unit, at_ns, settled=settled)
+            for name, one in self.devices.items()
+        }
+
+    def lines(self) -> Iterator[tuple[Settled, int, int]]:
+        """Yield the lines of settled requests with their money and time."""
+        money, time_at = UNITS.index(MONEY), UNITS.index(TIME)
+        for device in self.devices.values():
+            for line, row in device.ledger.lines():
+                yield line, row[money], row[time_at]
 
     def statement(self, unit: str, at_ns: int | None = None) -> Statement:
         """Return one unit's page of the whole machine."""

@@ -9,12 +9,8 @@ tenants are counted together as ``_other``.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
 from hexkey.cost.statement import Group, Settled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Row = list[int]
 
@@ -102,12 +98,18 @@ class Accounts:
         """Return one unit's lines."""
         return {line: row[column] for line, row in self._settled.items()}
 
-    def active(self, column: int) -> Iterator[tuple[str, int]]:
-        """Yield (model, amount) of everything that requests cost, settled or not."""
-        for line, row in self._settled.items():
-            yield line.model, row[column]
+    def lines(self) -> list[tuple[Settled, Row]]:
+        """Return every line with its amounts of all units."""
+        return [(line, row.copy()) for line, row in self._settled.items()]
+
+    def active(self, column: int) -> dict[str, int]:
+        """Return by model what requests cost, settled or not."""
+        sums: dict[str, int] = {}
+        for (model, _, _), row in self._settled.items():
+            sums[model] = sums.get(model, 0) + row[column]
         for account in self._open:
-            yield account.model, account.row[column]
+            sums[account.model] = sums.get(account.model, 0) + account.row[column]
+        return sums
 
 
 def add(row: Row, more: Row) -> None:

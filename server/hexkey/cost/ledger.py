@@ -34,9 +34,9 @@ from hexkey.cost.timeline import Timeline
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from hexkey.cost.accounts import Account
+    from hexkey.cost.accounts import Account, Row
     from hexkey.cost.attribution import Coefficients, Computed
-    from hexkey.cost.statement import Group
+    from hexkey.cost.statement import Group, Settled
     from hexkey.cost.timeline import Meter
 
 
@@ -190,21 +190,27 @@ class Ledger:
         with self._lock:
             return {self._model_of[slot]: fit.coefficients for slot, fit in self._fits.items()}
 
-    def statement(self, unit: str, at_ns: int) -> Statement:
-        """Return one unit's page after booking up to ``at_ns``."""
+    def lines(self) -> list[tuple[Settled, Row]]:
+        """Return the lines of settled requests with their amounts, in the order of ``units``."""
+        with self._lock:
+            return self._accounts.lines()
+
+    def statement(self, unit: str, at_ns: int, *, settled: bool = True) -> Statement:
+        """Return one unit's page after booking up to ``at_ns``.
+
+        Lines of settled requests may be thousands; without ``settled`` they are left out.
+        """
         column, timeline = self.units.index(unit), self._timeline
         with self._lock:
             timeline.advance(at_ns)
             books = timeline.totals()
-            active = dict.fromkeys(books, 0)
-            for model, amount in self._accounts.active(column):
-                active[model] = active.get(model, 0) + amount
+            active = self._accounts.active(column)
             return Statement(
                 at_ns=timeline.at_ns,
                 bill=timeline.bill[column],
                 models={
                     model: ModelLine(
-                        active=active[model],
+                        active=active.get(model, 0),
                         idle=book.idle[column],
                         load=book.load[column],
                         overhead=book.overhead[column],
@@ -212,7 +218,7 @@ class Ledger:
                     )
                     for model, book in books.items()
                 },
-                settled=self._accounts.settled(column),
+                settled=self._accounts.settled(column) if settled else {},
                 unallocated=timeline.unallocated[column],
                 adjustment=timeline.adjustment[column],
             )

@@ -20,7 +20,7 @@ from prometheus_client import (
 )
 
 from hexkey.metrics.exposition import OPENMETRICS, TEXT, Exposition, wants_openmetrics
-from hexkey.metrics.ledger import MAX_TENANTS, NONE, PICO, LedgerCollector
+from hexkey.metrics.ledger import MAX_MODELS, MAX_TENANTS, NONE, PICO, LedgerCollector
 from hexkey.metrics.queues import QueueCollector
 from hexkey.metrics.states import StateCollector
 from hexkey.metrics.tenants import OTHER
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hexkey.metrics.queues import Queues
     from hexkey.metrics.usage import UsageWriter
 
-__all__ = ["MAX_TENANTS", "NONE", "OPENMETRICS", "OTHER", "PICO", "TEXT", "Metrics"]
+__all__ = ["MAX_MODELS", "MAX_TENANTS", "NONE", "OPENMETRICS", "OTHER", "PICO", "TEXT", "Metrics"]
 
 # Without this every counter and histogram would carry a second series with its creation time.
 disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import random
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from hexkey.billing import Billing
 from hexkey.config import CostConfig
 from hexkey.errors import ServeError, invalid
 from hexkey.metering import Meter
-from hexkey.metrics import MAX_ENGINES, MAX_KINDS, MAX_TENANTS, NONE, OTHER, Metrics
+from hexkey.metrics import (
+    MAX_ENGINES,
+    MAX_KINDS,
+    MAX_MODELS,
+    MAX_TENANTS,
+    NONE,
+    OTHER,
+    Metrics,
+)
 from hexkey.types import Task
 from tests.unit.requests import request
 
@@ -38,6 +48,32 @@ def test_names_that_callers_make_up_add_no_series() -> None:
     assert f'model="{NONE}"' in text
     assert text.count("\nhexkey_tenant_cost_total{") == MAX_TENANTS + 1
     assert 'model="made-up' not in text
+
+
+def test_models_of_years_of_reloads_are_bounded_in_the_books_as_well() -> None:
+    metrics = Metrics()
+    billing = Billing(CostConfig(price_per_hour="1"), ["m0"])
+    metrics.watch(billing)
+    for number in range(MAX_MODELS + 100):
+        name = f"m{number}"
+        billing.add(name, name)
+        charge = billing.open(name, Task.CHAT, "")
+        charge.join(number)
+        charge.settle("ok", None)
+        billing.retire(name)
+    places = set[str]()
+    total = {"hexkey_bill_total": 0.0, "hexkey_cost_total": 0.0, "hexkey_cost_in_flight": 0.0}
+    for family in text_string_to_metric_families(metrics.render().decode()):
+        seen = [tuple(sorted(one.labels.items())) for one in family.samples]
+        assert len(seen) == len(set(seen)) or family.type == "histogram", family.name
+        for sample in family.samples:
+            total[sample.name] = total.get(sample.name, 0.0) + sample.value
+            if sample.name == "hexkey_cost_total":
+                places.add(sample.labels["model"])
+    assert len(places) == MAX_MODELS + 2
+    assert {NONE, OTHER} <= places
+    booked = total["hexkey_cost_total"] + total["hexkey_cost_in_flight"]
+    assert abs(total["hexkey_bill_total"] - booked) <= 1e-12
 
 
 def unknown(name: str) -> ServeError:
