@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from hexkey.config import ConfigError
+from hexkey.devices import fixed
 from hexkey.errors import ServeError, invalid
 from hexkey.models.errors import ModelError
 from hexkey.provisioning import fetch_models, specs, spent_before
@@ -125,4 +126,7 @@ def _waiting(before: Config, now: Config) -> list[str]:
             changed += [f"{section}.{n}" for n in names if getattr(old, n) != getattr(new, n)]
         elif old != new:
             changed.append(section)
+    if fixed(before.cost) == fixed(now.cost):
+        # Prices and what they are compared with are taken in; currency, devices and meters stay.
+        changed = [name for name in changed if name != "cost"]
     return [name for name in changed if name not in _LIVE]

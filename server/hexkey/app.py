@@ -18,6 +18,7 @@ from hexkey.administration import Administration
 from hexkey.admission import Gate
 from hexkey.billing import Billing
 from hexkey.config import split_address
+from hexkey.devices import fixed
 from hexkey.engines import factory
 from hexkey.engines.supervisor import Observer
 from hexkey.errors import ServeError
@@ -162,6 +163,8 @@ class App:
             {tenant.name: tenant.weight for tenant in config.access.tenants},
         )
         self.service.rules = config.routing.rules()
+        if fixed(config.cost) == fixed(self.config.cost):
+            self.pool.billing.reprice(config.cost)
 
 
 async def serve(

@@ -12,7 +12,7 @@ from hexkey import tariff
 from hexkey.charge import Charge, Leg
 from hexkey.cost.attribution import SCALE
 from hexkey.cost.statement import Group, together
-from hexkey.devices import MONEY, TIME, UNITS, devices
+from hexkey.devices import MONEY, TIME, UNITS, devices, rates
 from hexkey.engines.process import resident_bytes
 from hexkey.engines.supervisor import State
 from hexkey.tasks import TASKS
@@ -39,7 +39,6 @@ class Billing:
     def __init__(self, config: CostConfig, models: Iterable[str] = ()) -> None:
         self.currency = config.currency
         self.devices = devices(config, time.monotonic_ns())
-        self.rate = sum(one.rate for one in self.devices.values())
         self.references = tuple(map(tariff.reference, config.references))
         self._expose = config.expose
         self._first = next(iter(self.devices.values()))
@@ -49,6 +48,23 @@ class Billing:
         for model in models:
             self.add(model, model)
             self.serve(model, model)
+
+    @property
+    def rate(self) -> int:
+        """What the machine costs an hour, in pico-units."""
+        return sum(one.rate for one in self.devices.values())
+
+    def reprice(self, config: CostConfig) -> None:
+        """Take in another price, shares, references or ``expose``; ``fixed`` is as it was.
+
+        What was spent until now was at the old price.
+        """
+        for name, rate in rates(config).items():
+            device = self.devices[name]
+            if rate != device.rate:
+                device.ledger.reprice(device.bill, rate, time.monotonic_ns())
+        self.references = tuple(map(tariff.reference, config.references))
+        self._expose = config.expose
 
     def start(self) -> None:
         """Begin to read what measures energy; ``close`` ends that."""

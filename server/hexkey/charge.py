@@ -66,7 +66,10 @@ class House(Protocol):
     """What a charge needs of the books; see ``hexkey.billing``."""
 
     currency: str
-    rate: int
+
+    @property
+    def rate(self) -> int:
+        """What the machine costs an hour, in pico-units."""
 
     def leg(self, model: str, group: Group) -> Leg:
         """Return a leg with a new account on the version of a model that serves now."""

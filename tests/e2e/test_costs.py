@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import httpx
@@ -204,3 +206,31 @@ def test_on_real_engines_answers_and_waste_are_all_that_was_active(  # noqa: C90
     active = sum(v for k, v in values["hexkey_cost_total"].items() if k.endswith(",active"))
     settled = sum(values["hexkey_task_cost_total"].values())
     assert active == pytest.approx(settled, rel=1e-9)
+
+
+def test_a_price_that_a_reload_changes_holds_from_then_on(tmp_path: Path) -> None:
+    def written(price: str) -> str:
+        return (
+            f"cost: {{currency: EUR, price_per_hour: '{price}'}}\n"
+            "models: [{name: text, engine: fake, tasks: [chat]}]\n"
+        )
+
+    path = tmp_path / "price.yaml"
+    path.write_text(written("3600"))
+    with serve(path) as served:
+        before = served.metric('bill_total{currency="EUR",device="machine"}')
+        path.write_text(written("36"))
+        served.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 30
+        while served.metric('device_price_per_hour{device="machine"}') != 36:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        closed = served.metric('bill_total{currency="EUR",device="machine"}')
+        begun = time.monotonic()
+        time.sleep(0.5)
+        values = scraped(served)
+        took = time.monotonic() - begun
+        assert in_balance(values)
+        assert 0 < before < closed
+        grown = sum(values["hexkey_bill_total"].values()) - closed
+        assert 0.005 <= grown <= 0.01 * (took + 1)

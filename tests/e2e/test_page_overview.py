@@ -27,6 +27,8 @@ models:
   - {name: text, engine: fake, tasks: [autocomplete, chat], device: cpu, options: {step_ms: 5}}
   - {name: words, engine: fake, tasks: [translate], pairs: [en-pt, pt-en], device: npu}
 """
+CUT_OFF = """() => [...document.querySelectorAll("#overview .scroll")]
+    .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"""
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 
 
@@ -175,6 +177,7 @@ def test_it_fits_the_screen_and_can_be_read(
         page.wait_for_selector("#tasks [data-key=translate]")
         page.wait_for_selector("#spend canvas")
         assert page.evaluate("document.documentElement.scrollWidth") == SIZES[size][0]
+        assert page.evaluate(CUT_OFF) == []
         assert page.evaluate(UNREADABLE) == []
         assert page.evaluate("document.getAnimations().length") == 0
         shoot(page, f"overview-{size}-{scheme}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import cast
 
@@ -15,13 +16,14 @@ from hexkey.administration import Administration
 from hexkey.billing import Billing
 from hexkey.config import Config, ConfigError, CostConfig, DeviceConfig, OwnedConfig, parse_config
 from hexkey.cost.price import DEVICE
-from hexkey.devices import ENERGY, MONEY, TIME
+from hexkey.devices import ENERGY, MONEY, TIME, fixed
 from hexkey.engines.supervisor import State
 from hexkey.errors import ServeError
 from hexkey.metrics import Metrics
 from hexkey.pool import Pool
 from hexkey.provisioning import specs
 from hexkey.residency import Spec
+from hexkey.types import ANYBODY
 
 TWO = "devices: [{name: cpu, share: '0.25'}, {name: gpu0, share: '0.75'}]"
 MODEL = "{name: m, engine: fake, tasks: [chat]"
@@ -194,6 +196,56 @@ async def test_a_reload_moves_models_among_devices_that_are_there_and_to_no_othe
     with pytest.raises(ServeError, match=r"other devices than this server was started with .npu."):
         await administration.reload()
     assert told == ["gpu0"]
+
+
+def test_a_price_that_changes_holds_from_now_on() -> None:
+    parts = (DeviceConfig("cpu", "0.25"), DeviceConfig("gpu0", "0.75"))
+    old = CostConfig(price_per_hour="3600", devices=parts)
+    billing = Billing(old)
+    time.sleep(0.002)
+    before = billing.pages(MONEY)
+    shares = (DeviceConfig("cpu", "0.5"), DeviceConfig("gpu0", "0.5"))
+    new = replace(old, price_per_hour="0", devices=shares, expose="none")
+    assert fixed(new) == fixed(old) != fixed(replace(new, devices=parts[:1]))
+    billing.reprice(new)
+    assert billing.rate == 0
+    assert not billing.may_see_cost(ANYBODY)
+    closed = billing.pages(MONEY)
+    time.sleep(0.002)
+    after = billing.pages(MONEY)
+    for name in ("cpu", "gpu0"):
+        assert 0 < before[name].bill <= closed[name].bill == after[name].bill
+        assert after[name].imbalance == 0
+    billing.reprice(replace(new, price_per_hour="7200"))
+    time.sleep(0.002)
+    grown = {name: page.bill - after[name].bill for name, page in billing.pages(MONEY).items()}
+    # In even shares now: a euro a second each.
+    assert grown["cpu"] == pytest.approx(grown["gpu0"], rel=0.2)
+    assert grown["cpu"] >= 2 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("changed", "waits"),
+    [
+        ("price_per_hour: '2', expose: none", []),
+        ("references: [{name: x, as_of: 2026-11-01, requests_per_thousand: '1'}]", []),
+        ("currency: EUR", ["cost"]),
+        ("watts: '5'", ["cost"]),
+    ],
+)
+async def test_a_reload_says_which_costs_wait_for_a_restart(changed: str, waits: list[str]) -> None:
+    class Models:
+        async def replace(self, _models: list[Spec]) -> None:
+            pass
+
+    administration = Administration(
+        parsed("", f"{MODEL}}}"),
+        cast("Pool", Models()),
+        Metrics(),
+        lambda _config: None,
+        lambda: parsed(changed, f"{MODEL}}}"),
+    )
+    assert (await administration.reload()).restart_needed == waits
 
 
 def test_a_scrape_tells_devices_apart() -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from hexkey.cost.accounts import Account, Row
     from hexkey.cost.attribution import Coefficients, Computed
+    from hexkey.cost.price import Bill
     from hexkey.cost.statement import Group, Settled
     from hexkey.cost.timeline import Meter
 
@@ -143,6 +144,12 @@ class Ledger:
         with self._lock:
             self._timeline.advance(at_ns)
             return self._timeline.at_ns
+
+    def reprice(self, bill: Bill, rate: int, at_ns: int) -> None:
+        """Close the epoch of one of the meters: from ``at_ns`` on it counts ``rate`` an hour."""
+        with self._lock:
+            self._timeline.advance(at_ns)
+            bill.reprice(rate, self._timeline.at_ns)
 
     def adjust(self, unit: str, amount: int) -> None:
         """Correct the bill by hand (an invoice differs, say); ``amount`` may be negative."""

@@ -135,7 +135,7 @@ class Bill:
     def reprice(self, rate: int, at_ns: int) -> None:
         """Close the epoch at ``at_ns``; from there on the rate is the new one.
 
-        ``at_ns`` must not lie before what was read already: take ``Ledger.advance``'s answer.
+        ``at_ns`` must not lie before what was read already; ``Ledger.reprice`` sees to that.
         """
         self._base, self._epoch_ns, self._rate = self.total(at_ns), at_ns, rate
 
