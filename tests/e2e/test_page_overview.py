@@ -192,6 +192,7 @@ def test_a_server_without_traffic_price_or_reference_says_so(
         page.wait_for_selector("#models li")
         assert "No request has settled yet" in page.inner_text("#tasks")
         assert "cost.price_per_hour" in page.inner_text("#money")
+        assert page.locator("#models dd").last.inner_text() == "\N{EN DASH}"
         assert "cost.references" in page.inner_text("#savings")
         assert "NaN" not in page.inner_text("main")
         shoot(page, "overview-empty")

@@ -6,8 +6,8 @@ exactly 1. They share the origin's dimensions, its description included; what ea
 the ``Allocated`` columns, whose tags are prefixed since they are ours and not the user's. What no
 model holds is the unallocated portion, which 1.3 wants without an allocated resource.
 
-No price per unit exists here, so the columns of SKUs and of pricing are empty, as 1.3 wants it;
-what was used stands in ``x_`` columns.
+A name that would only repeat its id is left out. No price per unit exists here, so the columns of
+SKUs and of pricing are empty, as 1.3 wants it; what was used stands in ``x_`` columns.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _row(key: Key, one: Amounts, ratio: int, machine: str) -> dict[str, str]:
         "ProviderName": "hexkey",
         "PublisherName": "hexkey",
         "ResourceId": machine if whole else f"{machine}/{device}",
-        "ResourceName": machine if whole else device,
+        "ResourceName": "" if whole else device,
         "ResourceType": "Machine" if whole else "Device",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": "hexkey",

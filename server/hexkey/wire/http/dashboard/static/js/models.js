@@ -7,7 +7,7 @@ const FACTS = {
   "in work": (model) => count(model.in_flight),
   "tokens/s": (model) => number(model.tokens_per_second),
   requests: (model) => count(model.requests),
-  cost: (model, currency) => money(model.cost, currency),
+  cost: (model, cost) => (cost?.price_per_hour > 0 ? money(model.cost, cost.currency) : "–"),
 };
 
 export function showModels({ models, cost }) {
@@ -32,7 +32,7 @@ export function showModels({ models, cost }) {
       const place = several ? ` on ${model.device}` : "";
       say(note, [model.tasks.join(", "), model.pairs.join(", ")].filter(Boolean).join(": ") + place + restarts);
       Object.values(FACTS).forEach((write, index) => {
-        say(facts.children[2 * index + 1], write(model, cost?.currency));
+        say(facts.children[2 * index + 1], write(model, cost));
       });
       load.setAttribute("aria-label", `computes ${percent(model.busy_share)} of the time`);
       load.title = load.getAttribute("aria-label");
