@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -38,12 +39,12 @@ class Image:
             text = text.replace(path, f"{self.root}{path}")
         return text
 
-    def build(self, stage: str, *, leave_out: str = " -r ") -> None:
+    def build(self, stage: str, *, leave_out: tuple[str, ...] = (" -r ", "apt-get")) -> None:
         """Run a stage's own steps, but those that install dependencies (``leave_out``)."""
         for step in FILE.stages[stage].instructions:
             if step.keyword == "COPY" and not step.flags:
                 self._copy(step)
-            elif step.keyword == "RUN" and leave_out not in step.text:
+            elif step.keyword == "RUN" and not any(one in step.text for one in leave_out):
                 self.run("sh", "-euc", self.moved(step.text))
 
     def _copy(self, step: Instruction) -> None:
@@ -146,3 +147,33 @@ def test_the_command_serves_is_healthy_and_stops_when_docker_says_so(image: Imag
             process.kill()
     assert process.returncode == 0
     assert '"event":"stopped"' in log
+
+
+def test_the_steps_of_the_gpu_image_end_in_a_good_configuration(image: Image) -> None:
+    for stage in ("environment-gpu", "gpu"):
+        image.build(stage)
+    (command,) = FILE.of("gpu", "CMD")
+    said = image.run("hexkey", "check", image.moved(command.exec_form[1]))
+    assert "is good" in said
+    for task in ("autocomplete", "chat", "translate", "embed"):
+        assert f"  {task} " in said
+
+
+def test_the_steps_that_only_root_may_take_can_be_taken(tmp_path: Path) -> None:
+    """In another root, as far as the tools can be told of one, and simulated where not."""
+    (users,) = (one.text for one in FILE.all("RUN") if "useradd" in one.text)
+    for file in ("passwd", "group", "shadow", "gshadow"):
+        (tmp_path / "etc").mkdir(exist_ok=True)
+        (tmp_path / "etc" / file).touch()
+    elsewhere = users.replace("groupadd", f"groupadd --prefix {tmp_path}")
+    elsewhere = elsewhere.replace("useradd", f"useradd --prefix {tmp_path}")
+    elsewhere = re.sub(
+        r"install -d -o \d+ -g \d+ /models", f"install -d {tmp_path}/models", elsewhere
+    )
+    subprocess.run(["sh", "-euc", elsewhere], check=True, capture_output=True)
+    assert "hexkey:x:10001:10001::/models:" in (tmp_path / "etc" / "passwd").read_text()
+    assert (tmp_path / "models").is_dir()
+    (packages,) = (one.text for one in FILE.all("RUN") if "apt-get install" in one.text)
+    names = packages.partition("--no-install-recommends")[2].partition("&&")[0].split()
+    simulated = ["apt-get", "install", "--simulate", "--no-install-recommends", *names]
+    subprocess.run(simulated, check=True, capture_output=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +27,16 @@ from tests.vllm.conftest import OPTIONS
 
 @pytest.fixture(scope="module")
 def served(
-    tmp_path_factory: pytest.TempPathFactory, smollm_folder: Path
+    tmp_path_factory: pytest.TempPathFactory, smollm_folder: Path, minilm: Path
 ) -> Iterator[server.Served]:
+    reader = {
+        "name": "minilm",
+        "engine": "vllm",
+        "source": f"path:{minilm}",
+        "tasks": ["embed"],
+        "load_timeout_s": 600,
+        "options": {"dtype": "float32", "kv_cache_gib": 0.1, "max_num_seqs": 16},
+    }
     model = {
         "name": "smollm2",
         "engine": "vllm",
@@ -39,7 +50,7 @@ def served(
     pirate = adapters.write(folder / "pirate", smollm_folder, seed=5)
     model["adapters"] = [{"name": "pirate", "source": f"path:{pirate}", "tasks": ["autocomplete"]}]
     config = folder / "vllm.yaml"
-    config.write_text(yaml.safe_dump({"models": [model]}))
+    config.write_text(yaml.safe_dump({"models": [model, reader]}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "READY_S", 600.0)
         with server.serve(config) as served:
@@ -71,7 +82,7 @@ def test_a_completion_streams_what_it_answers_whole(client: openai.OpenAI) -> No
 
 
 def test_an_adapter_is_a_model_of_its_own(client: openai.OpenAI) -> None:
-    assert [one.id for one in client.models.list()] == ["smollm2", "pirate"]
+    assert [one.id for one in client.models.list()] == ["smollm2", "pirate", "minilm"]
     base, own, again = (
         client.completions.create(model=name, prompt="1, 2, 3, 4, 5,", max_tokens=16, temperature=0)
         for name in ("smollm2", "pirate", "pirate")
@@ -102,10 +113,10 @@ def test_an_adapter_is_unloaded_and_loaded_while_its_base_serves(
 
     own, children = ask("pirate"), served.children()
     assert "pirate is unloaded" in command("unload", "pirate")
-    assert states() == {"smollm2": "ready", "pirate": "stopped"}
+    assert states() == {"smollm2": "ready", "pirate": "stopped", "minilm": "ready"}
     assert ask("smollm2") != own
     assert "pirate serves" in command("load", "pirate")
-    assert states() == {"smollm2": "ready", "pirate": "ready"}
+    assert states() == {"smollm2": "ready", "pirate": "ready", "minilm": "ready"}
     command("unload", "pirate")
     assert ask("pirate") == own  # a request loads it again, too
     assert states()["pirate"] == "ready"
@@ -213,6 +224,51 @@ def test_tokens_are_told_and_counted_alike(client: openai.OpenAI, served: server
 def test_a_prompt_too_long_is_the_callers_mistake(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="at most 2047"):
         client.completions.create(model="smollm2", prompt="word " * 3000, max_tokens=4)
+
+
+def core_of(host: psutil.Process) -> psutil.Process:
+    (core,) = (one for one in host.children(recursive=True) if "EngineCore" in one.cmdline()[0])
+    return core
+
+
+def test_a_killed_core_ends_its_streams_with_an_error_and_no_other_model_notices(
+    client: openai.OpenAI, served: server.Served
+) -> None:
+    # Hosts start in the configuration's order.
+    hosts = sorted(psutil.Process(served.process.pid).children(), key=lambda one: one.pid)
+    core, other = map(core_of, hosts)
+    body = {"model": "smollm2", "prompt": "1, 2, 3,", "max_tokens": 1500, "stream": True}
+    with (
+        concurrent.futures.ThreadPoolExecutor(4) as threads,
+        httpx.Client(base_url=served.http, timeout=60) as http,
+    ):
+        begun, ended = threading.Barrier(5), []
+
+        def read() -> str:
+            with http.stream("POST", "/v1/completions", json=body) as answer:
+                lines = answer.iter_lines()
+                next(lines)
+                begun.wait(60)
+                last = [line for line in lines if line][-1]
+            ended.append(time.monotonic())
+            return last
+
+        streams = [threads.submit(read) for _ in range(4)]
+        begun.wait(60)
+        core.kill()
+        killed = time.monotonic()
+        # While the one is started anew, the other answers.
+        vector = client.embeddings.create(model="minilm", input="a", encoding_format="float")
+        assert len(vector.data[0].embedding) == 384
+        lasts = [stream.result(60) for stream in streams]
+    assert all("error" in json.loads(last.removeprefix("data: ")) for last in lasts)
+    assert max(ended) - killed < 1
+    assert other.is_running()
+    # A start may take longer than a request waits for one.
+    patient = client.with_options(max_retries=20)
+    again = patient.completions.create(model="smollm2", prompt="1, 2, 3,", max_tokens=4)
+    assert again.usage is not None
+    assert other.is_running()
 
 
 def test_sigterm_ends_everything(served: server.Served) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from hexkey.engines.instruction import answer
@@ -62,23 +61,23 @@ class Translation:
         self._plans: list[DocumentPlan] = [plan(text, payload) for text in payload.texts]
         self._tokens = [0] * len(self._plans)
         self._finished = [False] * len(self._plans)
-        self._next: deque[Asked] = deque()
+        self._next: Asked | None = None
         self._cut = self._told = self._sent = 0
         self._look_ahead()
-        if not self._next:
+        if self._next is None:
             # Without a word in it nothing is to be translated, yet its answer is a step's, as any.
-            self._next.append(Asked(0, -1, ""))
+            self._next = Asked(0, -1, "")
 
     def __iter__(self) -> Iterator[tuple[Sentence, EngineCoreRequest] | None]:
         return self
 
     def __next__(self) -> tuple[Sentence, EngineCoreRequest] | None:
         self._look_ahead()
-        if not self._next:
+        asked, self._next = self._next, None
+        if asked is None:
             if all(self._finished):
                 raise StopIteration
             return None
-        asked = self._next.popleft()
         self._sent += 1
         return self._ask.sentence(f"{self._job_id}-{self._sent}", self, asked, self._terms)
 
@@ -95,14 +94,13 @@ class Translation:
 
     def _look_ahead(self) -> None:
         """Cut one more sentence; those that are to be tried again go first."""
-        if self._next:
-            return
         for index in range(self._told, len(self._plans)):
-            for sentence_id, text in self._plans[index].pending(1):
-                self._next.append(Asked(index, sentence_id, text))
-            if self._next:
+            if self._next is not None:
                 return
-            self._cut = max(self._cut, index + 1)
+            for sentence_id, text in self._plans[index].pending(1):
+                self._next = Asked(index, sentence_id, text)
+            if self._next is None:
+                self._cut = max(self._cut, index + 1)
 
     def _tell(self) -> Iterator[HostEvent]:
         for index in range(self._told, min(self._cut + 1, len(self._plans))):
