@@ -48,6 +48,16 @@ def test_vllm_reads_an_environment_that_calls_nobody() -> None:
     assert os.environ["VLLM_CPU_OMP_THREADS_BIND"].isdigit()
 
 
+def test_every_core_of_a_small_machine_computes_and_one_of_a_large_stays_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "VLLM_CPU_NUM_OF_RESERVED_CPU"
+    for cores, reserved in ((range(8), None), (range(2), "0")):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid, cores=cores: set(cores))
+        prepare_environment(0)
+        assert os.environ.get(name) == reserved
+
+
 def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="vLLM does not take m"):
         load(LoadContext("m", tmp_path, {}, lambda _line: None))

@@ -39,7 +39,7 @@ def load(context: LoadContext) -> VllmEngine:
         ) from error
     from vllm.platforms import current_platform
 
-    from hexkey.engines.vllm import kinds, scheduler
+    from hexkey.engines.vllm import executor, kinds, scheduler
     from hexkey.engines.vllm.engine import VllmEngine
     from hexkey.engines.vllm.statistics import Statistics
 
@@ -54,6 +54,8 @@ def load(context: LoadContext) -> VllmEngine:
         config.scheduler_config.scheduler_cls = f"{own.__module__}.{own.__qualname__}"
     elif not known:
         notes.append(f"vLLM {vllm.__version__} is not the one hexkey knows: coarse step reports")
+    if known and current_platform.is_cpu() and executor.fits():
+        config.parallel_config.distributed_executor_backend = executor.CalmExecutor
     try:
         alone = contextlib.nullcontext() if current_platform.is_cpu() else turn()
         with alone, sharedmemory.followed(os.getpgid(0)):

@@ -24,6 +24,7 @@ _BOUNDS: Bounds = {
     "sleep_after_s": (0.0, 1e9),
     "threads": (0, 1024),
 }
+_FEW_CORES = 4
 _DTYPES = ("auto", "bfloat16", "float16", "float32")
 _REFUSED = ("VLLM_ALLOW_INSECURE_SERIALIZATION", "VLLM_SERVER_DEV_MODE")
 _ENVIRONMENT = {
@@ -47,11 +48,12 @@ class Options:
     on a GPU. ``devices`` are the GPUs that the model lies on, by number; without any the first
     ``tensor_parallel_size``. ``max_loras`` adapters may be in one batch, 0 for all.
     After ``sleep_after_s`` without a request the model leaves its GPU until the next one.
-    ``threads`` are those of the CPU build. ``fim`` unset asks the vocabulary whether the model
-    fills in the middle. ``translate_prompt`` is what the model is told of each sentence that it
-    is to translate. ``step_reports`` are exact (told by a scheduler of our own inside vLLM)
-    or coarse (guessed by the outputs). One step must be shorter than the model's
-    ``stall_timeout_s``, so ``max_num_batched_tokens`` bounds it.
+    ``threads`` are those of the CPU build; 0 is all cores where there are up to four, else all but
+    one. ``fim`` unset asks the vocabulary whether the model fills in the middle.
+    ``translate_prompt`` is what the model is told of each sentence that it is to translate.
+    ``step_reports`` are exact (told by a scheduler of our own inside vLLM) or coarse (guessed by
+    the outputs). One step must be shorter than the model's ``stall_timeout_s``, so
+    ``max_num_batched_tokens`` bounds it.
     """
 
     dtype: str = "auto"
@@ -99,3 +101,6 @@ def prepare_environment(threads: int, devices: Sequence[int] = ()) -> None:
     if threads:
         cores = sorted(os.sched_getaffinity(0))[:threads]
         os.environ["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))
+    elif len(os.sched_getaffinity(0)) <= _FEW_CORES:
+        # vLLM keeps one core for EngineCore, which is half of two; here that sleeps (executor.py).
+        os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
