@@ -26,7 +26,8 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=found("chromium-headless-shell", "chromium", "google-chrome"),
-            args=["--no-sandbox"],
+            # Sites of others, and what DNS rebinding makes of their names.
+            args=["--no-sandbox", "--host-resolver-rules=MAP *.example 127.0.0.1"],
             env={**os.environ, **_unpacked()},
         )
         yield browser

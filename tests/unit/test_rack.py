@@ -115,6 +115,10 @@ async def test_a_model_that_cannot_be_loaded_tells_why() -> None:
         with pytest.raises(ServeError) as caught:
             await ask(service, "a")
         assert "no such file" in caught.value.message
+        # Who may ask for a model must not be able to make the server look ill by it.
+        with pytest.raises(ServeError):
+            await service.pool.load("a")
+        assert service.ready
 
 
 async def test_an_idle_model_leaves(monkeypatch: pytest.MonkeyPatch) -> None:

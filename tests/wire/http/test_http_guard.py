@@ -337,6 +337,18 @@ async def test_too_many_requests_at_once() -> None:
         assert (await first).status_code == 200
 
 
+async def test_what_bodies_hold_is_bounded_as_long_as_their_requests_run() -> None:
+    async with open_house(HttpLimits(max_held_bytes=1500)) as house, house.client() as client:
+        body = {"model": "acme/slow", "prefix": "x" * 1000, "max_tokens": 30}
+        first = asyncio.create_task(client.post("/v1/autocomplete", json=body))
+        await house.busy("acme/slow")
+        response = await client.post("/v1/autocomplete", json=body)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+        assert (await first).status_code == 200
+        body["max_tokens"] = 1
+        assert (await client.post("/v1/autocomplete", json=body)).status_code == 200
+
+
 async def test_comments_keep_a_quiet_stream_alive() -> None:
     async with open_house(HttpLimits(quiet_s=0.05)) as house, house.client() as client:
         hang = {"model": "coder", "prompt": "[[hang]]", "max_tokens": 9, "stream": True}

@@ -66,3 +66,13 @@ async def test_a_budget_that_a_program_computed(house: House) -> None:
         body = {"prefix": "x", "max_tokens": 1, "constraints": {"max_cost": cost}}
         async with house.client() as client:
             assert (await client.post("/v1/autocomplete", json=body)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/models/coder", "/models/summarize"])
+@pytest.mark.parametrize("inputs", [["a", "b"], []])
+async def test_several_texts_where_one_is_taken(house: House, path: str, inputs: list[str]) -> None:
+    async with house.client() as client:
+        response = await client.post(path, json={"inputs": inputs})
+        assert response.status_code == 400
+        assert "send one text" in response.json()["error"]
+        assert (await client.post(path, json={"inputs": ["a"]})).status_code == 200

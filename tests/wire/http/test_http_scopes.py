@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hexkey.identity.keyring import Keyring
 from hexkey.identity.keys import KeyRecord, make
+from tests.wire.http.http_house import post
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -111,3 +113,28 @@ async def test_a_key_for_metrics_runs_nothing(house: House, keys: dict[str, str]
         ("/detect", {"q": "The weather is nice today."}),
     ):
         assert (await ask(house, keys["metrics"], path, body)).status_code == 403
+
+
+@pytest.mark.parametrize("key", ["", "hk_aaaaaaaa_" + "x" * 43, "none"])
+async def test_no_body_is_read_of_whoever_has_no_key(
+    house: House, keys: dict[str, str], key: str
+) -> None:
+    assert keys
+    head = post("/v1/autocomplete", b"x" * 5_000_000, f"Authorization: Bearer {key}")[:-5_000_000]
+    reader, writer = await house.connect()
+    writer.write(head)
+    async with asyncio.timeout(5):
+        assert b" 401 " in await reader.readline()
+    # What comes of it after all is thrown away, and the connection stays of use.
+    writer.write(b"x" * 5_000_000 + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with asyncio.timeout(5):
+        await reader.readuntil(b'"ok"}')
+    writer.close()
+
+
+async def test_who_keeps_the_key_in_the_body_is_heard(house: House, keys: dict[str, str]) -> None:
+    body = {"q": "x", "source": "en", "target": "pt"}
+    async with house.client() as client:
+        assert (await client.post("/translate", json=body)).status_code == 401
+        body["api_key"] = keys["interpreter"]
+        assert (await client.post("/translate", json=body)).status_code == 200

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hexkey.wire.http.exchange import Exchange
 
 _SCHEMES = {"bearer", "deepl-auth-key"}
+_KEY_IN_BODY = {"/translate", "/detect", "/languages"}
 
 
 class Access(Enum):
@@ -52,16 +53,29 @@ def admitted(exchange: Exchange, access: Access, service: Service) -> Caller:
     return caller
 
 
+def ensure_known(exchange: Exchange, service: Service) -> None:
+    """Return unless the headers tell already that a needed key is not there; ``ServeError`` then.
+
+    So nobody without a key has a body read.
+    """
+    key = _of_headers(exchange)
+    if key or exchange.scope["path"] not in _KEY_IN_BODY:
+        service.access.identify(key)
+
+
+def _of_headers(exchange: Exchange) -> str:
+    headers = exchange.headers
+    value = headers.get(b"authorization") or headers.get(b"x-api-key") or b""
+    text = value.decode("latin-1")
+    scheme, _, rest = text.partition(" ")
+    return rest.strip() if scheme.lower() in _SCHEMES else text
+
+
 def _credential(exchange: Exchange) -> str:
     """Return the key that a request holds in one of the places that clients put it."""
-    headers = exchange.headers
-    value = headers.get(b"authorization") or headers.get(b"x-api-key")
-    if value is not None:
-        text = value.decode("latin-1")
-        scheme, _, rest = text.partition(" ")
-        return rest.strip() if scheme.lower() in _SCHEMES else text
-    if b"api_key" not in exchange.body:
-        return ""
+    key = _of_headers(exchange)
+    if key or b"api_key" not in exchange.body:
+        return key
     # LibreTranslate's clients put it into the body.
     try:
         return codec.decode_any(_BODY, exchange).api_key

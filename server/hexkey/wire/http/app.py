@@ -39,7 +39,7 @@ def build_app(service: Service, limits: HttpLimits, feed: Feed, browsers: Browse
         operations.setdefault(operation.path, {})[operation.method] = operation
     routes = [_route(path, methods, service) for path, methods in operations.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)
-    return Application(Guard(router, limits), service, limits, browsers)
+    return Application(Guard(router, service, limits), service, limits, browsers)
 
 
 class Application:

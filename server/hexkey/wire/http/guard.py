@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from hexkey.errors import Code
+from hexkey.wire.http.access import ensure_known
 from hexkey.wire.http.errors import CLOSE, ClientGone, HttpError
 from hexkey.wire.http.exchange import KEY, Exchange
 from hexkey.wire.http.inflate import ENCODINGS, PATHS, inflate
@@ -17,14 +18,18 @@ from hexkey.wire.http.inflate import ENCODINGS, PATHS, inflate
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from hexkey.service import Service
     from hexkey.wire.http.limits import HttpLimits
+
+_WITHOUT_BODY = frozenset({"GET", "HEAD"})
 
 
 class Guard:
     """Counts what is under way and reads each body within its limits; raises ``HttpError``."""
 
-    def __init__(self, app: ASGIApp, limits: HttpLimits) -> None:
+    def __init__(self, app: ASGIApp, service: Service, limits: HttpLimits) -> None:
         self._app = app
+        self._service = service
         self._limits = limits
         self._running = 0
         self._held = 0
@@ -37,16 +42,23 @@ class Guard:
             # No body means no work for a model: health and metrics answer also under overload.
             await self._app(scope, receive, send)
             return
+        if exchange.scope["method"] not in _WITHOUT_BODY:
+            ensure_known(exchange, self._service)
         if self._running >= self._limits.max_concurrent:
             raise _busy(f"{self._limits.max_concurrent} requests are under way")
         self._running += 1
+        held: list[bytes] = []
         try:
             exchange.body = await self._read(exchange)
             if _packed(exchange):
                 most = self._limits.max_body_bytes
                 exchange.body = await asyncio.to_thread(inflate, exchange.body, most)
+            # It is held as long as its request waits or runs.
+            held.append(exchange.body)
+            self._hold(len(exchange.body))
             await self._app(scope, receive, send)
         finally:
+            self._release(held)
             self._running -= 1
 
     async def _read(self, exchange: Exchange) -> bytes:
@@ -93,7 +105,7 @@ class Guard:
     def _hold(self, size: int) -> None:
         self._held += size
         if self._held > self._limits.max_held_bytes:
-            raise _busy("the bodies being read fill the memory set aside for them")
+            raise _busy("the bodies of requests fill the memory set aside for them")
 
     def _release(self, parts: list[bytes]) -> None:
         self._held -= sum(map(len, parts))

@@ -12,9 +12,9 @@ class HttpLimits:
     """Bounds of one listener. Times are in seconds, sizes in bytes.
 
     A body has ``body_first_s`` to begin; every byte that comes buys ``1 / body_min_rate`` seconds
-    more, up to ``body_total_s`` in all. ``max_held_bytes`` bounds what all bodies that are being
-    read hold together, ``max_drain_bytes`` what is read and thrown away of one that is too large,
-    so that its sender gets to read why.
+    more, up to ``body_total_s`` in all. ``max_held_bytes`` bounds what the bodies of all requests
+    hold together, ``max_drain_bytes`` what is read and thrown away of one that is too large, so
+    that its sender gets to read why.
     """
 
     max_connections: int = 2048

@@ -48,7 +48,9 @@ class Feed:
 
     async def serve(self, exchange: Exchange, service: Service) -> None:  # noqa: ARG002 - a handler's signature
         """Send the history, then each snapshot, until the viewer leaves or the server stops."""
-        if self._closed or len(self._viewers) >= MAX_VIEWERS:
+        if self._closed:
+            raise ServeError(Code.UNAVAILABLE, "the server is stopping", reason="STOPPING")
+        if len(self._viewers) >= MAX_VIEWERS:
             raise ServeError(
                 Code.UNAVAILABLE,
                 f"{len(self._viewers)} pages look at this server already; close one",

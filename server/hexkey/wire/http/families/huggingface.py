@@ -172,7 +172,7 @@ async def huggingface_model(exchange: Exchange, service: Service) -> None:
         await huggingface_tasks.embed(exchange, service, inputs, model, truncate=truncate)
     elif model == Task.SUMMARIZE:
         asked = body.parameters or HfParameters()
-        text = inputs if isinstance(inputs, str) else "\n".join(inputs)
+        text = _one_text(body)
         await huggingface_tasks.summarize(exchange, service, text, model, asked.max_new_tokens)
     else:
         await _generate(exchange, service, body, model)
@@ -235,7 +235,7 @@ async def _generate(
     kind: type[HfEncoder] = HfEncoder,
 ) -> None:
     asked = body.parameters or HfParameters()
-    prompt = "".join(_texts(body))
+    prompt = _one_text(body)
     run = service.run(exchange.request(_continuation(prompt, asked), model))
     before = prompt if asked.return_full_text else ""
     encoder = kind(exchange, before, details=bool(asked.details))
@@ -271,6 +271,13 @@ def _texts(body: HfBody) -> tuple[str, ...]:
     if isinstance(body.inputs, HfSentences):
         raise invalid("inputs: send a text, or several", "inputs")
     return codec.texts(body.inputs)
+
+
+def _one_text(body: HfBody) -> str:
+    texts = _texts(body)
+    if len(texts) != 1:
+        raise invalid("inputs: send one text; several are for translation and embedding", "inputs")
+    return texts[0]
 
 
 def _only_target(service: Service, model: str) -> str:
