@@ -134,7 +134,7 @@ def _check(options: argparse.Namespace) -> int:
     if reader.errors:
         raise config.ConfigError(str(options.config), reader.errors)
     _say("\n".join([f"{options.config} is good.", *coverage.covered(settings)]))
-    for line in coverage.uncovered(settings):
+    for line in (*coverage.uncovered(settings), *coverage.idle(settings)):
         _say(f"  note: {line}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from hexkey.types import Request
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hexkey.config import Config
+    from hexkey.config import Config, TenantConfig
     from hexkey.routing import Plan, Policy
 
 MAX_PIVOTS = 20
@@ -39,6 +40,24 @@ def covered(config: Config) -> list[str]:
         lines.append(f"  {task:<13} {how}{first}")
         lines += [f"  {'':<13} {one}" for one in rest]
     return lines
+
+
+def idle(config: Config) -> list[str]:
+    """Return a line for each setting that can have no effect, as this machine costs nothing."""
+    if Decimal(config.cost.price_per_hour) or config.cost.owned is not None:
+        return []
+    spent = [one for one in config.access.tenants if _has_budget(one)]
+    lines = [f"the budget of {one.name} never ends" for one in spent]
+    lines += [
+        f"{task} by what is cheapest takes the first"
+        for task, one in config.routing.policies.items()
+        if one.policy is PolicyName.CHEAPEST
+    ]
+    return [f"{line}: give cost.price_per_hour or cost.owned" for line in lines]
+
+
+def _has_budget(tenant: TenantConfig) -> bool:
+    return any(map(Decimal, (tenant.budget_per_day, tenant.budget_per_month)))
 
 
 def uncovered(config: Config) -> list[str]:

@@ -157,6 +157,24 @@ def test_pairs_are_read_as_directions() -> None:
             f"{GOOD}access: {{tenants: [{{name: acme, weight: 0}}]}}",
             "access.tenants[0].weight: must be a number greater than 0",
         ),
+        (
+            f'{GOOD}access: {{tenants: [{{name: "acme "}}]}}',
+            "access.tenants[0].name: letters, digits and . _ - only, 64 at most, as of a key",
+        ),
+        (
+            f"{GOOD}access: {{origins: [app.example.org]}}",
+            (
+                "access.origins[0]: expected one such as https://app.example.org, "
+                "found 'app.example.org'"
+            ),
+        ),
+        (
+            f'{GOOD}access: {{hosts: ["a.example.org:80"]}}',
+            (
+                "access.hosts[0]: expected a name such as hexkey.example.org, without port; "
+                "found 'a.example.org:80'"
+            ),
+        ),
         (model("load_timeout_s: 0"), "models[0].load_timeout_s: must be a number greater than 0"),
         (model("options: 1"), "models[0].options: expected a mapping, found 1"),
         (model("sha256: {a: 1}"), "models[0].sha256.a: expected text, found 1"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hexkey.config import parse_config
-from hexkey.coverage import covered, uncovered
+from hexkey.coverage import covered, idle, uncovered
 
 MODELS = """
 models:
@@ -53,3 +53,15 @@ def test_what_a_pin_leaves_unserved_is_told() -> None:
         "nothing serves fr-it of many",
         "nothing serves it-fr of many",
     ]
+
+
+def test_what_can_have_no_effect_without_a_price_is_told() -> None:
+    text = f"""
+access: {{tenants: [{{name: acme, budget_per_day: "5"}}, {{name: other, concurrent: 2}}]}}
+routing: {{policies: {{chat: {{policy: cheapest}}, translate: {{policy: fastest}}}}}}
+{MODELS}"""
+    assert idle(parse_config(text.encode())) == [
+        "the budget of acme never ends: give cost.price_per_hour or cost.owned",
+        "chat by what is cheapest takes the first: give cost.price_per_hour or cost.owned",
+    ]
+    assert idle(parse_config(f'{text}cost: {{price_per_hour: "0.5"}}\n'.encode())) == []
