@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import html
 import re
-from itertools import count
+from itertools import count, groupby
+from operator import itemgetter
+from os.path import commonprefix
 from typing import TYPE_CHECKING
 
 from hexkey.text.document import DocumentPlan
@@ -42,8 +44,8 @@ class Veil:
         taken = {int(number) for number in _MARK.findall(source)}
         self._mark = f"q{next(n for n in count() if n not in taken)}z"
         self._hidden: list[str] = []
-        self._terms = dict(_by_lower(terms))
-        self._term = _pattern(term for term, _ in terms) if terms else None
+        self._terms = {_lower(source): target for source, target in terms}
+        self._term = _pattern(self._terms) if terms else None
         self._token = re.compile(rf"<(?:hr/)?{self._mark}(\d+)>|\{{\{{{self._mark}(\d+)\}}\}}")
         self.text = "".join(self._veiled(source))
 
@@ -112,16 +114,17 @@ class Veil:
     def _without_terms(self, text: str) -> str:
         if self._term is None:
             return text
-
-        def hidden(found: re.Match[str]) -> str:
-            before = text[max(0, found.start() - STRAY) : found.start()]
+        # Not by IGNORECASE, for which letters of two words are one, as both Turkish i are.
+        lower, parts, position = _lower(text), [], 0
+        for found in self._term.finditer(lower):
+            start, end = found.span()
+            before = text[max(0, start - STRAY) : start]
             if _RISKY.search(_RUN.search(before)[0]):  # type: ignore[index]  # it always matches
-                return found[0]
-            # Letters that fold alike, as both Turkish i do, are found, too, and are not the term.
-            term = self._terms.get(found[0].lower())
-            return found[0] if term is None else self._hide(Piece(Kind.WORD, self._written(term)))
-
-        return self._term.sub(hidden, text)
+                continue
+            term = self._hide(Piece(Kind.WORD, self._written(self._terms[found[0]])))
+            parts += text[position:start], term
+            position = end
+        return "".join([*parts, text[position:]])
 
     def _written(self, text: str) -> str:
         return text if self._form is Format.TEXT else html.escape(text, quote=False)
@@ -145,15 +148,31 @@ class VeiledDocument(DocumentPlan):
         return self._veil.lift(super().take())
 
 
-def _by_lower(terms: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for source, target in terms:
-        yield source.lower(), target
+def _lower(text: str) -> str:
+    """Return a text in lower case, character by character, so that each stays at its place."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(low if len(low := one.lower()) == 1 else one for one in text)
 
 
 def _pattern(terms: Iterable[str]) -> re.Pattern[str]:
-    # The longest first, so that a term within another one does not win.
-    longest = sorted(set(terms), key=len, reverse=True)
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)", re.IGNORECASE)
+    """Return what finds whole terms, of two that begin alike the longer one."""
+    return re.compile(rf"(?<!\w){_any_of(sorted(terms))}(?!\w)")
+
+
+def _any_of(terms: Sequence[str]) -> str:
+    """Return a pattern of sorted terms in which what several begin with stands once.
+
+    So the time at each place of a text is that of the longest term, however many there are.
+    """
+    begin = commonprefix(terms)  # noqa: RUF071 - of characters, indeed
+    rest = [term[len(begin) :] for term in terms if len(term) > len(begin)]
+    if not rest:
+        return re.escape(begin)
+    ends = [_any_of(list(alike)) for _, alike in groupby(rest, key=itemgetter(0))]
+    may_end = "?" if len(rest) < len(terms) else ""
+    return f"{re.escape(begin)}(?:{'|'.join(ends)}){may_end}"
 
 
 def _one_line(text: str, at_start: bool, at_end: bool) -> str:  # noqa: FBT001 - two edges

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hexkey.text.markup import Kind, cut
-from hexkey.text.veil import VeiledDocument
+from hexkey.text.veil import Veil, VeiledDocument
 from hexkey.types import Format
 
 PAGE = """<!DOCTYPE html><html><body>
@@ -85,6 +85,26 @@ def test_markup_of_any_kind_takes_linear_time(of: str) -> None:
     began = time.perf_counter()
     list(cut("<a" + of * (200_000 // len(of)) + ">", html=True))
     assert time.perf_counter() - began < 2
+
+
+def test_terms_that_begin_alike_take_linear_time() -> None:
+    terms = [("-" * length + "x", "y") for length in range(1, 200)] + [("z", "y")]
+    began = time.perf_counter()
+    Veil("-" * 100_000, Format.TEXT, terms)
+    Veil("q1z" * 30_000 + "".join(f"q{number}z" for number in range(9_000)))
+    assert time.perf_counter() - began < 4
+
+
+def test_of_terms_that_begin_alike_the_longest_is_meant() -> None:
+    terms = (("the", "1"), ("the cat", "2"), ("The Cat Sat", "3"), ("cat", "4"), ("a.b", "5"))
+    for text, said in (
+        ("The cat sat.", "3."),
+        ("The cat sits.", "2 sits."),
+        ("The cats.", "1 cats."),
+        ("A cat; a.b, axb", "A 4; 5, axb"),
+        ("\u0130the THE \u0130", "\u0130the 1 \u0130"),
+    ):
+        assert translated(text, Format.TEXT, terms) == said
 
 
 def test_letters_that_fold_alike_are_not_the_same_term() -> None:
