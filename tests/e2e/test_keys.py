@@ -238,7 +238,8 @@ def test_a_reload_under_load_fails_no_request_and_a_bad_one_changes_nothing(
 
 def test_a_public_address_is_refused_without_keys(tmp_path: Path) -> None:
     path = tmp_path / "open.yaml"
-    path.write_text("models: [{name: m, engine: fake, tasks: [chat]}]")
+    # Nor is a model looked for first, which may take minutes.
+    path.write_text("models: [{name: m, engine: openvino, source: 'path:/none', tasks: [chat]}]")
     environment = {**os.environ, "HEXKEY_STATE": str(tmp_path / "state")}
     done = subprocess.run(
         [sys.executable, "-m", "hexkey.cli", "serve", str(path), "--http", "0.0.0.0:0"],
