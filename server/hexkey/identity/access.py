@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import structlog
@@ -144,6 +145,7 @@ def _read(file: KeyFile) -> tuple[list[KeyRecord], bytes]:
     return records, file.pepper() if records else b""
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether a host's name or address can only be this machine."""
     if host == "localhost":
