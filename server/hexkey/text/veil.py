@@ -115,8 +115,9 @@ class Veil:
         if self._term is None:
             return text
         # Not by IGNORECASE, for which letters of two words are one, as both Turkish i are.
-        lower, parts, position = _lower(text), [], 0
-        for found in self._term.finditer(lower):
+        parts: list[str] = []
+        position = 0
+        for found in self._term.finditer(_lower(text)):
             start, end = found.span()
             before = text[max(0, start - STRAY) : start]
             if _RISKY.search(_RUN.search(before)[0]):  # type: ignore[index]  # it always matches
