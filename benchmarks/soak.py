@@ -5,7 +5,9 @@
 The server runs in this process, so that its tasks and sockets can be counted; the engine is a real
 one in its own process, and the clients are in a third. They ask over both wires, streaming and not,
 with and without sessions and deadlines, and leave at a moment of chance: before the answer, in the
-middle of it, or never. Every ten seconds they pause until the server is idle, and it is counted.
+middle of it, or never. Every ten seconds they pause until the server is idle, and it is counted;
+memory is looked at every fifteen seconds, also while they work. The engine's grows until its KV
+cache is full, since prefixes are kept, and the server's until its suggestion cache is.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import asyncio
 import contextlib
 import gc
 import multiprocessing
+import os
 import random
 from multiprocessing.connection import Connection
 from typing import Any
@@ -28,6 +31,7 @@ from _harness import machine
 from hexkey import logs
 from hexkey.app import App
 from hexkey.config import parse_config
+from hexkey.engines.process import resident_bytes
 from hexkey.provisioning import fetch_models
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.v1.inference_pb2_grpc import InferenceServiceStub
@@ -125,6 +129,21 @@ async def idle(app: App) -> None:
         await asyncio.sleep(2.5)
 
 
+async def watch(app: App, begun: float) -> None:
+    """Print what the two processes hold; another pid is a restart, which the log tells why."""
+    while True:
+        pid = app.pool.pids()["smollm2"]
+        engine = resident_bytes(pid) / 2**20
+        server = psutil.Process().memory_info().rss / 2**20
+        now = asyncio.get_running_loop().time() - begun
+        print(
+            f"  at {now:4.0f} s  server {server:.0f} MiB  engine {engine:.0f} MiB  pid {pid}  "
+            f"load {os.getloadavg()[0]:.1f}",
+            flush=True,
+        )
+        await asyncio.sleep(15)
+
+
 def count(app: App) -> dict[str, float]:
     gc.collect()
     this = psutil.Process()
@@ -135,6 +154,7 @@ def count(app: App) -> dict[str, float]:
         "connections": len([one for one in this.net_connections() if one.status != "LISTEN"]),
         "sequences in the engine": app.pool._rack.members["smollm2"].supervisor.running,  # noqa: SLF001,
         "held sessions": len(app.service.sessions.latest),
+        "suggestions KiB": app.service.sessions.suggestions.size / 2**10,
         "server MiB": this.memory_info().rss / 2**20,
         "engine MiB": host.memory_info().rss / 2**20,
     }
@@ -158,6 +178,7 @@ async def main() -> None:
     )
     process.start()
     seen, total, gone = [], 0, 0
+    watcher = asyncio.create_task(watch(app, asyncio.get_running_loop().time()))
     for number in range(max(3, round(options.minutes * 60 / ROUND_S))):
         ours.send(ROUND_S)
         ended, vanished = await asyncio.to_thread(ours.recv)
@@ -165,9 +186,13 @@ async def main() -> None:
         await idle(app)
         seen.append(count(app))
         print(
-            f"{number:3d}", *(f"{name} {value:.0f}" for name, value in seen[-1].items()), sep="  "
+            f"{number:3d}",
+            *(f"{name} {value:.0f}" for name, value in seen[-1].items()),
+            sep="  ",
+            flush=True,
         )
     ours.send(None)
+    watcher.cancel()
     print(f"{total} requests, of which {gone} clients vanished")
     third = len(seen) // 3
     for name in seen[0]:

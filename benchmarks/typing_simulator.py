@@ -1,11 +1,14 @@
-"""People who type, with and without latest-wins and the suggestion cache, on one server.
+"""People who type, with and without what sessions do for them, on a server of their own each.
 
-    python benchmarks/typing_simulator.py [--users 3] [--seconds 30] [--rounds 2] [--debounce 0]
+    python benchmarks/typing_simulator.py [--users 3] [--seconds 20] [--rounds 2] [--adaptive 300]
 
 Each user types real text (this repository's documents and Python's own modules): keys come in
 bursts, with thought between words and lines, and some are wrong and are taken back. Each key asks
-for a completion. Keys come when they come, however slow the answers are (open loop), and both sides
-get the very same keys: *on* names a session, *off* does not, which is what turns both features off.
+for a completion. Keys come when they come, however slow the answers are (open loop), and all sides
+get the very same keys. *off* names no session: no request ends another, none is answered from what
+was said before. *on* names one, on a server as it comes; *no hold* as well, where the adaptive
+debounce is turned off. Sides take turns, each on a fresh server, so that none finds the other's
+prompts in a cache.
 
 A key is *served* if its completion is there before the user's next key. A suggestion is *accepted*
 if it is served and begins with the word that the user goes on to type. Device seconds are the
@@ -22,6 +25,7 @@ import random
 import re
 import sysconfig
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +34,7 @@ from _open_loop import ask, sums
 
 CONFIG = """
 log: {level: error}
-autocomplete: {debounce_ms: DEBOUNCE}
+autocomplete: {adaptive_debounce_ms: ADAPTIVE}
 models:
   - name: smollm2
     engine: openvino
@@ -41,7 +45,7 @@ TOKENS = 16
 CONTEXT = 400
 PROSE = ("README.md", "docs/operations.md", "docs/adr/0002-marian-runtime.md", "LICENSE")
 CODE = ("argparse.py", "textwrap.py", "heapq.py", "statistics.py")
-SPENT = "hexkey_task_device_seconds_total"
+SPENT, FOUND = "hexkey_task_device_seconds_total", "hexkey_suggestions_total"
 Server = tuple[str, int]
 
 
@@ -58,6 +62,8 @@ class Key:
 class Side:
     """What came of one way of asking."""
 
+    session: bool
+    adaptive_ms: float
     keys: int = 0
     served: int = 0
     accepted: int = 0
@@ -66,14 +72,16 @@ class Side:
     failed: int = 0
     device_s: float = 0.0
     wasted_s: float = 0.0
+    found: Counter[str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
 
     def line(self, name: str) -> str:
         """What came of it, for people."""
         return (
-            f"{name:<4} {self.keys} keys, served {self.served}, accepted {self.accepted}, from the"
-            f" cache {self.cached}, superseded {self.superseded}, failed {self.failed}; device "
-            f"{self.device_s:.1f} s ({self.wasted_s:.1f} s superseded); "
+            f"{name:<8} {self.keys} keys, served {self.served}, accepted {self.accepted}, from the"
+            f" cache {self.cached}, joined {self.found['joined']} (of which diverged "
+            f"{self.found['diverged']}), superseded {self.superseded}, failed {self.failed}; "
+            f"device {self.device_s:.1f} s ({self.wasted_s:.1f} s superseded); "
             f"{1000 * self.device_s / self.keys:.1f} ms a key, "
             f"{1000 * self.device_s / max(1, self.served):.1f} ms a key served, "
             f"{1000 * self.device_s / max(1, self.accepted):.0f} ms an acceptance; latency p50 "
@@ -109,14 +117,12 @@ def typed(text: str, seconds: float, dice: random.Random) -> list[Key]:
     return keys
 
 
-async def user(
-    name: str, keys: list[Key], side: Side, server: Server, begun: float, *, on: bool
-) -> None:
+async def user(name: str, keys: list[Key], side: Side, server: Server, begun: float) -> None:
     async def hit(key: Key, following: float) -> None:
         body: dict[str, object] = {
             "prefix": key.prefix, "max_tokens": TOKENS, "stop_rule": "line",
         }  # fmt: skip
-        if on:
+        if side.session:
             body["session"] = name
         asked = time.perf_counter()
         answer = await ask(*server, "/v1/autocomplete", body)
@@ -141,22 +147,19 @@ async def user(
     await asyncio.gather(*tasks)
 
 
-async def session(
-    side: Side, users: int, seconds: float, seed: int, server: Server, *, on: bool
-) -> None:
+async def session(side: Side, users: int, seconds: float, seed: int, server: Server) -> None:
     dice = random.Random(seed)
     corpus = texts()
     plans = [typed(corpus[one % len(corpus)], seconds, dice) for one in range(users)]
     before = await asyncio.to_thread(sums, *server, SPENT)
     begun = time.perf_counter()
     await asyncio.gather(
-        *(
-            user(f"{seed}-{number}", keys, side, server, begun, on=on)
-            for number, keys in enumerate(plans)
-        )
+        *(user(f"{seed}-{number}", keys, side, server, begun) for number, keys in enumerate(plans))
     )
     await asyncio.sleep(1)
-    after = await asyncio.to_thread(sums, *server, SPENT)
+    after = await asyncio.to_thread(sums, *server, SPENT, FOUND)
+    for labels, value in after[FOUND].items():
+        side.found[labels.split('"')[1]] += int(value)
     for labels, value in after[SPENT].items():
         spent = value - before[SPENT].get(labels, 0.0)
         side.device_s += spent
@@ -166,26 +169,30 @@ async def session(
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--debounce", type=float, default=0.0, help="milliseconds, in sessions")
+    parser.add_argument("--adaptive", type=float, default=300.0, help="most milliseconds held")
     options = parser.parse_args()
     print(machine())
-    sides = {True: Side(), False: Side()}
-    with served(CONFIG.replace("DEBOUNCE", str(options.debounce))) as (host, port, _grpc, _pid):
-        await ask(host, port, "/v1/autocomplete", {"prefix": "warm", "max_tokens": 4})
-        for number in range(options.rounds):
-            for on in (True, False) if number % 2 == 0 else (False, True):
-                await session(
-                    sides[on], options.users, options.seconds, number, (host, port), on=on
-                )
-    on, off = sides[True], sides[False]
-    print(on.line("on"))
-    print(off.line("off"))
-    for name, count in (("key", "keys"), ("key served", "served"), ("acceptance", "accepted")):
-        ours = on.device_s / max(1, getattr(on, count))
-        theirs = off.device_s / max(1, getattr(off, count))
-        print(f"device seconds a {name}: {theirs / ours:.2f} times fewer with both on")
+    sides = {
+        "on": Side(session=True, adaptive_ms=options.adaptive),
+        "no hold": Side(session=True, adaptive_ms=0.0),
+        "off": Side(session=False, adaptive_ms=0.0),
+    }
+    for number in range(options.rounds):
+        for side in list(sides.values())[:: -1 if number % 2 else 1]:
+            config = CONFIG.replace("ADAPTIVE", str(side.adaptive_ms))
+            with served(config) as (host, port, _grpc, _pid):
+                await ask(host, port, "/v1/autocomplete", {"prefix": "warm", "max_tokens": 4})
+                await session(side, options.users, options.seconds, number, (host, port))
+    off = sides["off"]
+    for name, side in sides.items():
+        print(side.line(name))
+    for name in ("on", "no hold"):
+        for what, count in (("key", "keys"), ("key served", "served"), ("acceptance", "accepted")):
+            theirs = off.device_s / max(1, getattr(off, count))
+            ours = sides[name].device_s / max(1, getattr(sides[name], count))
+            print(f"device seconds a {what}: {theirs / ours:.2f} times fewer with {name!r}")
 
 
 if __name__ == "__main__":

@@ -31,11 +31,17 @@ class Code(StrEnum):
     INTERNAL = "internal"
 
 
+RETRY_AFTER_S = 1.0
+"""The advice of who knows no better."""
+_TO_WAIT = frozenset({Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE})
+
+
 class ServeError(Exception):
     """A request that ends in an error; ``message`` is safe to show to the caller.
 
-    ``param`` names the offending field as the caller wrote it; ``retry_after_s`` is in seconds;
-    ``reason`` is a stable UPPER_SNAKE word for programs (the ``reason`` of google.rpc.ErrorInfo).
+    ``param`` names the offending field as the caller wrote it; ``retry_after_s`` is in seconds,
+    always there where it is the caller's turn to wait; ``reason`` is a stable UPPER_SNAKE word for
+    programs (the ``reason`` of google.rpc.ErrorInfo).
     """
 
     def __init__(
@@ -52,6 +58,8 @@ class ServeError(Exception):
         self.message = message
         self.param = param
         self.reason = reason or code.name
+        if retry_after_s is None and code in _TO_WAIT:
+            retry_after_s = RETRY_AFTER_S
         self.retry_after_s = retry_after_s
 
 

@@ -215,6 +215,10 @@ class Meter:
         elif type(event) is not Finish and not self._first:
             self._first = perf_counter()
 
+    def forget(self) -> None:
+        """What was noted was passed on to another request, which counts it."""
+        self._tokens = 0
+
     def timing(self) -> Timing:
         """Return where the time went until now."""
         now = perf_counter()

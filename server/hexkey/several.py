@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from hexkey.service import Run, Service
+    from hexkey.run import Run
+    from hexkey.service import Service
     from hexkey.types import Timing
 
 WAITING_EVENTS = 64

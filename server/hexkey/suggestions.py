@@ -49,6 +49,13 @@ class Question:
         cut = 1 + max(map(prefix.rfind, _SPACE))
         self.head, self.tail = prefix[:cut], prefix[cut:]
 
+    def typed_since(self, older: Question) -> str | None:
+        """Return what was typed after an older question; None where anything else differs."""
+        mine, its = self.head + self.tail, older.head + older.tail
+        if self._scope.digest() != older._scope.digest() or not mine.startswith(its):
+            return None
+        return mine[len(its) :]
+
     def anchors(self, following: str = "") -> Iterator[tuple[bytes, int]]:
         """Yield (digest, position) of the last white space, and of each that follows.
 

@@ -41,6 +41,7 @@ MAX_PENALTY = 2
 MAX_SEED = (1 << 63) - 1
 MAX_TERMS = 1000
 MAX_TEXTS = 1000
+MAX_SESSION_CHARACTERS = 256
 MAX_INPUTS = 2048
 MAX_MESSAGES = 1000
 MAX_CONTEXT_FILES = 100
@@ -90,6 +91,8 @@ def autocomplete(payload: Autocomplete, limits: Limits) -> None:
         raise invalid(f"context holds at most {MAX_CONTEXT_FILES} files", "context")
     if payload.tokens and min(payload.tokens) < 0:
         raise invalid("a token is an id of the model's vocabulary, 0 or more", "prompt")
+    if len(payload.session) > MAX_SESSION_CHARACTERS:
+        raise invalid(f"a session has at most {MAX_SESSION_CHARACTERS} characters", "session")
     around = (payload.prefix, payload.suffix, payload.tokens, payload.language, payload.session)
     files = sum(len(file.path) + len(file.text) for file in payload.context)
     _size(sum(map(len, around)) + files, limits, "prefix")

@@ -12,11 +12,11 @@ from typing import Any
 import grpc
 import httpx
 import openai
-import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hexkey.cli import main
+from hexkey.types import Task
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.v1 import inference_pb2_grpc as pb_grpc
 from tests.e2e.conftest import Served, serve
@@ -38,6 +38,9 @@ models:
   - {name: cheap, engine: fake, tasks: [autocomplete], options: {step_ms: 1}}
   - {name: frail, engine: fake, tasks: [chat], labels: {use: fault}, options: {step_ms: 1500}}
   - {name: sound, engine: fake, tasks: [chat], labels: {use: fault}}
+  - {name: no-sv, engine: fake, tasks: [translate], pairs: [no-sv], options: {step_ms: 1500}}
+  - {name: no-da, engine: fake, tasks: [translate], pairs: [no-da]}
+  - {name: da-sv, engine: fake, tasks: [translate], pairs: [da-sv]}
 """
 ENGLISH = ["The weather is nice today.", "Two sentences. The harbour is closed.", "12345"]
 PORTUGUESE = "O tempo está bom hoje e o porto está fechado."
@@ -50,6 +53,18 @@ def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serve(path) as served:
         assert served.http, "".join(served.out + served.log)
         yield served
+
+
+@pytest.fixture(scope="module")
+def hosts(routed: Served) -> dict[str, int]:
+    """Process ids by model, of before any was killed: they are started in the file's order."""
+    pids = sorted(
+        child.pid for child in routed.children() if "hexkey.engines.host" in child.cmdline()
+    )
+    names = [
+        line.split("name: ")[1].split(",")[0] for line in CONFIG.splitlines() if "name: " in line
+    ]
+    return dict(zip(names, pids, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -209,38 +224,43 @@ def test_the_cheapest_is_found_by_measuring_and_bounds_hold(
     assert (refused["status"], refused["error"]["code"]) == (404, "constraints_not_met")
 
 
-def test_a_host_that_dies_before_the_first_byte_is_not_waited_for(routed: Served) -> None:
-    answers: list[Any] = []
+def test_a_host_that_dies_before_the_first_byte_is_not_waited_for(
+    routed: Served, hosts: dict[str, int]
+) -> None:
     body = {"messages": [{"role": "user", "content": "Hello"}], "model": "auto", "max_tokens": 3}
-
-    def ask() -> None:
-        path = "/v1/chat/completions"
-        answers.append(post(routed, path, body, x_hexkey_labels="use=fault"))
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    until = time.monotonic() + 10
-    while not metric(routed, "hexkey_requests_in_flight", model="frail"):
-        assert time.monotonic() < until, answers
-        time.sleep(0.02)
-    frail = [child for child in routed.children() if _is_host_of(routed, child, "frail")]
-    os.kill(frail[0].pid, signal.SIGKILL)
-    asking.join(30)
-    assert answers[0]["status"] == 200
-    assert answers[0]["model"] == "sound"
+    answer = _bereft(
+        routed, "frail", hosts["frail"], "/v1/chat/completions", body, x_hexkey_labels="use=fault"
+    )
+    assert answer["status"] == 200
+    assert answer["model"] == "sound"
     assert metric(routed, "hexkey_fallbacks_total", model="frail", reason="unavailable") == 1
 
 
-def _is_host_of(served: Served, child: psutil.Process, model: str) -> bool:
-    """Whether a process is the host of a model; they are started in the file's order."""
-    hosts = sorted(
-        (one for one in served.children() if "hexkey.engines.host" in one.cmdline()),
-        key=lambda one: one.pid,
-    )
-    names = [
-        line.split("name: ")[1].split(",")[0] for line in CONFIG.splitlines() if "name: " in line
-    ]
-    return bool(hosts[names.index(model)].pid == child.pid)
+def test_where_a_direct_model_dies_two_others_lead_around_it(
+    routed: Served, hosts: dict[str, int]
+) -> None:
+    body = {"text": "hei", "source": "no", "target": "sv"}
+    answer = _bereft(routed, "no-sv", hosts["no-sv"], "/v1/translate", body)
+    assert (answer["status"], answer["model"]) == (200, "da-sv")
+    assert answer["translations"] == [{"text": "HEI", "source": "no", "target": "sv"}]
+    assert "translated in 2 steps: no-da by no-da, da-sv by da-sv" in answer["notes"]
+    assert metric(routed, "hexkey_fallbacks_total", model="no-sv") == 1
+
+
+def _bereft(
+    served: Served, model: str, host: int, path: str, body: dict[str, Any], **headers: str
+) -> Any:
+    """Return the answer to a request whose model's host is killed before its first output."""
+    answers: list[Any] = []
+    asking = threading.Thread(target=lambda: answers.append(post(served, path, body, **headers)))
+    asking.start()
+    until = time.monotonic() + 10
+    while not metric(served, "hexkey_requests_in_flight", model=model):
+        assert time.monotonic() < until, answers
+        time.sleep(0.02)
+    os.kill(host, signal.SIGKILL)
+    asking.join(30)
+    return answers[0]
 
 
 def test_the_command_shows_every_model_and_why(
@@ -258,3 +278,14 @@ def test_the_command_shows_every_model_and_why(
     assert "it has no label region" in capsys.readouterr().out
     assert main(["route", "chat", "--json", *server]) == 0
     assert capsys.readouterr().out.startswith("{")
+
+
+@pytest.mark.parametrize("task", [*Task])
+def test_the_command_takes_every_task(
+    routed: Served, capsys: pytest.CaptureFixture[str], task: Task
+) -> None:
+    status = main(["route", task, "--target", "pt", "--server", routed.http])
+    first = capsys.readouterr().out.splitlines()[0]
+    served = {Task.CHAT, Task.AUTOCOMPLETE, Task.TRANSLATE}
+    assert status == (0 if task in served else 1)
+    assert task in served or first.startswith(f"no model does {task}; the tasks served are: ")

@@ -132,6 +132,12 @@ class Gate:
         scheduler = self._queues[model].scheduler
         return scheduler.wait_s(_ticket(request, scheduler, size))
 
+    def expected_s(self, request: Request, model: str) -> float:
+        """Return how long one that came now would be expected to take, its wait included."""
+        scheduler = self._queues[model].scheduler
+        ticket = _ticket(request, scheduler)
+        return scheduler.wait_s(ticket) + scheduler.estimator.times(ticket.tokens)[0]
+
     def _weight(self, tenant: str) -> float:
         return self._weights.get(tenant, 1.0)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 from hexkey.commands.remote import RemoteError, add_server, ask
+from hexkey.types import Task
 
 if TYPE_CHECKING:
     import argparse
@@ -23,8 +25,8 @@ def add(commands: Commands) -> None:
         help="show which model of a running server would serve a request, and why",
         description=__doc__,
     )
-    route.add_argument("task", choices=("autocomplete", "chat", "translate"))
-    route.add_argument("text", nargs="?", default=_SAMPLE, help="the request's text")
+    route.add_argument("task", choices=[*Task])
+    route.add_argument("text", nargs="?", default=_SAMPLE, help="what the request asks of")
     route.add_argument("--source", help="language of the text; found out where left out")
     route.add_argument("--target", help="language to translate to")
     route.add_argument("--model", help="name of a model")
@@ -46,13 +48,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _body(options: argparse.Namespace) -> dict[str, Any]:
-    body: dict[str, Any] = {"task": options.task, "model": options.model}
-    if options.task == "translate":
-        body |= {"text": options.text, "source": options.source, "target": options.target or ""}
-    elif options.task == "chat":
-        body["messages"] = [{"role": "user", "content": options.text}]
-    else:
-        body["prefix"] = options.text
+    body = {"task": options.task, "model": options.model, **_asked(Task(options.task), options)}
     labels = {}
     for one in options.label:
         name, equals, value = one.partition("=")
@@ -65,6 +61,24 @@ def _body(options: argparse.Namespace) -> dict[str, Any]:
         "labels": labels,
     }
     return body
+
+
+def _asked(task: Task, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of a task's body that make it a request; nothing of it is computed."""
+    text = options.text
+    match task:
+        case Task.AUTOCOMPLETE:
+            return {"prefix": text}
+        case Task.CHAT:
+            return {"messages": [{"role": "user", "content": text}]}
+        case Task.TRANSLATE:
+            return {"text": text, "source": options.source, "target": options.target or ""}
+        case Task.RERANK:
+            return {"query": text, "documents": [text]}
+        case Task.TRANSCRIBE:
+            return {"audio": base64.b64encode(text.encode()).decode(), "language": options.source}
+        case Task.EMBED | Task.CLASSIFY | Task.SUMMARIZE:
+            return {"text": text}
 
 
 def _lines(answer: dict[str, Any]) -> list[str]:

@@ -173,9 +173,13 @@ def _check_model(model: ModelConfig) -> list[str]:
 
 
 def _check_autocomplete(section: AutocompleteConfig) -> list[str]:
-    errors = negative(section, ("debounce_ms", "cache_entries"))
-    if section.debounce_ms > MAX_DEBOUNCE_MS:
-        errors.append(f"debounce_ms: must be at most {MAX_DEBOUNCE_MS}")
+    names = ("debounce_ms", "adaptive_debounce_ms")
+    errors = negative(section, (*names, "cache_entries"))
+    errors += [
+        f"{name}: must be at most {MAX_DEBOUNCE_MS}"
+        for name in names
+        if getattr(section, name) > MAX_DEBOUNCE_MS
+    ]
     return errors + not_positive(section, ("cache_bytes", "cache_ttl_s"))
 
 

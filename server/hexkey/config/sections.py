@@ -189,12 +189,15 @@ class AutocompleteConfig:
     """What holds for requests that name a typing session.
 
     ``latest_wins`` ends an older request of a session when a newer one comes, ``debounce_ms`` is
-    how long a request waits for a newer one before it is admitted. Suggestions are remembered for
-    ``cache_ttl_s`` seconds within both bounds; ``cache_entries`` 0 remembers none.
+    how long a request waits for a newer one before it is admitted. Where others use its model it
+    waits for as long as most gaps between its session's keys are, ``adaptive_debounce_ms`` at most.
+    Suggestions are remembered for ``cache_ttl_s`` seconds within both bounds; ``cache_entries`` 0
+    remembers none.
     """
 
     latest_wins: bool = True
     debounce_ms: float = 0.0
+    adaptive_debounce_ms: float = 300.0
     cache_entries: int = 4096
     cache_bytes: int = 16 << 20
     cache_ttl_s: float = 300.0

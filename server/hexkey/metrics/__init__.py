@@ -133,7 +133,7 @@ class Metrics:
         self.currency = ""
         self._exposition = Exposition(self.registry)
         self.suggestions = self._counter(
-            "suggestions_total", "Completions asked of the suggestion cache.", ("result",)
+            "suggestions_total", "Completions looked for in what was said before.", ("result",)
         )
         self.suggestion_entries = self._gauge(
             "suggestion_cache_entries", "Suggestions that are remembered.", ()

@@ -15,7 +15,7 @@ from hexkey.routing.languages import AUTO, normal
 from hexkey.routing.live import UNKNOWN, Live, estimate
 from hexkey.routing.plan import Leg, Plan, Reason, Route, Verdict
 from hexkey.routing.policies import Policy, PolicyName, arrange
-from hexkey.routing.ways import pivoted, straight
+from hexkey.routing.ways import ways
 from hexkey.types import Request, Task, Translate
 
 if TYPE_CHECKING:
@@ -132,11 +132,9 @@ class _Decision:
         payload = self._request.payload
         if isinstance(payload, Translate):
             source, target = normal(payload.source), normal(payload.target)
-            found = straight(able, source, target)
-            if not found and self._rules.pivot and source and target:
-                found = pivoted(able, source, target)
+            found = ways(tuple(able), source, target, pivot=self._rules.pivot)
         else:
-            found = [Route((Leg(model.name),)) for model in able]
+            found = tuple(Route((Leg(model.name),)) for model in able)
         return [replace(one, expected=self._expected(one)) for one in found]
 
     def _affordable(self, ways: Sequence[Route]) -> list[Route]:
@@ -159,7 +157,7 @@ class _Decision:
         reason = Reason.ONLY
         for _, equals in groupby(sorted(routes, key=tier), key=tier):
             group, why = arrange(list(equals), self._policy, self._live, self._request.id)
-            if not ordered and len(routes) > 1:
+            if not ordered and sum(len(one.legs) == len(group[0].legs) for one in routes) > 1:
                 reason = why if len(group) > 1 else Reason.CLOSEST
             ordered += group
         if self._named:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,27 @@ if TYPE_CHECKING:
 
     from hexkey.routing.candidates import Candidate, Match
 
+KEPT = 512
+"""Answers of ``ways`` that are remembered; to look at a hundred pairs takes a quarter of a ms."""
 MAX_PIVOTS = 16
 """Most ways through other languages that are looked at for one request, the closest first."""
+
+
+@lru_cache(maxsize=KEPT)
+def ways(
+    models: tuple[Candidate, ...], source: str, target: str, *, pivot: bool
+) -> tuple[Route, ...]:
+    """Return every way from one language to another; remembered for those asked for last.
+
+    Ways of two legs, with ``pivot`` only, avoid the models that go straight: where one of these is
+    down they lead around it. Only where nothing goes straight may a leg be any model's.
+    """
+    found = straight(models, source, target)
+    if not (pivot and source and target):
+        return tuple(found)
+    direct = {route.model for route in found}
+    around = tuple(one for one in models if one.name not in direct)
+    return (*found, *pivoted(around, source, target))
 
 
 def straight(models: Sequence[Candidate], source: str, target: str) -> list[Route]:

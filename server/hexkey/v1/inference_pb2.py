@@ -22,91 +22,87 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from hexkey.v1 import constraints_pb2 as hexkey_dot_v1_dot_constraints__pb2
 from hexkey.v1 import outcome_pb2 as hexkey_dot_v1_dot_outcome__pb2
 from hexkey.v1 import priority_pb2 as hexkey_dot_v1_dot_priority__pb2
 from hexkey.v1 import retrieval_pb2 as hexkey_dot_v1_dot_retrieval__pb2
 from hexkey.v1 import speech_pb2 as hexkey_dot_v1_dot_speech__pb2
 from hexkey.v1 import summary_pb2 as hexkey_dot_v1_dot_summary__pb2
 
+from hexkey.v1.constraints_pb2 import *
 from hexkey.v1.outcome_pb2 import *
 from hexkey.v1.priority_pb2 import *
 from hexkey.v1.retrieval_pb2 import *
 from hexkey.v1.speech_pb2 import *
 from hexkey.v1.summary_pb2 import *
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hexkey/v1/inference.proto\x12\thexkey.v1\x1a\x17hexkey/v1/outcome.proto\x1a\x18hexkey/v1/priority.proto\x1a\x19hexkey/v1/retrieval.proto\x1a\x16hexkey/v1/speech.proto\x1a\x17hexkey/v1/summary.proto\")\n\x0b\x43ontextFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x9a\x01\n\x0b\x43onstraints\x12\x10\n\x08max_cost\x18\x01 \x01(\t\x12\x16\n\x0emax_latency_ms\x18\x02 \x01(\x01\x12\x32\n\x06labels\x18\x03 \x03(\x0b\x32\".hexkey.v1.Constraints.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x80\x04\n\x13\x41utocompleteRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x0e\n\x06suffix\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12\'\n\x07\x63ontext\x18\x05 \x03(\x0b\x32\x16.hexkey.v1.ContextFile\x12&\n\tstop_rule\x18\x06 \x01(\x0e\x32\x13.hexkey.v1.StopRule\x12\x0f\n\x07session\x18\x07 \x01(\t\x12\x17\n\nmax_tokens\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\n \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05top_k\x18\x0b \x01(\x05\x12\x11\n\x04seed\x18\x0c \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04stop\x18\r \x03(\t\x12\x0e\n\x01n\x18\x0e \x01(\x05H\x04\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\x0f \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x10 \x01(\x01\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.ConstraintsB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x04\n\x02_n\"a\n\x12\x41utocompleteChoice\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12.\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\"\xa1\x01\n\x14\x41utocompleteResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12.\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x1d.hexkey.v1.AutocompleteChoice\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x0e\n\x06\x63\x61\x63hed\x18\x06 \x01(\x08\"\xed\x01\n\x10TranslateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x03(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12%\n\x06\x66ormat\x18\n \x01(\x0e\x32\x15.hexkey.v1.TextFormat\x12!\n\x08glossary\x18\x0b \x03(\x0b\x32\x0f.hexkey.v1.Term\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.Constraints\"&\n\x04Term\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\";\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\"\xa5\x01\n\x11TranslateResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12,\n\x0ctranslations\x18\x03 \x03(\x0b\x32\x16.hexkey.v1.Translation\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x17\n\x0f\x64\x65tected_source\x18\x06 \x01(\t\",\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\xa3\x03\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12(\n\x08messages\x18\x02 \x03(\x0b\x32\x16.hexkey.v1.ChatMessage\x12\x17\n\nmax_tokens\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05top_k\x18\x06 \x01(\x05\x12\x11\n\x04seed\x18\x07 \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04stop\x18\x08 \x03(\t\x12\x0e\n\x01n\x18\t \x01(\x05H\x04\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\n \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x0b \x01(\x01\x12\x13\n\x0bjson_schema\x18\x0c \x01(\t\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.ConstraintsB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x04\n\x02_n\"t\n\nChatChoice\x12\r\n\x05index\x18\x01 \x01(\x05\x12\'\n\x07message\x18\x02 \x01(\x0b\x32\x16.hexkey.v1.ChatMessage\x12.\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\"\x81\x01\n\x0c\x43hatResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x15.hexkey.v1.ChatChoice\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\"\xcb\x01\n\x0bStreamEvent\x12!\n\x05start\x18\x01 \x01(\x0b\x32\x10.hexkey.v1.StartH\x00\x12!\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x10.hexkey.v1.DeltaH\x00\x12#\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x11.hexkey.v1.FinishH\x00\x12!\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.UsageH\x00\x12%\n\x07segment\x18\x05 \x01(\x0b\x32\x12.hexkey.v1.SegmentH\x00\x42\x07\n\x05\x65vent\"\x9b\x01\n\x05Start\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05notes\x18\x03 \x03(\t\x12%\n\x04pair\x18\x04 \x01(\x0b\x32\x17.hexkey.v1.LanguagePair\x12\x0e\n\x06\x63\x61\x63hed\x18\x05 \x01(\x08\x12\x17\n\x0f\x64\x65tected_source\x18\x06 \x01(\t\x12\x18\n\x10\x64\x65tected_sources\x18\x07 \x03(\t\"9\n\x05\x44\x65lta\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0btoken_count\x18\x03 \x01(\x05\"@\n\x06\x46inish\x12\r\n\x05index\x18\x01 \x01(\x05\x12\'\n\x06reason\x18\x02 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\".\n\x0cLanguagePair\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.hexkey.v1.Model\"\xb7\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x05tasks\x18\x02 \x03(\x0e\x32\x0f.hexkey.v1.Task\x12&\n\x05pairs\x18\x03 \x03(\x0b\x32\x17.hexkey.v1.LanguagePair\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.hexkey.v1.ModelState\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\x05\x12\x0b\n\x03\x66im\x18\x06 \x01(\x08\x12\r\n\x05notes\x18\x07 \x03(\t\"\x9e\x03\n\x13\x45xplainRouteRequest\x12\x36\n\x0c\x61utocomplete\x18\x01 \x01(\x0b\x32\x1e.hexkey.v1.AutocompleteRequestH\x00\x12\x30\n\ttranslate\x18\x02 \x01(\x0b\x32\x1b.hexkey.v1.TranslateRequestH\x00\x12&\n\x04\x63hat\x18\x03 \x01(\x0b\x32\x16.hexkey.v1.ChatRequestH\x00\x12(\n\x05\x65mbed\x18\x04 \x01(\x0b\x32\x17.hexkey.v1.EmbedRequestH\x00\x12*\n\x06rerank\x18\x05 \x01(\x0b\x32\x18.hexkey.v1.RerankRequestH\x00\x12.\n\x08\x63lassify\x18\x06 \x01(\x0b\x32\x1a.hexkey.v1.ClassifyRequestH\x00\x12\x32\n\ntranscribe\x18\x07 \x01(\x0b\x32\x1c.hexkey.v1.TranscribeRequestH\x00\x12\x30\n\tsummarize\x18\x08 \x01(\x0b\x32\x1b.hexkey.v1.SummarizeRequestH\x00\x42\t\n\x07request\"\xce\x01\n\x14\x45xplainRouteResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x04pair\x18\x02 \x01(\x0b\x32\x17.hexkey.v1.LanguagePair\x12$\n\x08verdicts\x18\x03 \x03(\x0b\x32\x12.hexkey.v1.Verdict\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12 \n\x06routes\x18\x05 \x03(\x0b\x32\x10.hexkey.v1.Route\x12\x17\n\x0f\x64\x65tected_source\x18\x06 \x01(\t\x12\x0f\n\x07refusal\x18\x07 \x01(\t\"L\n\x05Route\x12\x1c\n\x04legs\x18\x01 \x03(\x0b\x32\x0e.hexkey.v1.Leg\x12%\n\x08\x65xpected\x18\x02 \x01(\x0b\x32\x13.hexkey.v1.Expected\";\n\x03Leg\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x04pair\x18\x02 \x01(\x0b\x32\x17.hexkey.v1.LanguagePair\"I\n\x08\x45xpected\x12\x11\n\tcost_pico\x18\x01 \x01(\x01\x12\x16\n\x0e\x64\x65vice_seconds\x18\x02 \x01(\x01\x12\x12\n\nlatency_ms\x18\x03 \x01(\x01\"\xb0\x01\n\x07Verdict\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\n\n\x02up\x18\x04 \x01(\x08\x12\x0f\n\x07\x65jected\x18\x05 \x01(\x08\x12\x11\n\tin_flight\x18\x06 \x01(\x05\x12\x0f\n\x07waiting\x18\x07 \x01(\x05\x12\x10\n\x08measured\x18\x08 \x01(\x05\x12%\n\x08\x65xpected\x18\t \x01(\x0b\x32\x13.hexkey.v1.Expected*\xb3\x01\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x15\n\x11TASK_AUTOCOMPLETE\x10\x01\x12\r\n\tTASK_CHAT\x10\x02\x12\x12\n\x0eTASK_TRANSLATE\x10\x03\x12\x0e\n\nTASK_EMBED\x10\x04\x12\x0f\n\x0bTASK_RERANK\x10\x05\x12\x11\n\rTASK_CLASSIFY\x10\x06\x12\x13\n\x0fTASK_TRANSCRIBE\x10\x07\x12\x12\n\x0eTASK_SUMMARIZE\x10\x08*z\n\x08StopRule\x12\x19\n\x15STOP_RULE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTOP_RULE_NONE\x10\x01\x12\x12\n\x0eSTOP_RULE_LINE\x10\x02\x12\x16\n\x12STOP_RULE_SENTENCE\x10\x03\x12\x13\n\x0fSTOP_RULE_BLOCK\x10\x04*\xbd\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_STOPPED\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x15\n\x11MODEL_STATE_READY\x10\x03\x12\x17\n\x13MODEL_STATE_BACKOFF\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x06*j\n\nTextFormat\x12\x1b\n\x17TEXT_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10TEXT_FORMAT_TEXT\x10\x01\x12\x14\n\x10TEXT_FORMAT_HTML\x10\x02\x12\x13\n\x0fTEXT_FORMAT_XML\x10\x03\x32\xc3\x08\n\x10InferenceService\x12O\n\x0c\x41utocomplete\x12\x1e.hexkey.v1.AutocompleteRequest\x1a\x1f.hexkey.v1.AutocompleteResponse\x12N\n\x12StreamAutocomplete\x12\x1e.hexkey.v1.AutocompleteRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x46\n\tTranslate\x12\x1b.hexkey.v1.TranslateRequest\x1a\x1c.hexkey.v1.TranslateResponse\x12H\n\x0fStreamTranslate\x12\x1b.hexkey.v1.TranslateRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x37\n\x04\x43hat\x12\x16.hexkey.v1.ChatRequest\x1a\x17.hexkey.v1.ChatResponse\x12>\n\nStreamChat\x12\x16.hexkey.v1.ChatRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12:\n\x05\x45mbed\x12\x17.hexkey.v1.EmbedRequest\x1a\x18.hexkey.v1.EmbedResponse\x12=\n\x06Rerank\x12\x18.hexkey.v1.RerankRequest\x1a\x19.hexkey.v1.RerankResponse\x12\x43\n\x08\x43lassify\x12\x1a.hexkey.v1.ClassifyRequest\x1a\x1b.hexkey.v1.ClassifyResponse\x12I\n\nTranscribe\x12\x1c.hexkey.v1.TranscribeRequest\x1a\x1d.hexkey.v1.TranscribeResponse\x12J\n\x10StreamTranscribe\x12\x1c.hexkey.v1.TranscribeRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x46\n\tSummarize\x12\x1b.hexkey.v1.SummarizeRequest\x1a\x1c.hexkey.v1.SummarizeResponse\x12H\n\x0fStreamSummarize\x12\x1b.hexkey.v1.SummarizeRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12I\n\nListModels\x12\x1c.hexkey.v1.ListModelsRequest\x1a\x1d.hexkey.v1.ListModelsResponse\x12O\n\x0c\x45xplainRoute\x12\x1e.hexkey.v1.ExplainRouteRequest\x1a\x1f.hexkey.v1.ExplainRouteResponseP\x00P\x01P\x02P\x03P\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hexkey/v1/inference.proto\x12\thexkey.v1\x1a\x1bhexkey/v1/constraints.proto\x1a\x17hexkey/v1/outcome.proto\x1a\x18hexkey/v1/priority.proto\x1a\x19hexkey/v1/retrieval.proto\x1a\x16hexkey/v1/speech.proto\x1a\x17hexkey/v1/summary.proto\")\n\x0b\x43ontextFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x80\x04\n\x13\x41utocompleteRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06prefix\x18\x02 \x01(\t\x12\x0e\n\x06suffix\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12\'\n\x07\x63ontext\x18\x05 \x03(\x0b\x32\x16.hexkey.v1.ContextFile\x12&\n\tstop_rule\x18\x06 \x01(\x0e\x32\x13.hexkey.v1.StopRule\x12\x0f\n\x07session\x18\x07 \x01(\t\x12\x17\n\nmax_tokens\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\n \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05top_k\x18\x0b \x01(\x05\x12\x11\n\x04seed\x18\x0c \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04stop\x18\r \x03(\t\x12\x0e\n\x01n\x18\x0e \x01(\x05H\x04\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\x0f \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x10 \x01(\x01\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.ConstraintsB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x04\n\x02_n\"a\n\x12\x41utocompleteChoice\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12.\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\"\xa1\x01\n\x14\x41utocompleteResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12.\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x1d.hexkey.v1.AutocompleteChoice\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x0e\n\x06\x63\x61\x63hed\x18\x06 \x01(\x08\"\xed\x01\n\x10TranslateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x03(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12%\n\x06\x66ormat\x18\n \x01(\x0e\x32\x15.hexkey.v1.TextFormat\x12!\n\x08glossary\x18\x0b \x03(\x0b\x32\x0f.hexkey.v1.Term\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.Constraints\"&\n\x04Term\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\";\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\"\xa5\x01\n\x11TranslateResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12,\n\x0ctranslations\x18\x03 \x03(\x0b\x32\x16.hexkey.v1.Translation\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\x12\x17\n\x0f\x64\x65tected_source\x18\x06 \x01(\t\",\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\xa3\x03\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12(\n\x08messages\x18\x02 \x03(\x0b\x32\x16.hexkey.v1.ChatMessage\x12\x17\n\nmax_tokens\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\r\n\x05top_k\x18\x06 \x01(\x05\x12\x11\n\x04seed\x18\x07 \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04stop\x18\x08 \x03(\t\x12\x0e\n\x01n\x18\t \x01(\x05H\x04\x88\x01\x01\x12\x18\n\x10presence_penalty\x18\n \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x0b \x01(\x01\x12\x13\n\x0bjson_schema\x18\x0c \x01(\t\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.ConstraintsB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seedB\x04\n\x02_n\"t\n\nChatChoice\x12\r\n\x05index\x18\x01 \x01(\x05\x12\'\n\x07message\x18\x02 \x01(\x0b\x32\x16.hexkey.v1.ChatMessage\x12.\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\"\x81\x01\n\x0c\x43hatResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12&\n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x15.hexkey.v1.ChatChoice\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\"\xcb\x01\n\x0bStreamEvent\x12!\n\x05start\x18\x01 \x01(\x0b\x32\x10.hexkey.v1.StartH\x00\x12!\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x10.hexkey.v1.DeltaH\x00\x12#\n\x06\x66inish\x18\x03 \x01(\x0b\x32\x11.hexkey.v1.FinishH\x00\x12!\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.UsageH\x00\x12%\n\x07segment\x18\x05 \x01(\x0b\x32\x12.hexkey.v1.SegmentH\x00\x42\x07\n\x05\x65vent\"\x9b\x01\n\x05Start\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05notes\x18\x03 \x03(\t\x12%\n\x04pair\x18\x04 \x01(\x0b\x32\x17.hexkey.v1.LanguagePair\x12\x0e\n\x06\x63\x61\x63hed\x18\x05 \x01(\x08\x12\x17\n\x0f\x64\x65tected_source\x18\x06 \x01(\t\x12\x18\n\x10\x64\x65tected_sources\x18\x07 \x03(\t\"9\n\x05\x44\x65lta\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0btoken_count\x18\x03 \x01(\x05\"@\n\x06\x46inish\x12\r\n\x05index\x18\x01 \x01(\x05\x12\'\n\x06reason\x18\x02 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\".\n\x0cLanguagePair\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\x13\n\x11ListModelsRequest\"6\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.hexkey.v1.Model\"\xb7\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x05tasks\x18\x02 \x03(\x0e\x32\x0f.hexkey.v1.Task\x12&\n\x05pairs\x18\x03 \x03(\x0b\x32\x17.hexkey.v1.LanguagePair\x12$\n\x05state\x18\x04 \x01(\x0e\x32\x15.hexkey.v1.ModelState\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\x05\x12\x0b\n\x03\x66im\x18\x06 \x01(\x08\x12\r\n\x05notes\x18\x07 \x03(\t\"\x9e\x03\n\x13\x45xplainRouteRequest\x12\x36\n\x0c\x61utocomplete\x18\x01 \x01(\x0b\x32\x1e.hexkey.v1.AutocompleteRequestH\x00\x12\x30\n\ttranslate\x18\x02 \x01(\x0b\x32\x1b.hexkey.v1.TranslateRequestH\x00\x12&\n\x04\x63hat\x18\x03 \x01(\x0b\x32\x16.hexkey.v1.ChatRequestH\x00\x12(\n\x05\x65mbed\x18\x04 \x01(\x0b\x32\x17.hexkey.v1.EmbedRequestH\x00\x12*\n\x06rerank\x18\x05 \x01(\x0b\x32\x18.hexkey.v1.RerankRequestH\x00\x12.\n\x08\x63lassify\x18\x06 \x01(\x0b\x32\x1a.hexkey.v1.ClassifyRequestH\x00\x12\x32\n\ntranscribe\x18\x07 \x01(\x0b\x32\x1c.hexkey.v1.TranscribeRequestH\x00\x12\x30\n\tsummarize\x18\x08 \x01(\x0b\x32\x1b.hexkey.v1.SummarizeRequestH\x00\x42\t\n\x07request\"\xce\x01\n\x14\x45xplainRouteResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x04pair\x18\x02 \x01(\x0b\x32\x17.hexkey.v1.LanguagePair\x12$\n\x08verdicts\x18\x03 \x03(\x0b\x32\x12.hexkey.v1.Verdict\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12 \n\x06routes\x18\x05 \x03(\x0b\x32\x10.hexkey.v1.Route\x12\x17\n\x0f\x64\x65tected_source\x18\x06 \x01(\t\x12\x0f\n\x07refusal\x18\x07 \x01(\t\"L\n\x05Route\x12\x1c\n\x04legs\x18\x01 \x03(\x0b\x32\x0e.hexkey.v1.Leg\x12%\n\x08\x65xpected\x18\x02 \x01(\x0b\x32\x13.hexkey.v1.Expected\";\n\x03Leg\x12\r\n\x05model\x18\x01 \x01(\t\x12%\n\x04pair\x18\x02 \x01(\x0b\x32\x17.hexkey.v1.LanguagePair\"I\n\x08\x45xpected\x12\x11\n\tcost_pico\x18\x01 \x01(\x01\x12\x16\n\x0e\x64\x65vice_seconds\x18\x02 \x01(\x01\x12\x12\n\nlatency_ms\x18\x03 \x01(\x01\"\xb0\x01\n\x07Verdict\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04kept\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\n\n\x02up\x18\x04 \x01(\x08\x12\x0f\n\x07\x65jected\x18\x05 \x01(\x08\x12\x11\n\tin_flight\x18\x06 \x01(\x05\x12\x0f\n\x07waiting\x18\x07 \x01(\x05\x12\x10\n\x08measured\x18\x08 \x01(\x05\x12%\n\x08\x65xpected\x18\t \x01(\x0b\x32\x13.hexkey.v1.Expected*\xb3\x01\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x15\n\x11TASK_AUTOCOMPLETE\x10\x01\x12\r\n\tTASK_CHAT\x10\x02\x12\x12\n\x0eTASK_TRANSLATE\x10\x03\x12\x0e\n\nTASK_EMBED\x10\x04\x12\x0f\n\x0bTASK_RERANK\x10\x05\x12\x11\n\rTASK_CLASSIFY\x10\x06\x12\x13\n\x0fTASK_TRANSCRIBE\x10\x07\x12\x12\n\x0eTASK_SUMMARIZE\x10\x08*z\n\x08StopRule\x12\x19\n\x15STOP_RULE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTOP_RULE_NONE\x10\x01\x12\x12\n\x0eSTOP_RULE_LINE\x10\x02\x12\x16\n\x12STOP_RULE_SENTENCE\x10\x03\x12\x13\n\x0fSTOP_RULE_BLOCK\x10\x04*\xbd\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_STOPPED\x10\x01\x12\x17\n\x13MODEL_STATE_LOADING\x10\x02\x12\x15\n\x11MODEL_STATE_READY\x10\x03\x12\x17\n\x13MODEL_STATE_BACKOFF\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x06*j\n\nTextFormat\x12\x1b\n\x17TEXT_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10TEXT_FORMAT_TEXT\x10\x01\x12\x14\n\x10TEXT_FORMAT_HTML\x10\x02\x12\x13\n\x0fTEXT_FORMAT_XML\x10\x03\x32\xc3\x08\n\x10InferenceService\x12O\n\x0c\x41utocomplete\x12\x1e.hexkey.v1.AutocompleteRequest\x1a\x1f.hexkey.v1.AutocompleteResponse\x12N\n\x12StreamAutocomplete\x12\x1e.hexkey.v1.AutocompleteRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x46\n\tTranslate\x12\x1b.hexkey.v1.TranslateRequest\x1a\x1c.hexkey.v1.TranslateResponse\x12H\n\x0fStreamTranslate\x12\x1b.hexkey.v1.TranslateRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x37\n\x04\x43hat\x12\x16.hexkey.v1.ChatRequest\x1a\x17.hexkey.v1.ChatResponse\x12>\n\nStreamChat\x12\x16.hexkey.v1.ChatRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12:\n\x05\x45mbed\x12\x17.hexkey.v1.EmbedRequest\x1a\x18.hexkey.v1.EmbedResponse\x12=\n\x06Rerank\x12\x18.hexkey.v1.RerankRequest\x1a\x19.hexkey.v1.RerankResponse\x12\x43\n\x08\x43lassify\x12\x1a.hexkey.v1.ClassifyRequest\x1a\x1b.hexkey.v1.ClassifyResponse\x12I\n\nTranscribe\x12\x1c.hexkey.v1.TranscribeRequest\x1a\x1d.hexkey.v1.TranscribeResponse\x12J\n\x10StreamTranscribe\x12\x1c.hexkey.v1.TranscribeRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12\x46\n\tSummarize\x12\x1b.hexkey.v1.SummarizeRequest\x1a\x1c.hexkey.v1.SummarizeResponse\x12H\n\x0fStreamSummarize\x12\x1b.hexkey.v1.SummarizeRequest\x1a\x16.hexkey.v1.StreamEvent0\x01\x12I\n\nListModels\x12\x1c.hexkey.v1.ListModelsRequest\x1a\x1d.hexkey.v1.ListModelsResponse\x12O\n\x0c\x45xplainRoute\x12\x1e.hexkey.v1.ExplainRouteRequest\x1a\x1f.hexkey.v1.ExplainRouteResponseP\x00P\x01P\x02P\x03P\x04P\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hexkey.v1.inference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONSTRAINTS_LABELSENTRY']._loaded_options = None
-  _globals['_CONSTRAINTS_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_TASK']._serialized_start=4192
-  _globals['_TASK']._serialized_end=4371
-  _globals['_STOPRULE']._serialized_start=4373
-  _globals['_STOPRULE']._serialized_end=4495
-  _globals['_MODELSTATE']._serialized_start=4498
-  _globals['_MODELSTATE']._serialized_end=4687
-  _globals['_TEXTFORMAT']._serialized_start=4689
-  _globals['_TEXTFORMAT']._serialized_end=4795
-  _globals['_CONTEXTFILE']._serialized_start=167
-  _globals['_CONTEXTFILE']._serialized_end=208
-  _globals['_CONSTRAINTS']._serialized_start=211
-  _globals['_CONSTRAINTS']._serialized_end=365
-  _globals['_CONSTRAINTS_LABELSENTRY']._serialized_start=320
-  _globals['_CONSTRAINTS_LABELSENTRY']._serialized_end=365
-  _globals['_AUTOCOMPLETEREQUEST']._serialized_start=368
-  _globals['_AUTOCOMPLETEREQUEST']._serialized_end=880
-  _globals['_AUTOCOMPLETECHOICE']._serialized_start=882
-  _globals['_AUTOCOMPLETECHOICE']._serialized_end=979
-  _globals['_AUTOCOMPLETERESPONSE']._serialized_start=982
-  _globals['_AUTOCOMPLETERESPONSE']._serialized_end=1143
-  _globals['_TRANSLATEREQUEST']._serialized_start=1146
-  _globals['_TRANSLATEREQUEST']._serialized_end=1383
-  _globals['_TERM']._serialized_start=1385
-  _globals['_TERM']._serialized_end=1423
-  _globals['_TRANSLATION']._serialized_start=1425
-  _globals['_TRANSLATION']._serialized_end=1484
-  _globals['_TRANSLATERESPONSE']._serialized_start=1487
-  _globals['_TRANSLATERESPONSE']._serialized_end=1652
-  _globals['_CHATMESSAGE']._serialized_start=1654
-  _globals['_CHATMESSAGE']._serialized_end=1698
-  _globals['_CHATREQUEST']._serialized_start=1701
-  _globals['_CHATREQUEST']._serialized_end=2120
-  _globals['_CHATCHOICE']._serialized_start=2122
-  _globals['_CHATCHOICE']._serialized_end=2238
-  _globals['_CHATRESPONSE']._serialized_start=2241
-  _globals['_CHATRESPONSE']._serialized_end=2370
-  _globals['_STREAMEVENT']._serialized_start=2373
-  _globals['_STREAMEVENT']._serialized_end=2576
-  _globals['_START']._serialized_start=2579
-  _globals['_START']._serialized_end=2734
-  _globals['_DELTA']._serialized_start=2736
-  _globals['_DELTA']._serialized_end=2793
-  _globals['_FINISH']._serialized_start=2795
-  _globals['_FINISH']._serialized_end=2859
-  _globals['_LANGUAGEPAIR']._serialized_start=2861
-  _globals['_LANGUAGEPAIR']._serialized_end=2907
-  _globals['_LISTMODELSREQUEST']._serialized_start=2909
-  _globals['_LISTMODELSREQUEST']._serialized_end=2928
-  _globals['_LISTMODELSRESPONSE']._serialized_start=2930
-  _globals['_LISTMODELSRESPONSE']._serialized_end=2984
-  _globals['_MODEL']._serialized_start=2987
-  _globals['_MODEL']._serialized_end=3170
-  _globals['_EXPLAINROUTEREQUEST']._serialized_start=3173
-  _globals['_EXPLAINROUTEREQUEST']._serialized_end=3587
-  _globals['_EXPLAINROUTERESPONSE']._serialized_start=3590
-  _globals['_EXPLAINROUTERESPONSE']._serialized_end=3796
-  _globals['_ROUTE']._serialized_start=3798
-  _globals['_ROUTE']._serialized_end=3874
-  _globals['_LEG']._serialized_start=3876
-  _globals['_LEG']._serialized_end=3935
-  _globals['_EXPECTED']._serialized_start=3937
-  _globals['_EXPECTED']._serialized_end=4010
-  _globals['_VERDICT']._serialized_start=4013
-  _globals['_VERDICT']._serialized_end=4189
-  _globals['_INFERENCESERVICE']._serialized_start=4798
-  _globals['_INFERENCESERVICE']._serialized_end=5889
+  _globals['_TASK']._serialized_start=4064
+  _globals['_TASK']._serialized_end=4243
+  _globals['_STOPRULE']._serialized_start=4245
+  _globals['_STOPRULE']._serialized_end=4367
+  _globals['_MODELSTATE']._serialized_start=4370
+  _globals['_MODELSTATE']._serialized_end=4559
+  _globals['_TEXTFORMAT']._serialized_start=4561
+  _globals['_TEXTFORMAT']._serialized_end=4667
+  _globals['_CONTEXTFILE']._serialized_start=196
+  _globals['_CONTEXTFILE']._serialized_end=237
+  _globals['_AUTOCOMPLETEREQUEST']._serialized_start=240
+  _globals['_AUTOCOMPLETEREQUEST']._serialized_end=752
+  _globals['_AUTOCOMPLETECHOICE']._serialized_start=754
+  _globals['_AUTOCOMPLETECHOICE']._serialized_end=851
+  _globals['_AUTOCOMPLETERESPONSE']._serialized_start=854
+  _globals['_AUTOCOMPLETERESPONSE']._serialized_end=1015
+  _globals['_TRANSLATEREQUEST']._serialized_start=1018
+  _globals['_TRANSLATEREQUEST']._serialized_end=1255
+  _globals['_TERM']._serialized_start=1257
+  _globals['_TERM']._serialized_end=1295
+  _globals['_TRANSLATION']._serialized_start=1297
+  _globals['_TRANSLATION']._serialized_end=1356
+  _globals['_TRANSLATERESPONSE']._serialized_start=1359
+  _globals['_TRANSLATERESPONSE']._serialized_end=1524
+  _globals['_CHATMESSAGE']._serialized_start=1526
+  _globals['_CHATMESSAGE']._serialized_end=1570
+  _globals['_CHATREQUEST']._serialized_start=1573
+  _globals['_CHATREQUEST']._serialized_end=1992
+  _globals['_CHATCHOICE']._serialized_start=1994
+  _globals['_CHATCHOICE']._serialized_end=2110
+  _globals['_CHATRESPONSE']._serialized_start=2113
+  _globals['_CHATRESPONSE']._serialized_end=2242
+  _globals['_STREAMEVENT']._serialized_start=2245
+  _globals['_STREAMEVENT']._serialized_end=2448
+  _globals['_START']._serialized_start=2451
+  _globals['_START']._serialized_end=2606
+  _globals['_DELTA']._serialized_start=2608
+  _globals['_DELTA']._serialized_end=2665
+  _globals['_FINISH']._serialized_start=2667
+  _globals['_FINISH']._serialized_end=2731
+  _globals['_LANGUAGEPAIR']._serialized_start=2733
+  _globals['_LANGUAGEPAIR']._serialized_end=2779
+  _globals['_LISTMODELSREQUEST']._serialized_start=2781
+  _globals['_LISTMODELSREQUEST']._serialized_end=2800
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2802
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2856
+  _globals['_MODEL']._serialized_start=2859
+  _globals['_MODEL']._serialized_end=3042
+  _globals['_EXPLAINROUTEREQUEST']._serialized_start=3045
+  _globals['_EXPLAINROUTEREQUEST']._serialized_end=3459
+  _globals['_EXPLAINROUTERESPONSE']._serialized_start=3462
+  _globals['_EXPLAINROUTERESPONSE']._serialized_end=3668
+  _globals['_ROUTE']._serialized_start=3670
+  _globals['_ROUTE']._serialized_end=3746
+  _globals['_LEG']._serialized_start=3748
+  _globals['_LEG']._serialized_end=3807
+  _globals['_EXPECTED']._serialized_start=3809
+  _globals['_EXPECTED']._serialized_end=3882
+  _globals['_VERDICT']._serialized_start=3885
+  _globals['_VERDICT']._serialized_end=4061
+  _globals['_INFERENCESERVICE']._serialized_start=4670
+  _globals['_INFERENCESERVICE']._serialized_end=5761
 # @@protoc_insertion_point(module_scope)

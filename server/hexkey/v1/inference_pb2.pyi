@@ -1,3 +1,4 @@
+from hexkey.v1 import constraints_pb2 as _constraints_pb2
 from hexkey.v1 import outcome_pb2 as _outcome_pb2
 from hexkey.v1 import priority_pb2 as _priority_pb2
 from hexkey.v1 import retrieval_pb2 as _retrieval_pb2
@@ -9,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+from hexkey.v1.constraints_pb2 import Constraints as Constraints
 from hexkey.v1.outcome_pb2 import Usage as Usage
 from hexkey.v1.outcome_pb2 import Cost as Cost
 from hexkey.v1.outcome_pb2 import FinishReason as FinishReason
@@ -113,23 +115,6 @@ class ContextFile(_message.Message):
     text: str
     def __init__(self, path: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
-class Constraints(_message.Message):
-    __slots__ = ("max_cost", "max_latency_ms", "labels")
-    class LabelsEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-    MAX_COST_FIELD_NUMBER: _ClassVar[int]
-    MAX_LATENCY_MS_FIELD_NUMBER: _ClassVar[int]
-    LABELS_FIELD_NUMBER: _ClassVar[int]
-    max_cost: str
-    max_latency_ms: float
-    labels: _containers.ScalarMap[str, str]
-    def __init__(self, max_cost: _Optional[str] = ..., max_latency_ms: _Optional[float] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
-
 class AutocompleteRequest(_message.Message):
     __slots__ = ("model", "prefix", "suffix", "language", "context", "stop_rule", "session", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty", "priority", "constraints")
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -167,8 +152,8 @@ class AutocompleteRequest(_message.Message):
     presence_penalty: float
     frequency_penalty: float
     priority: _priority_pb2.Priority
-    constraints: Constraints
-    def __init__(self, model: _Optional[str] = ..., prefix: _Optional[str] = ..., suffix: _Optional[str] = ..., language: _Optional[str] = ..., context: _Optional[_Iterable[_Union[ContextFile, _Mapping]]] = ..., stop_rule: _Optional[_Union[StopRule, str]] = ..., session: _Optional[str] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ...) -> None: ...
+    constraints: _constraints_pb2.Constraints
+    def __init__(self, model: _Optional[str] = ..., prefix: _Optional[str] = ..., suffix: _Optional[str] = ..., language: _Optional[str] = ..., context: _Optional[_Iterable[_Union[ContextFile, _Mapping]]] = ..., stop_rule: _Optional[_Union[StopRule, str]] = ..., session: _Optional[str] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[_constraints_pb2.Constraints, _Mapping]] = ...) -> None: ...
 
 class AutocompleteChoice(_message.Message):
     __slots__ = ("index", "text", "finish_reason")
@@ -213,8 +198,8 @@ class TranslateRequest(_message.Message):
     format: TextFormat
     glossary: _containers.RepeatedCompositeFieldContainer[Term]
     priority: _priority_pb2.Priority
-    constraints: Constraints
-    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., format: _Optional[_Union[TextFormat, str]] = ..., glossary: _Optional[_Iterable[_Union[Term, _Mapping]]] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ...) -> None: ...
+    constraints: _constraints_pb2.Constraints
+    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., format: _Optional[_Union[TextFormat, str]] = ..., glossary: _Optional[_Iterable[_Union[Term, _Mapping]]] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[_constraints_pb2.Constraints, _Mapping]] = ...) -> None: ...
 
 class Term(_message.Message):
     __slots__ = ("source", "target")
@@ -287,8 +272,8 @@ class ChatRequest(_message.Message):
     frequency_penalty: float
     json_schema: str
     priority: _priority_pb2.Priority
-    constraints: Constraints
-    def __init__(self, model: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., json_schema: _Optional[str] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[Constraints, _Mapping]] = ...) -> None: ...
+    constraints: _constraints_pb2.Constraints
+    def __init__(self, model: _Optional[str] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., json_schema: _Optional[str] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[_constraints_pb2.Constraints, _Mapping]] = ...) -> None: ...
 
 class ChatChoice(_message.Message):
     __slots__ = ("index", "message", "finish_reason")

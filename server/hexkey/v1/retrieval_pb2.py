@@ -22,35 +22,36 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from hexkey.v1 import constraints_pb2 as hexkey_dot_v1_dot_constraints__pb2
 from hexkey.v1 import outcome_pb2 as hexkey_dot_v1_dot_outcome__pb2
 from hexkey.v1 import priority_pb2 as hexkey_dot_v1_dot_priority__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hexkey/v1/retrieval.proto\x12\thexkey.v1\x1a\x17hexkey/v1/outcome.proto\x1a\x18hexkey/v1/priority.proto\"x\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x03(\t\x12\x12\n\ndimensions\x18\x03 \x01(\x05\x12\x10\n\x08truncate\x18\x04 \x01(\x08\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\"*\n\tEmbedding\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06values\x18\x02 \x03(\x02\"\x84\x01\n\rEmbedResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12(\n\nembeddings\x18\x03 \x03(\x0b\x32\x14.hexkey.v1.Embedding\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\"v\n\rRerankRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x11\n\tdocuments\x18\x03 \x03(\t\x12\r\n\x05top_n\x18\x04 \x01(\x05\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\"8\n\x0eRankedDocument\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x17\n\x0frelevance_score\x18\x02 \x01(\x01\"\x87\x01\n\x0eRerankResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x07results\x18\x03 \x03(\x0b\x32\x19.hexkey.v1.RankedDocument\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\"e\n\x0f\x43lassifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x03(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\"*\n\nLabelScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\"F\n\x0e\x43lassification\x12\r\n\x05index\x18\x01 \x01(\x05\x12%\n\x06scores\x18\x02 \x03(\x0b\x32\x15.hexkey.v1.LabelScore\"\x91\x01\n\x10\x43lassifyResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x32\n\x0f\x63lassifications\x18\x03 \x03(\x0b\x32\x19.hexkey.v1.Classification\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19hexkey/v1/retrieval.proto\x12\thexkey.v1\x1a\x1bhexkey/v1/constraints.proto\x1a\x17hexkey/v1/outcome.proto\x1a\x18hexkey/v1/priority.proto\"\xa5\x01\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x03(\t\x12\x12\n\ndimensions\x18\x03 \x01(\x05\x12\x10\n\x08truncate\x18\x04 \x01(\x08\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.Constraints\"*\n\tEmbedding\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0e\n\x06values\x18\x02 \x03(\x02\"\x84\x01\n\rEmbedResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12(\n\nembeddings\x18\x03 \x03(\x0b\x32\x14.hexkey.v1.Embedding\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\"\xa3\x01\n\rRerankRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x11\n\tdocuments\x18\x03 \x03(\t\x12\r\n\x05top_n\x18\x04 \x01(\x05\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.Constraints\"8\n\x0eRankedDocument\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x17\n\x0frelevance_score\x18\x02 \x01(\x01\"\x87\x01\n\x0eRerankResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x07results\x18\x03 \x03(\x0b\x32\x19.hexkey.v1.RankedDocument\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\t\"\x92\x01\n\x0f\x43lassifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x03(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.Constraints\"*\n\nLabelScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\"F\n\x0e\x43lassification\x12\r\n\x05index\x18\x01 \x01(\x05\x12%\n\x06scores\x18\x02 \x03(\x0b\x32\x15.hexkey.v1.LabelScore\"\x91\x01\n\x10\x43lassifyResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x32\n\x0f\x63lassifications\x18\x03 \x03(\x0b\x32\x19.hexkey.v1.Classification\x12\x1f\n\x05usage\x18\x04 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x05 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hexkey.v1.retrieval_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EMBEDREQUEST']._serialized_start=91
-  _globals['_EMBEDREQUEST']._serialized_end=211
-  _globals['_EMBEDDING']._serialized_start=213
-  _globals['_EMBEDDING']._serialized_end=255
-  _globals['_EMBEDRESPONSE']._serialized_start=258
-  _globals['_EMBEDRESPONSE']._serialized_end=390
-  _globals['_RERANKREQUEST']._serialized_start=392
-  _globals['_RERANKREQUEST']._serialized_end=510
-  _globals['_RANKEDDOCUMENT']._serialized_start=512
-  _globals['_RANKEDDOCUMENT']._serialized_end=568
-  _globals['_RERANKRESPONSE']._serialized_start=571
-  _globals['_RERANKRESPONSE']._serialized_end=706
-  _globals['_CLASSIFYREQUEST']._serialized_start=708
-  _globals['_CLASSIFYREQUEST']._serialized_end=809
-  _globals['_LABELSCORE']._serialized_start=811
-  _globals['_LABELSCORE']._serialized_end=853
-  _globals['_CLASSIFICATION']._serialized_start=855
-  _globals['_CLASSIFICATION']._serialized_end=925
-  _globals['_CLASSIFYRESPONSE']._serialized_start=928
-  _globals['_CLASSIFYRESPONSE']._serialized_end=1073
+  _globals['_EMBEDREQUEST']._serialized_start=121
+  _globals['_EMBEDREQUEST']._serialized_end=286
+  _globals['_EMBEDDING']._serialized_start=288
+  _globals['_EMBEDDING']._serialized_end=330
+  _globals['_EMBEDRESPONSE']._serialized_start=333
+  _globals['_EMBEDRESPONSE']._serialized_end=465
+  _globals['_RERANKREQUEST']._serialized_start=468
+  _globals['_RERANKREQUEST']._serialized_end=631
+  _globals['_RANKEDDOCUMENT']._serialized_start=633
+  _globals['_RANKEDDOCUMENT']._serialized_end=689
+  _globals['_RERANKRESPONSE']._serialized_start=692
+  _globals['_RERANKRESPONSE']._serialized_end=827
+  _globals['_CLASSIFYREQUEST']._serialized_start=830
+  _globals['_CLASSIFYREQUEST']._serialized_end=976
+  _globals['_LABELSCORE']._serialized_start=978
+  _globals['_LABELSCORE']._serialized_end=1020
+  _globals['_CLASSIFICATION']._serialized_start=1022
+  _globals['_CLASSIFICATION']._serialized_end=1092
+  _globals['_CLASSIFYRESPONSE']._serialized_start=1095
+  _globals['_CLASSIFYRESPONSE']._serialized_end=1240
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from hexkey.v1 import constraints_pb2 as _constraints_pb2
 from hexkey.v1 import outcome_pb2 as _outcome_pb2
 from hexkey.v1 import priority_pb2 as _priority_pb2
 from google.protobuf.internal import containers as _containers
@@ -9,18 +10,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("model", "text", "dimensions", "truncate", "priority")
+    __slots__ = ("model", "text", "dimensions", "truncate", "priority", "constraints")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
     TRUNCATE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     text: _containers.RepeatedScalarFieldContainer[str]
     dimensions: int
     truncate: bool
     priority: _priority_pb2.Priority
-    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., dimensions: _Optional[int] = ..., truncate: bool = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
+    constraints: _constraints_pb2.Constraints
+    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., dimensions: _Optional[int] = ..., truncate: bool = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[_constraints_pb2.Constraints, _Mapping]] = ...) -> None: ...
 
 class Embedding(_message.Message):
     __slots__ = ("index", "values")
@@ -45,18 +48,20 @@ class EmbedResponse(_message.Message):
     def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., embeddings: _Optional[_Iterable[_Union[Embedding, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RerankRequest(_message.Message):
-    __slots__ = ("model", "query", "documents", "top_n", "priority")
+    __slots__ = ("model", "query", "documents", "top_n", "priority", "constraints")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
     TOP_N_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     query: str
     documents: _containers.RepeatedScalarFieldContainer[str]
     top_n: int
     priority: _priority_pb2.Priority
-    def __init__(self, model: _Optional[str] = ..., query: _Optional[str] = ..., documents: _Optional[_Iterable[str]] = ..., top_n: _Optional[int] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
+    constraints: _constraints_pb2.Constraints
+    def __init__(self, model: _Optional[str] = ..., query: _Optional[str] = ..., documents: _Optional[_Iterable[str]] = ..., top_n: _Optional[int] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[_constraints_pb2.Constraints, _Mapping]] = ...) -> None: ...
 
 class RankedDocument(_message.Message):
     __slots__ = ("index", "relevance_score")
@@ -81,16 +86,18 @@ class RerankResponse(_message.Message):
     def __init__(self, id: _Optional[str] = ..., model: _Optional[str] = ..., results: _Optional[_Iterable[_Union[RankedDocument, _Mapping]]] = ..., usage: _Optional[_Union[_outcome_pb2.Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ClassifyRequest(_message.Message):
-    __slots__ = ("model", "text", "labels", "priority")
+    __slots__ = ("model", "text", "labels", "priority", "constraints")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     text: _containers.RepeatedScalarFieldContainer[str]
     labels: _containers.RepeatedScalarFieldContainer[str]
     priority: _priority_pb2.Priority
-    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[str]] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
+    constraints: _constraints_pb2.Constraints
+    def __init__(self, model: _Optional[str] = ..., text: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[str]] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[_constraints_pb2.Constraints, _Mapping]] = ...) -> None: ...
 
 class LabelScore(_message.Message):
     __slots__ = ("label", "score")

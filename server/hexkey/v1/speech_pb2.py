@@ -22,21 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from hexkey.v1 import constraints_pb2 as hexkey_dot_v1_dot_constraints__pb2
 from hexkey.v1 import outcome_pb2 as hexkey_dot_v1_dot_outcome__pb2
 from hexkey.v1 import priority_pb2 as hexkey_dot_v1_dot_priority__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16hexkey/v1/speech.proto\x12\thexkey.v1\x1a\x17hexkey/v1/outcome.proto\x1a\x18hexkey/v1/priority.proto\"\x8e\x01\n\x11TranscribeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61udio\x18\x02 \x01(\x0c\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0e\n\x06prompt\x18\x04 \x01(\t\x12\x12\n\ntimestamps\x18\x05 \x01(\x08\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\"U\n\x07Segment\x12\x15\n\rstart_seconds\x18\x01 \x01(\x01\x12\x13\n\x0b\x65nd_seconds\x18\x02 \x01(\x01\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\"\x93\x01\n\x12TranscribeResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12$\n\x08segments\x18\x04 \x03(\x0b\x32\x12.hexkey.v1.Segment\x12\x1f\n\x05usage\x18\x05 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x06 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16hexkey/v1/speech.proto\x12\thexkey.v1\x1a\x1bhexkey/v1/constraints.proto\x1a\x17hexkey/v1/outcome.proto\x1a\x18hexkey/v1/priority.proto\"\xbb\x01\n\x11TranscribeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x61udio\x18\x02 \x01(\x0c\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0e\n\x06prompt\x18\x04 \x01(\t\x12\x12\n\ntimestamps\x18\x05 \x01(\x08\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.Constraints\"U\n\x07Segment\x12\x15\n\rstart_seconds\x18\x01 \x01(\x01\x12\x13\n\x0b\x65nd_seconds\x18\x02 \x01(\x01\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\"\x93\x01\n\x12TranscribeResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12$\n\x08segments\x18\x04 \x03(\x0b\x32\x12.hexkey.v1.Segment\x12\x1f\n\x05usage\x18\x05 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x06 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hexkey.v1.speech_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRANSCRIBEREQUEST']._serialized_start=89
-  _globals['_TRANSCRIBEREQUEST']._serialized_end=231
-  _globals['_SEGMENT']._serialized_start=233
-  _globals['_SEGMENT']._serialized_end=318
-  _globals['_TRANSCRIBERESPONSE']._serialized_start=321
-  _globals['_TRANSCRIBERESPONSE']._serialized_end=468
+  _globals['_TRANSCRIBEREQUEST']._serialized_start=118
+  _globals['_TRANSCRIBEREQUEST']._serialized_end=305
+  _globals['_SEGMENT']._serialized_start=307
+  _globals['_SEGMENT']._serialized_end=392
+  _globals['_TRANSCRIBERESPONSE']._serialized_start=395
+  _globals['_TRANSCRIBERESPONSE']._serialized_end=542
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from hexkey.v1 import constraints_pb2 as _constraints_pb2
 from hexkey.v1 import outcome_pb2 as _outcome_pb2
 from hexkey.v1 import priority_pb2 as _priority_pb2
 from google.protobuf.internal import containers as _containers
@@ -9,20 +10,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TranscribeRequest(_message.Message):
-    __slots__ = ("model", "audio", "language", "prompt", "timestamps", "priority")
+    __slots__ = ("model", "audio", "language", "prompt", "timestamps", "priority", "constraints")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMPS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     audio: bytes
     language: str
     prompt: str
     timestamps: bool
     priority: _priority_pb2.Priority
-    def __init__(self, model: _Optional[str] = ..., audio: _Optional[bytes] = ..., language: _Optional[str] = ..., prompt: _Optional[str] = ..., timestamps: bool = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
+    constraints: _constraints_pb2.Constraints
+    def __init__(self, model: _Optional[str] = ..., audio: _Optional[bytes] = ..., language: _Optional[str] = ..., prompt: _Optional[str] = ..., timestamps: bool = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[_constraints_pb2.Constraints, _Mapping]] = ...) -> None: ...
 
 class Segment(_message.Message):
     __slots__ = ("start_seconds", "end_seconds", "text", "language")

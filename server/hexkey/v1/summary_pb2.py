@@ -22,21 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from hexkey.v1 import constraints_pb2 as hexkey_dot_v1_dot_constraints__pb2
 from hexkey.v1 import outcome_pb2 as hexkey_dot_v1_dot_outcome__pb2
 from hexkey.v1 import priority_pb2 as hexkey_dot_v1_dot_priority__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17hexkey/v1/summary.proto\x12\thexkey.v1\x1a\x17hexkey/v1/outcome.proto\x1a\x18hexkey/v1/priority.proto\"\xe7\x01\n\x10SummarizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12!\n\x06length\x18\x03 \x01(\x0e\x32\x11.hexkey.v1.Length\x12\x17\n\nmax_tokens\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.PriorityB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x07\n\x05_seed\"\x9c\x01\n\x11SummarizeResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12.\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\x12\x1f\n\x05usage\x18\x05 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x06 \x03(\t*V\n\x06Length\x12\x16\n\x12LENGTH_UNSPECIFIED\x10\x00\x12\x10\n\x0cLENGTH_SHORT\x10\x01\x12\x11\n\rLENGTH_MEDIUM\x10\x02\x12\x0f\n\x0bLENGTH_LONG\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17hexkey/v1/summary.proto\x12\thexkey.v1\x1a\x1bhexkey/v1/constraints.proto\x1a\x17hexkey/v1/outcome.proto\x1a\x18hexkey/v1/priority.proto\"\x94\x02\n\x10SummarizeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12!\n\x06length\x18\x03 \x01(\x0e\x32\x11.hexkey.v1.Length\x12\x17\n\nmax_tokens\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12%\n\x08priority\x18\x11 \x01(\x0e\x32\x13.hexkey.v1.Priority\x12+\n\x0b\x63onstraints\x18\x1e \x01(\x0b\x32\x16.hexkey.v1.ConstraintsB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x07\n\x05_seed\"\x9c\x01\n\x11SummarizeResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12.\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x17.hexkey.v1.FinishReason\x12\x1f\n\x05usage\x18\x05 \x01(\x0b\x32\x10.hexkey.v1.Usage\x12\r\n\x05notes\x18\x06 \x03(\t*V\n\x06Length\x12\x16\n\x12LENGTH_UNSPECIFIED\x10\x00\x12\x10\n\x0cLENGTH_SHORT\x10\x01\x12\x11\n\rLENGTH_MEDIUM\x10\x02\x12\x0f\n\x0bLENGTH_LONG\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hexkey.v1.summary_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LENGTH']._serialized_start=482
-  _globals['_LENGTH']._serialized_end=568
-  _globals['_SUMMARIZEREQUEST']._serialized_start=90
-  _globals['_SUMMARIZEREQUEST']._serialized_end=321
-  _globals['_SUMMARIZERESPONSE']._serialized_start=324
-  _globals['_SUMMARIZERESPONSE']._serialized_end=480
+  _globals['_LENGTH']._serialized_start=556
+  _globals['_LENGTH']._serialized_end=642
+  _globals['_SUMMARIZEREQUEST']._serialized_start=119
+  _globals['_SUMMARIZEREQUEST']._serialized_end=395
+  _globals['_SUMMARIZERESPONSE']._serialized_start=398
+  _globals['_SUMMARIZERESPONSE']._serialized_end=554
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from hexkey.v1 import constraints_pb2 as _constraints_pb2
 from hexkey.v1 import outcome_pb2 as _outcome_pb2
 from hexkey.v1 import priority_pb2 as _priority_pb2
 from google.protobuf.internal import containers as _containers
@@ -21,7 +22,7 @@ LENGTH_MEDIUM: Length
 LENGTH_LONG: Length
 
 class SummarizeRequest(_message.Message):
-    __slots__ = ("model", "text", "length", "max_tokens", "temperature", "seed", "priority")
+    __slots__ = ("model", "text", "length", "max_tokens", "temperature", "seed", "priority", "constraints")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LENGTH_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +30,7 @@ class SummarizeRequest(_message.Message):
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     text: str
     length: Length
@@ -36,7 +38,8 @@ class SummarizeRequest(_message.Message):
     temperature: float
     seed: int
     priority: _priority_pb2.Priority
-    def __init__(self, model: _Optional[str] = ..., text: _Optional[str] = ..., length: _Optional[_Union[Length, str]] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ...) -> None: ...
+    constraints: _constraints_pb2.Constraints
+    def __init__(self, model: _Optional[str] = ..., text: _Optional[str] = ..., length: _Optional[_Union[Length, str]] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[_constraints_pb2.Constraints, _Mapping]] = ...) -> None: ...
 
 class SummarizeResponse(_message.Message):
     __slots__ = ("id", "model", "text", "finish_reason", "usage", "notes")

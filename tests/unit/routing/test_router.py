@@ -132,9 +132,29 @@ def test_a_straight_way_goes_before_one_of_two_legs() -> None:
         Candidate("many", frozenset({Task.TRANSLATE}), (Pair(ANY, ANY),), ("pt", "de", "fr")),
     ]
     plan = route(request(translate("x", "de", "pt")), both)
-    assert [str(one) for one in plan.routes] == ["pt-de by many"]
+    assert [str(one) for one in plan.routes] == ["pt-de by many", "pt-en by pt-en, en-de by en-de"]
+    assert plan.reason is Reason.ONLY
     plan = route(request(translate("x", "fr", "en")), both)
     assert str(plan.routes[0]) == "en-de by en-de, de-fr by many"
+
+
+def test_where_no_straight_way_serves_one_around_it_goes_first() -> None:
+    both = [
+        Candidate("pt-de", frozenset({Task.TRANSLATE}), (Pair("pt", "de"), Pair("pt", "fr"))),
+        Candidate("pt-en", frozenset({Task.TRANSLATE}), (Pair("pt", "en"),)),
+        Candidate("en-de", frozenset({Task.TRANSLATE}), (Pair("en", "de"),)),
+        Candidate("fr-de", frozenset({Task.TRANSLATE}), (Pair("fr", "de"),)),
+    ]
+    asked_for = request(translate("x", "de", "pt"))
+    around = "pt-en by pt-en, en-de by en-de"
+    # Not through French: that leg is the very model that is down.
+    plan = route(asked_for, both, lambda name: Live(up=name != "pt-de"))
+    assert [str(one) for one in plan.routes] == [around, "pt-de by pt-de"]
+    plan = route(asked_for, both, lambda name: Live(ejected=name == "pt-de"))
+    assert str(plan.routes[0]) == around
+    plan = route(asked_for, both, lambda name: Live(up=name != "en-de"))
+    assert [str(one) for one in plan.routes] == ["pt-de by pt-de", around]
+    assert len(route(asked_for, both, rules=Rules(pivot=False)).routes) == 1
 
 
 def test_a_star_takes_any_language_and_a_list_bounds_it() -> None:

@@ -76,6 +76,14 @@ def test_every_code_has_a_status(code: Code) -> None:
     assert found["RetryInfo"].retry_delay.ToNanoseconds() == 1_500_000_000
 
 
+@pytest.mark.parametrize("code", list(Code))
+def test_whose_turn_it_is_to_wait_is_told_how_long(code: Code) -> None:
+    status = errors.status_of(ServeError(code, "text"))
+    rich = status_pb2.Status.FromString(dict(status.trailing_metadata)["grpc-status-details-bin"])
+    waits = code in {Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE}
+    assert ("RetryInfo" in details_of(rich)) is waits
+
+
 def test_a_long_message_is_cut_between_characters() -> None:
     status = errors.status_of(ServeError(Code.INTERNAL, "é漢" * 10_000))
     assert len(status.details.encode()) <= errors.MAX_MESSAGE_BYTES

@@ -69,6 +69,32 @@ async def test_who_types_what_was_suggested_gets_the_rest_without_a_model(house:
     assert delta.delta.text == "1 w2 "
 
 
+async def test_metadata_name_the_session_where_the_message_does_not(house: House) -> None:
+    message = pb.AutocompleteRequest(prefix="def add", model="slow", max_tokens=1000)
+    older = house.stub.Autocomplete(message, metadata=(("x-hexkey-session", "cursor"),))
+    await house.until_running("slow", 1)
+    newer = house.stub.Autocomplete(NEWER)
+    error, _found = await refused(older)
+    assert error.code() is grpc.StatusCode.ABORTED
+    assert (await newer).choices[0].text
+    await house.until_running("slow", 0)
+
+
+async def test_every_task_takes_constraints(house: House) -> None:
+    mars = pb.Constraints(labels={"region": "mars"})
+    for method, message in (
+        ("Autocomplete", pb.AutocompleteRequest(prefix="a", constraints=mars)),
+        ("Translate", pb.TranslateRequest(text=["a"], target="pt", constraints=mars)),
+        ("Embed", pb.EmbedRequest(text=["a"], constraints=mars)),
+        ("Rerank", pb.RerankRequest(query="a", documents=["b"], constraints=mars)),
+        ("Classify", pb.ClassifyRequest(text=["a"], constraints=mars)),
+        ("Transcribe", pb.TranscribeRequest(audio=b"a", constraints=mars)),
+        ("Summarize", pb.SummarizeRequest(text="a", constraints=mars)),
+    ):
+        _error, found = await refused(getattr(house.stub, method)(message))
+        assert found["ErrorInfo"].reason == "CONSTRAINTS_NOT_MET", method
+
+
 async def test_a_priority_that_is_none_is_refused_by_name(house: House) -> None:
     message = pb.AutocompleteRequest(prefix="a", priority=9)  # type: ignore[arg-type]
     error, found = await refused(house.stub.Autocomplete(message))

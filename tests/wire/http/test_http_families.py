@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from hexkey.errors import Code, ServeError
-from hexkey.routing import Candidate, Pair
+from hexkey.routing import Candidate, Pair, Rules
 from hexkey.text.languages import name
 from hexkey.types import ANYBODY, Task
 from hexkey.wire.http import errors
@@ -82,9 +82,11 @@ async def test_languages_hold_what_a_third_leads_to_and_only_what_has_a_name() -
         Candidate("one", translate, (Pair("pt-BR", "en"), Pair("*", "en"))),
         Candidate("two", translate, (Pair("en", "de"),)),
     )
-    service: Any = SimpleNamespace(catalog=lambda _caller: catalog)
+    service: Any = SimpleNamespace(catalog=lambda _caller: catalog, rules=Rules())
     found = languages.directions(service, ANYBODY)
     assert found == [Pair("en", "de"), Pair("pt-BR", "de"), Pair("pt-BR", "en")]
+    service.rules = Rules(pivot=False)
+    assert languages.directions(service, ANYBODY) == [Pair("en", "de"), Pair("pt-BR", "en")]
     assert name("pt-BR") == "Portuguese (BR)"
     assert name("xx") == "xx"
 

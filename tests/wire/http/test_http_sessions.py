@@ -71,6 +71,80 @@ async def test_a_newer_request_ends_the_older_one_in_the_queue() -> None:
         assert value(house.service.metrics, "queue_seconds_count", outcome="superseded") == 1
 
 
+WRITING = {"model": "acme/slow", "prefix": "def add", "max_tokens": 30, "session": "joiner"}
+WRITTEN = "".join(f"w{number} " for number in range(30))
+
+
+def found(house: House, result: str) -> float:
+    return value(house.service.metrics, "suggestions_total", result=result)
+
+
+@pytest.mark.parametrize("typed", ["w", "w0 w1 ", "w0 w1 w2 w3 w4 w5 w6 w7", ""])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_types_what_is_being_written_takes_the_answer_over(
+    house: House, typed: str, *, stream: bool
+) -> None:
+    joined, diverged = found(house, "joined"), found(house, "diverged")
+    body = {**WRITING, "language": f"{typed} {stream}"}
+    older = asyncio.create_task(post(house, body | {"stream": stream}))
+    await house.busy("acme/slow")
+    await asyncio.sleep(0.1)
+    newer = await post(house, body | {"prefix": "def add" + typed})
+    ended = await older
+    assert json.loads(ended.text.rsplit("data: ")[-1])["error"]["code"] == "superseded"
+    # One that was begun anew would begin with w0 again: the fake model knows no prefix.
+    assert newer.json()["choices"][0]["text"] == WRITTEN.removeprefix(typed)
+    assert newer.json()["cached"] is False
+    assert found(house, "joined") == joined + 1
+    assert found(house, "diverged") == diverged
+    assert await house.idle("acme/slow", 5)
+
+
+@pytest.mark.parametrize(("typed", "joins"), [("x", 0), ("w0 w1 w2 w9", 1)])
+async def test_who_types_something_else_is_answered_anew(
+    house: House, typed: str, joins: int
+) -> None:
+    joined, diverged = found(house, "joined"), found(house, "diverged")
+    body = {**WRITING, "language": typed}
+    older = asyncio.create_task(post(house, body))
+    await house.busy("acme/slow")
+    while not house.service.sessions._newest[("", "joiner")].reading._draft._parts:  # type: ignore[union-attr]  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    newer = await post(house, body | {"prefix": "def add" + typed})
+    assert (await older).status_code == 409
+    assert newer.json()["choices"][0]["text"] == WRITTEN
+    assert found(house, "joined") == joined + joins
+    assert found(house, "diverged") == diverged + joins
+    assert await house.idle("acme/slow", 5)
+
+
+async def test_what_is_being_written_is_for_the_very_same_question_only(house: House) -> None:
+    joined = found(house, "joined")
+    for other in ({"suffix": "x"}, {"max_tokens": 29}, {"temperature": 1.0}, {"session": "else"}):
+        older = asyncio.create_task(post(house, WRITING))
+        await house.busy("acme/slow")
+        newer = await post(house, {**WRITING, "prefix": "def addw", **other})
+        assert newer.json()["choices"][0]["text"].startswith("w0 ")
+        older.cancel()
+        await asyncio.gather(older, return_exceptions=True)
+        assert await house.idle("acme/slow", 5)
+    assert found(house, "joined") == joined
+
+
+async def test_who_takes_over_and_vanishes_ends_the_work(house: House) -> None:
+    body = {**WRITING, "max_tokens": 2000}
+    older = asyncio.create_task(post(house, body))
+    await house.busy("acme/slow")
+    newer = asyncio.create_task(post(house, body | {"prefix": "def addw"}))
+    assert (await older).status_code == 409
+    await asyncio.sleep(0.1)
+    assert house.running("acme/slow") == 1
+    newer.cancel()
+    await asyncio.gather(newer, return_exceptions=True)
+    assert await house.idle("acme/slow", 5)
+    assert house.service._gate.running("acme/slow") == 0
+
+
 async def test_who_types_what_was_suggested_gets_the_rest_without_a_model(house: House) -> None:
     body = {"model": "coder", "prefix": "x = ", "max_tokens": 4, "session": "typist"}
     first = (await post(house, body)).json()
@@ -96,6 +170,67 @@ async def test_a_stream_from_the_cache_says_that_it_is(house: House) -> None:
     assert events[0]["start"]["cached"] is True
     assert events[1]["delta"]["text"] == "w1 w2 "
     assert events[-1]["usage"]["output_tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"prompt": "def add"}),
+        ("/v1/completions", {"language": "python", "segments": {"prefix": "def add"}}),
+        ("/v1/fim/completions", {"prompt": "def add", "suffix": "\n"}),
+        ("/infill", {"input_prefix": "def add", "input_suffix": ""}),
+        ("/api/generate", {"prompt": "def add", "raw": True, "stream": False}),
+    ],
+    ids=str,
+)
+async def test_a_header_names_the_session_on_other_peoples_paths(
+    house: House, path: str, body: dict[str, Any]
+) -> None:
+    slow = {"model": "acme/slow", "max_tokens": 500, "n_predict": 500, **body}
+    headers = {"x-hexkey-session": f"other{path}"}
+    async with house.client() as client:
+        older = asyncio.create_task(client.post(path, json=slow, headers=headers))
+        await house.busy("acme/slow")
+        # What a newer request asks for is no matter: its session is the same.
+        newer = {**SLOW, "max_tokens": 1, "session": headers["x-hexkey-session"]}
+        assert (await post(house, newer)).status_code == 200
+        assert (await older).status_code == 409
+    assert await house.idle("acme/slow", 5)
+
+
+async def test_prompts_of_one_request_do_not_end_each_other(house: House) -> None:
+    body = {"model": "coder", "prompt": ["a", "b", "c"], "max_tokens": 3}
+    async with house.client() as client:
+        answer = await client.post(
+            "/v1/completions", json=body, headers={"x-hexkey-session": "three"}
+        )
+    assert answer.status_code == 200
+    assert [one["text"] for one in answer.json()["choices"]] == ["w0 w1 w2 "] * 3
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embed", {"text": "a"}),
+        ("/v1/rerank", {"query": "a", "documents": ["b"]}),
+        ("/v1/classify", {"text": "a"}),
+        ("/v1/summarize", {"text": "a"}),
+        ("/v1/transcribe", {"audio": "AAAA"}),
+        ("/v1/translate", {"text": "a", "source": "en", "target": "pt"}),
+        ("/v1/autocomplete", {"prefix": "a"}),
+    ],
+    ids=str,
+)
+async def test_every_task_takes_priority_and_constraints(
+    house: House, path: str, body: dict[str, Any]
+) -> None:
+    async with house.client() as client:
+        for field in ({"priority": "batch"}, {"priority": "interactive", "constraints": {}}):
+            assert (await client.post(path, json=body | field)).status_code == 200
+        asked = body | {"constraints": {"labels": {"region": "mars"}}}
+        refused = await client.post(path, json=asked)
+        assert refused.json()["error"]["code"] == "constraints_not_met"
+        assert (await client.post(path, json=body | {"priority": "soon"})).status_code == 400
 
 
 @pytest.mark.parametrize("wrong", ["", "urgent", "5"])

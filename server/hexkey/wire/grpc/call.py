@@ -12,8 +12,8 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from hexkey.errors import invalid
-from hexkey.types import ANYBODY, UNCONSTRAINED, Constraints, Priority, Request
-from hexkey.wire import constraints
+from hexkey.types import ANYBODY
+from hexkey.wire import wishes
 from hexkey.wire.grpc.errors import foreseen, status_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from hexkey.errors import ServeError
-    from hexkey.types import Payload, Usage
+    from hexkey.types import Payload, Request, Usage
+    from hexkey.wire.wishes import Wishes
 
     Context = grpc.aio.ServicerContext[bytes, Message]
     Method = grpc.RpcMethodHandler[bytes, Message]
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 PROTOCOL = "grpc"
 REQUEST_ID = "x-request-id"
 MODEL = "x-hexkey-model"
-PRIORITY = "x-hexkey-priority"
 COST, COST_PICO, CURRENCY = "x-request-cost", "x-request-cost-pico", "x-request-cost-currency"
 TIMING = "server-timing"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -64,48 +64,22 @@ class Call:
                 return credential.strip() if scheme.lower() == "bearer" else value
         return ""
 
-    def request(
-        self,
-        payload: Payload,
-        model: str,
-        priority: Priority | None = None,
-        own: Constraints = UNCONSTRAINED,
-    ) -> Request:
+    def request(self, payload: Payload, model: str, own: Wishes = wishes.SILENT) -> Request:
         """Return what is asked, with the RPC's deadline.
 
-        What the message says of priority and constraints beats the metadata.
+        What the message says, ``own``, beats the metadata.
         """
         remaining_s = self._context.time_remaining()
-        return Request(
-            id=self.id,
-            payload=payload,
+        return wishes.request_of(
+            payload,
+            model,
+            own,
+            self._sent,
+            id_=self.id,
             protocol=PROTOCOL,
-            model=model,
             caller=self.caller,
-            traceparent=self._sent.get("traceparent", ""),
-            tracestate=self._sent.get("tracestate", ""),
-            priority=priority or self.priority(),
             deadline=None if remaining_s is None else time.monotonic() + remaining_s,
-            constraints=constraints.joined(own, self._constraints()),
         )
-
-    def priority(self) -> Priority:
-        """Return how urgent the metadata says it is; ``ServeError`` for a class that is none."""
-        for key, value in self._context.invocation_metadata() or ():
-            if key == PRIORITY:
-                try:
-                    return Priority(str(value).lower())
-                except ValueError:
-                    raise invalid(f"{key} must be one of {', '.join(Priority)}", key) from None
-        return Priority.NORMAL
-
-    def _constraints(self) -> Constraints:
-        sent = {
-            key: value
-            for key, value in self._context.invocation_metadata() or ()
-            if key in constraints.HEADERS and isinstance(value, str)
-        }
-        return constraints.of_headers(sent)
 
     async def begin(self, model: str) -> None:
         """Send the initial metadata. Call it once success is sure or output is at hand.

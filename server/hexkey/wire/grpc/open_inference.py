@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from hexkey.polyglot import Polyglot
-    from hexkey.service import Run, Service
+    from hexkey.run import Run
+    from hexkey.service import Service
     from hexkey.types import Payload, Task
     from hexkey.wire.grpc.call import Call, Method, Methods
     from hexkey.wire.oip.tensors import Tensor

@@ -8,6 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from hexkey.v1 import (
+    constraints_pb2,
     inference_pb2,
     open_inference_pb2,
     outcome_pb2,
@@ -30,6 +31,7 @@ MAX_CALLS = 1024
 _FILES = (
     reflection.file_of(outcome_pb2.DESCRIPTOR),
     reflection.file_of(priority_pb2.DESCRIPTOR),
+    reflection.file_of(constraints_pb2.DESCRIPTOR),
     reflection.file_of(retrieval_pb2.DESCRIPTOR),
     reflection.file_of(speech_pb2.DESCRIPTOR),
     reflection.file_of(summary_pb2.DESCRIPTOR),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from hexkey import polyglot
-from hexkey.types import UNCONSTRAINED, Translate, Usage
+from hexkey.types import Translate, Usage
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.answer import gather
 from hexkey.wire.grpc import call as calls
@@ -22,12 +22,14 @@ from hexkey.wire.grpc.codec import (
     start,
 )
 from hexkey.wire.grpc.codecs import CODECS, explained
+from hexkey.wire.wishes import Wishes
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from hexkey.polyglot import Polyglot
-    from hexkey.service import Run, Service
+    from hexkey.run import Run
+    from hexkey.service import Service
     from hexkey.types import Payload, Request
     from hexkey.wire.grpc.call import Call, Method, Methods
     from hexkey.wire.grpc.codecs import TaskCodec
@@ -106,10 +108,9 @@ class InferenceServicer:
 
 
 def _request(payload: Payload, message: Any, call: Call) -> Request:
-    """Return what is asked; a message without constraints of its own has those of the headers."""
-    bounded = "constraints" in message.DESCRIPTOR.fields_by_name
-    own = constraints(message.constraints) if bounded else UNCONSTRAINED
-    return call.request(payload, message.model, priority(message.priority), own)
+    """Return what is asked; every task's message has these fields."""
+    own = Wishes(priority(message.priority), constraints(message.constraints))
+    return call.request(payload, message.model, own)
 
 
 def _served(request: Request, run: Run | Polyglot) -> Served:

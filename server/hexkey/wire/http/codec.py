@@ -24,6 +24,7 @@ from hexkey.types import (
 )
 from hexkey.wire.constraints import pico
 from hexkey.wire.http.schemas import CostDetails, TimingAnswer, UsageAnswer
+from hexkey.wire.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from hexkey.wire.http.schemas import (
         AutocompleteBody,
         ConstraintsBody,
+        Generating,
         SamplingFields,
+        TaskFields,
         TranslateBody,
     )
 
@@ -168,6 +171,11 @@ def constraints(body: ConstraintsBody | None) -> Constraints:
         max_latency_s=None if latency_ms is None else latency_ms / 1000,
         labels=body.labels or {},
     )
+
+
+def wishes(body: TaskFields | Generating) -> Wishes:
+    """Return how a body of hexkey's own API wants its request run."""
+    return Wishes(body.priority, constraints(body.constraints))
 
 
 def usage(event: Usage) -> UsageAnswer:

@@ -25,11 +25,10 @@ Header = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How a code is shown. ``retry`` says whether sending the same again may help."""
+    """How a code is shown."""
 
     status: int
     type: str
-    retry: bool = False
 
 
 # The types are those of OpenAI's API, whose clients retry 408, 409, 429 and 5xx unless told not to.
@@ -40,15 +39,14 @@ TABLE: dict[Code, Row] = {
     Code.NOT_FOUND: Row(404, "invalid_request_error"),
     Code.TOO_LARGE: Row(413, "invalid_request_error"),
     Code.DEADLINE_EXCEEDED: Row(504, "timeout_error"),
-    Code.RESOURCE_EXHAUSTED: Row(429, "rate_limit_error", retry=True),
-    Code.UNAVAILABLE: Row(503, "server_error", retry=True),
+    Code.RESOURCE_EXHAUSTED: Row(429, "rate_limit_error"),
+    Code.UNAVAILABLE: Row(503, "server_error"),
     Code.CANCELLED: Row(499, "cancelled_error"),
     Code.SUPERSEDED: Row(409, "superseded_error"),
     Code.INTERNAL: Row(500, "server_error"),
 }
 
 STATUSES = {code: row.status for code, row in TABLE.items()}
-DEFAULT_RETRY_S = 1.0
 CLOSE: Header = (b"connection", b"close")
 
 
@@ -126,8 +124,7 @@ def headers_of(error: ServeError) -> list[Header]:
     headers = list(error.headers) if isinstance(error, HttpError) else []
     if error.code is Code.UNAUTHENTICATED:
         headers.append((b"www-authenticate", b"Bearer"))
-    if row.retry or error.retry_after_s is not None:
-        wait_s = DEFAULT_RETRY_S if error.retry_after_s is None else error.retry_after_s
+    if (wait_s := error.retry_after_s) is not None:
         headers.append((b"retry-after", b"%d" % math.ceil(wait_s)))
         headers.append((b"retry-after-ms", b"%d" % math.ceil(wait_s * 1000)))
     elif row.status >= 500 or error.code is Code.SUPERSEDED:  # noqa: PLR2004 - retried by default

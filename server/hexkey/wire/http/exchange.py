@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hexkey.errors import invalid
-from hexkey.types import ANYBODY, UNCONSTRAINED, Constraints, Payload, Priority, Request
-from hexkey.wire import constraints
+from hexkey.types import ANYBODY, Payload, Request
+from hexkey.wire import wishes
 from hexkey.wire.http import errors
 
 if TYPE_CHECKING:
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from hexkey.types import Timing
     from hexkey.wire.http.errors import Dialect, Header
     from hexkey.wire.http.stream import Framing
+    from hexkey.wire.wishes import Wishes
 
 PROTOCOL = "http"
 KEY = "hexkey.exchange"
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_PRIORITY = b"x-hexkey-priority"
+_WISHES = tuple((name, name.encode()) for name in wishes.HEADERS)
 _TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"request-timeout-ms")
 _JSON: Header = (b"content-type", b"application/json")
 _NO_SNIFF: Header = (b"x-content-type-options", b"nosniff")
@@ -87,45 +88,19 @@ class Exchange:
             return self._began_loop + timeout_ms / 1000
         return None
 
-    def priority(self) -> Priority:
-        """Return how urgent the header says it is; ``ServeError`` for a class that is none."""
-        value = self.headers.get(_PRIORITY)
-        if value is None:
-            return Priority.NORMAL
-        try:
-            return Priority(value.decode("latin-1").lower())
-        except ValueError:
-            name = _PRIORITY.decode()
-            raise invalid(f"{name} must be one of {', '.join(Priority)}", name) from None
-
-    def request(
-        self,
-        payload: Payload,
-        model: str | None,
-        priority: Priority | None = None,
-        own: Constraints = UNCONSTRAINED,
-    ) -> Request:
-        """Return what core is asked for; what the body says of both beats the headers."""
-        return Request(
-            id=self.id,
-            payload=payload,
+    def request(self, payload: Payload, model: str | None, own: Wishes = wishes.SILENT) -> Request:
+        """Return what core is asked for; what the body says, ``own``, beats the headers."""
+        headers = self.headers
+        return wishes.request_of(
+            payload,
+            model or "",
+            own,
+            {name: headers[key].decode("latin-1") for name, key in _WISHES if key in headers},
+            id_=self.id,
             protocol=PROTOCOL,
-            model=model or "",
             caller=self.caller,
-            traceparent=self._text(b"traceparent"),
-            tracestate=self._text(b"tracestate"),
-            priority=priority or self.priority(),
             deadline=self.deadline(),
-            constraints=constraints.joined(own, self._constraints()),
         )
-
-    def _constraints(self) -> Constraints:
-        sent = {
-            name: value.decode("latin-1")
-            for name in constraints.HEADERS
-            if (value := self.headers.get(name.encode()))
-        }
-        return constraints.of_headers(sent)
 
     async def json(self, value: object, extra: Sequence[Header] = (), status: int = 200) -> None:
         """Answer with a JSON value."""
@@ -167,10 +142,6 @@ class Exchange:
     def elapsed_s(self) -> float:
         """Return the seconds since the request's headers were read."""
         return perf_counter() - self._began
-
-    def _text(self, name: bytes) -> str:
-        value = self.headers.get(name)
-        return value.decode("latin-1") if value else ""
 
     def server_timing(self) -> list[Header]:
         """Return the header that says where the time went, where the caller may see it."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hexkey.service import Service
+    from hexkey.types import Request
     from hexkey.wire.http.exchange import Exchange
     from hexkey.wire.http.runs import Runs
 
@@ -145,7 +146,19 @@ def _run(
 ) -> Runs:
     if len(payloads) == 1:
         return service.run(exchange.request(payloads[0], model))
-    return Several(service, [exchange.request(payload, model) for payload in payloads])
+    return Several(
+        service,
+        [_apart(exchange.request(payload, model), at) for at, payload in enumerate(payloads)],
+    )
+
+
+def _apart(request: Request, at: int) -> Request:
+    """Return one of several prompts in a session of its own, or each would end the one before."""
+    payload = request.payload
+    if not isinstance(payload, Autocomplete) or not payload.session:
+        return request
+    payload = msgspec.structs.replace(payload, session=f"{payload.session}#{at}")
+    return msgspec.structs.replace(request, payload=payload)
 
 
 def _payloads(body: CompletionBody) -> list[Autocomplete]:

@@ -10,6 +10,7 @@ import msgspec
 
 from hexkey import __version__
 from hexkey.errors import Code
+from hexkey.types import Priority
 from hexkey.wire.http import codec
 from hexkey.wire.http.access import Access
 from hexkey.wire.http.operation import Operation
@@ -30,6 +31,11 @@ _OF_ALL = (405, 431, 500)
 _HEADERS = {
     "x-request-id": ("The request's id, for the log and the answer.", {"type": "string"}),
     "x-request-timeout-ms": ("Deadline.", {"type": "integer", "minimum": 1, "maximum": 86_400_000}),
+    "x-hexkey-priority": ("As priority.", {"type": "string", "enum": [*Priority]}),
+    "x-hexkey-session": (
+        "As session, for completions of every API.",
+        {"type": "string"},
+    ),
     "x-hexkey-max-cost": (
         "As constraints.max_cost.",
         {"type": "string", "pattern": "^[0-9]{1,9}$"},

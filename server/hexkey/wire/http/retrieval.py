@@ -38,8 +38,8 @@ _CLASSIFY = msgspec.json.Decoder(ClassifyBody)
 
 async def embed(exchange: Exchange, service: Service) -> None:
     """Place texts in a model's space of meanings: texts that mean alike lie close."""
-    payload, model = embed_of(exchange.body)
-    run = service.run(exchange.request(payload, model))
+    body = codec.decode(_EMBED, exchange.body)
+    run = service.run(exchange.request(_embed(body), body.model, codec.wishes(body)))
     vectors, usage = await found(exchange, run, Vector)
     embeddings = [EmbeddingAnswer(one.index, one.values) for one in vectors]
     answer = EmbedAnswer(exchange.id, run.model, embeddings, codec.usage(usage), run.notes)
@@ -50,7 +50,7 @@ async def rerank(exchange: Exchange, service: Service) -> None:
     """Score documents by how well they answer a query, best first."""
     body = codec.decode(_RERANK, exchange.body)
     payload = _rerank(body)
-    run = service.run(exchange.request(payload, body.model))
+    run = service.run(exchange.request(payload, body.model, codec.wishes(body)))
     scores, usage = await found(exchange, run, Scores)
     results = ranked(payload, scores, repeat=bool(body.return_documents))
     answer = RerankAnswer(exchange.id, run.model, results, codec.usage(usage), run.notes)
@@ -59,8 +59,9 @@ async def rerank(exchange: Exchange, service: Service) -> None:
 
 async def classify(exchange: Exchange, service: Service) -> None:
     """Score labels by how well they fit texts."""
-    payload, model = classify_of(exchange.body)
-    run = service.run(exchange.request(payload, model))
+    body = codec.decode(_CLASSIFY, exchange.body)
+    payload = _classify(body)
+    run = service.run(exchange.request(payload, body.model, codec.wishes(body)))
     scores, usage = await found(exchange, run, Scores)
     classifications = [
         Classification(
@@ -75,12 +76,7 @@ async def classify(exchange: Exchange, service: Service) -> None:
 def embed_of(data: bytes) -> tuple[Embed, str | None]:
     """Return what core is asked for, and the model named."""
     body = codec.decode(_EMBED, data)
-    payload = Embed(
-        texts=codec.texts(body.text),
-        dimensions=body.dimensions or 0,
-        truncate=bool(body.truncate),
-    )
-    return payload, body.model
+    return _embed(body), body.model
 
 
 def rerank_of(data: bytes) -> tuple[Rerank, str | None]:
@@ -92,7 +88,7 @@ def rerank_of(data: bytes) -> tuple[Rerank, str | None]:
 def classify_of(data: bytes) -> tuple[Classify, str | None]:
     """Return what core is asked for, and the model named."""
     body = codec.decode(_CLASSIFY, data)
-    return Classify(texts=codec.texts(body.text), labels=tuple(body.labels or ())), body.model
+    return _classify(body), body.model
 
 
 def ranked(payload: Rerank, scores: Sequence[Scores], *, repeat: bool) -> list[RankedDocument]:
@@ -101,6 +97,18 @@ def ranked(payload: Rerank, scores: Sequence[Scores], *, repeat: bool) -> list[R
         RankedDocument(index, score, DocumentBody(payload.documents[index]) if repeat else None)
         for index, score in ranking(payload, scores)
     ]
+
+
+def _embed(body: EmbedBody) -> Embed:
+    return Embed(
+        texts=codec.texts(body.text),
+        dimensions=body.dimensions or 0,
+        truncate=bool(body.truncate),
+    )
+
+
+def _classify(body: ClassifyBody) -> Classify:
+    return Classify(texts=codec.texts(body.text), labels=tuple(body.labels or ()))
 
 
 def _rerank(body: RerankBody) -> Rerank:

@@ -10,7 +10,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from hexkey import validation
-from hexkey.wire.http.schemas import MODEL, UsageAnswer, bounded
+from hexkey.wire.http.schemas import TaskFields, UsageAnswer, bounded
 
 DIMENSIONS = bounded(
     0, validation.MAX_DIMENSIONS, "Keep this many numbers of each vector; 0 keeps all."
@@ -20,11 +20,10 @@ TOP_N = bounded(0, validation.MAX_INPUTS, "Return this many of the best; 0 retur
 QUERY = Meta(description="What the documents are to answer.")
 
 
-class EmbedBody(Struct, kw_only=True):
+class EmbedBody(TaskFields, kw_only=True):
     """Asks for the vectors of texts."""
 
     text: Annotated[str | list[str], Meta(description="One text or several.")]
-    model: Annotated[str | None, MODEL] = None
     dimensions: Annotated[int | None, DIMENSIONS] = None
     truncate: Annotated[bool | None, TRUNCATE] = None
 
@@ -52,12 +51,11 @@ class DocumentBody(Struct):
     text: str
 
 
-class RerankBody(Struct, kw_only=True):
+class RerankBody(TaskFields, kw_only=True):
     """Asks for an order of documents."""
 
     query: Annotated[str, QUERY]
     documents: Annotated[list[str | DocumentBody], Meta(description="What to put in order.")]
-    model: Annotated[str | None, MODEL] = None
     top_n: Annotated[int | None, TOP_N] = None
     return_documents: Annotated[bool | None, Meta(description="Repeat the documents.")] = None
 
@@ -80,7 +78,7 @@ class RerankAnswer(Struct):
     notes: tuple[str, ...]
 
 
-class ClassifyBody(Struct, kw_only=True):
+class ClassifyBody(TaskFields, kw_only=True):
     """Asks which labels fit texts."""
 
     text: Annotated[str | list[str], Meta(description="One text or several.")]
@@ -88,7 +86,6 @@ class ClassifyBody(Struct, kw_only=True):
         list[str] | None,
         Meta(description="What to choose from; the model's own where left out."),
     ] = None
-    model: Annotated[str | None, MODEL] = None
 
 
 class LabelScore(Struct):

@@ -72,6 +72,14 @@ class ConstraintsBody(Struct):
     ] = None
 
 
+class TaskFields(Struct, kw_only=True):
+    """What every task of hexkey's own API takes; see ``Generating`` for those that write text."""
+
+    model: Annotated[str | None, MODEL] = None
+    priority: Annotated[Priority | None, PRIORITY] = None
+    constraints: ConstraintsBody | None = None
+
+
 class SamplingFields(Struct):
     """How tokens are chosen; shared by every API that generates text."""
 
@@ -86,6 +94,15 @@ class SamplingFields(Struct):
     frequency_penalty: Penalty = None
 
 
+class Generating(SamplingFields, kw_only=True):
+    """``TaskFields`` of what generates text; a struct has one base."""
+
+    model: Annotated[str | None, MODEL] = None
+    priority: Annotated[Priority | None, PRIORITY] = None
+    constraints: ConstraintsBody | None = None
+    stream: Annotated[bool | None, STREAM] = None
+
+
 class ContextFileBody(Struct):
     """Another file that the author has open."""
 
@@ -93,12 +110,11 @@ class ContextFileBody(Struct):
     text: str
 
 
-class AutocompleteBody(SamplingFields, kw_only=True):
+class AutocompleteBody(Generating, kw_only=True):
     """Asks for text between ``prefix`` and ``suffix``."""
 
     prefix: Annotated[str, Meta(description="Text before the cursor.")] = ""
     suffix: Annotated[str | None, Meta(description="Text after the cursor.")] = None
-    model: Annotated[str | None, MODEL] = None
     language: Annotated[str | None, Meta(description="Such as python.")] = None
     context: Annotated[list[ContextFileBody] | None, Meta(description="Other files that help.")] = (
         None
@@ -107,9 +123,6 @@ class AutocompleteBody(SamplingFields, kw_only=True):
         StopRule | None, Meta(description="Where the completion ends by itself.")
     ] = None
     session: Annotated[str | None, _SESSION] = None
-    priority: Annotated[Priority | None, PRIORITY] = None
-    stream: Annotated[bool | None, STREAM] = None
-    constraints: ConstraintsBody | None = None
 
 
 class Term(Struct):
@@ -119,7 +132,7 @@ class Term(Struct):
     target: str
 
 
-class TranslateBody(Struct, kw_only=True):
+class TranslateBody(TaskFields, kw_only=True):
     """Asks for translations of texts."""
 
     text: Annotated[str | list[str], Meta(description="One text or several.")]
@@ -131,10 +144,7 @@ class TranslateBody(Struct, kw_only=True):
     glossary: Annotated[
         list[Term] | None, Meta(description="Terms; each stands as a word of its own.")
     ] = None
-    model: Annotated[str | None, MODEL] = None
-    priority: Annotated[Priority | None, PRIORITY] = None
     stream: Annotated[bool | None, STREAM] = None
-    constraints: ConstraintsBody | None = None
 
 
 class RouteBody(Struct):

@@ -11,7 +11,7 @@ from hexkey.types import Transcribe
 from hexkey.wire.http import codec
 from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.runs import served_by, spoken, stream
-from hexkey.wire.http.schemas import MODEL, STREAM, SegmentAnswer, TaskEvent, UsageAnswer
+from hexkey.wire.http.schemas import STREAM, SegmentAnswer, TaskEvent, TaskFields, UsageAnswer
 from hexkey.wire.http.taskevents import TaskEvents, segment_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hexkey.wire.http.exchange import Exchange
 
 
-class TranscribeBody(Struct, kw_only=True):
+class TranscribeBody(TaskFields, kw_only=True):
     """Asks for the text of what is said in audio."""
 
     audio: Annotated[bytes, Meta(description="A file in base64: WAV, FLAC, MP3 or OGG.")]
@@ -28,7 +28,6 @@ class TranscribeBody(Struct, kw_only=True):
     ] = None
     prompt: Annotated[str | None, Meta(description="Text before, or words to expect.")] = None
     timestamps: Annotated[bool | None, Meta(description="Tell when what was said.")] = None
-    model: Annotated[str | None, MODEL] = None
     stream: Annotated[bool | None, STREAM] = None
 
 
@@ -50,7 +49,7 @@ _NAMES = {"file": "audio"}
 async def transcribe(exchange: Exchange, service: Service) -> None:
     """Write down what is said in audio."""
     body = codec.decode(_BODY, exchange.body)
-    run = service.run(exchange.request(_payload(body), body.model))
+    run = service.run(exchange.request(_payload(body), body.model, codec.wishes(body)))
     with codec.naming(_NAMES):
         if body.stream:
             await stream(exchange, run, TaskEvents(exchange.id, run))

@@ -11,7 +11,7 @@ from hexkey.types import FinishReason, Length, Summarize
 from hexkey.wire.http import codec
 from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.runs import collect, served_by, stream
-from hexkey.wire.http.schemas import MODEL, STREAM, SamplingFields, TaskEvent, UsageAnswer
+from hexkey.wire.http.schemas import Generating, TaskEvent, UsageAnswer
 from hexkey.wire.http.taskevents import TaskEvents
 
 if TYPE_CHECKING:
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
     from hexkey.wire.http.exchange import Exchange
 
 
-class SummarizeBody(SamplingFields, kw_only=True):
+class SummarizeBody(Generating, kw_only=True):
     """Asks for a summary of a text."""
 
     text: Annotated[str, Meta(description="What to summarize.")]
     length: Annotated[Length | None, Meta(description="A wish; max_tokens is a bound.")] = None
-    model: Annotated[str | None, MODEL] = None
-    stream: Annotated[bool | None, STREAM] = None
 
 
 class Summary(Struct):
@@ -52,7 +50,7 @@ async def summarize(exchange: Exchange, service: Service) -> None:
     """Say in few words what a text says."""
     body = codec.decode(_BODY, exchange.body)
     payload = _payload(body)
-    run = service.run(exchange.request(payload, body.model))
+    run = service.run(exchange.request(payload, body.model, codec.wishes(body)))
     if body.stream:
         await stream(exchange, run, TaskEvents(exchange.id, run))
         return

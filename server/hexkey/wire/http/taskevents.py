@@ -13,7 +13,7 @@ from hexkey.wire.http.stream import DONE
 if TYPE_CHECKING:
     from hexkey.polyglot import Polyglot
     from hexkey.routing import Pair
-    from hexkey.service import Run
+    from hexkey.run import Run
     from hexkey.types import Delta, Finish, Segment, Usage
 
 _encode = msgspec.json.encode

@@ -21,6 +21,7 @@ from hexkey.wire.http.schemas import (
     Translation,
 )
 from hexkey.wire.http.taskevents import TaskEvents, pair_of
+from hexkey.wire.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +39,7 @@ async def autocomplete(exchange: Exchange, service: Service) -> None:
     """Continue a text or fill the gap between a prefix and a suffix."""
     body = codec.decode(_AUTOCOMPLETE, exchange.body)
     payload = codec.autocomplete(body)
-    constraints = codec.constraints(body.constraints)
-    run = service.run(exchange.request(payload, body.model, body.priority, constraints))
+    run = service.run(exchange.request(payload, body.model, codec.wishes(body)))
     if body.stream:
         await stream(exchange, run, TaskEvents(exchange.id, run))
         return
@@ -58,8 +58,7 @@ async def translate(exchange: Exchange, service: Service) -> None:
     """Translate one text or several."""
     body = codec.decode(_TRANSLATE, exchange.body)
     payload = codec.translate(body)
-    constraints = codec.constraints(body.constraints)
-    asked = exchange.request(payload, body.model, body.priority, constraints)
+    asked = exchange.request(payload, body.model, codec.wishes(body))
     run = polyglot.run(service, asked)
     if body.stream:
         await stream(exchange, run, TaskEvents(exchange.id, run, len(payload.texts)))
@@ -79,7 +78,7 @@ async def route(exchange: Exchange, service: Service) -> None:
     """Tell how a request would be routed, and why, without running it."""
     body = codec.decode(_ROUTE, exchange.body)
     payload, model = _PAYLOADS[body.task](exchange.body)
-    request = exchange.request(payload, model, None, codec.constraints(body.constraints))
+    request = exchange.request(payload, model, Wishes(None, codec.constraints(body.constraints)))
     await exchange.json(explanation(await service.explain(request)))
 
 

@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 def directions(service: Service, caller: Caller) -> list[Pair]:
     """Return every direction between two languages that are named, straight or through a third."""
     catalog = service.catalog(caller)
-    found = {*routing.pairs(catalog), *routing.pivots(catalog)}
+    found = {*routing.pairs(catalog), *(routing.pivots(catalog) if service.rules.pivot else ())}
     return sorted((one for one in found if routing.ANY not in {one.source, one.target}), key=str)

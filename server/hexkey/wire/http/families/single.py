@@ -16,7 +16,7 @@ from hexkey.wire.http.stream import SSE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hexkey.service import Run
+    from hexkey.run import Run
     from hexkey.types import Delta, Finish, Usage
     from hexkey.wire.answer import Output
     from hexkey.wire.http.exchange import Exchange
