@@ -189,7 +189,7 @@ async def test_a_reload_moves_models_among_devices_that_are_there_and_to_no_othe
         before,
         cast("Pool", Models()),
         Metrics(),
-        lambda _config, _spent: None,
+        lambda *_applied: None,
         lambda: next(written),
     )
     assert (await administration.reload()).restart_needed == []
@@ -242,7 +242,7 @@ async def test_a_reload_says_which_costs_wait_for_a_restart(changed: str, waits:
         parsed("", f"{MODEL}}}"),
         cast("Pool", Models()),
         Metrics(),
-        lambda _config: None,
+        lambda *_applied: None,
         lambda: parsed(changed, f"{MODEL}}}"),
     )
     assert (await administration.reload()).restart_needed == waits
