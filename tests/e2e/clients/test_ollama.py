@@ -49,6 +49,9 @@ def test_chat(client: Any) -> None:
 
 def test_an_empty_prompt_loads_the_model(client: Any) -> None:
     assert client.generate(MODEL).done_reason == "load"
+    assert client.chat(MODEL, messages=[]).done_reason == "load"
+    assert client.generate(MODEL, keep_alive=0).done_reason == "unload"
+    assert [one.model for one in client.ps().models] == [MODEL]
     with pytest.raises(ollama.ResponseError, match="no model"):
         client.generate("llama3")
 
