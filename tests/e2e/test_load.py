@@ -61,7 +61,9 @@ def test_locust_types_and_newer_keys_end_older_ones(quickstart: Served) -> None:
     assert told["num_failures"] == 0
     settled = sum(requests(quickstart, "autocomplete", "http").values()) - before
     assert 10 < told["num_requests"] <= settled
-    assert told.get("superseded", 0) <= requests(quickstart, "autocomplete", "http")["superseded"]
+    assert told.get("superseded", 0) <= requests(quickstart, "autocomplete", "http").get(
+        "superseded", 0
+    )
 
 
 @pytest.mark.parametrize(("task", "rate"), [("translate", "20"), ("autocomplete", "4")])
