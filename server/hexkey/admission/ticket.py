@@ -58,18 +58,19 @@ def measure(payload: Payload) -> Size:
     return Size(characters, tokens, outputs, outputs * limit)
 
 
-def _count(value: object) -> tuple[int, int]:
-    """Return the characters of all texts in a value, and how many token ids it lists."""
-    if isinstance(value, str):
-        return len(value), 0
-    if isinstance(value, tuple) and value and type(value[0]) is int:
-        return 0, len(value)
-    parts: tuple[object, ...] = value if isinstance(value, tuple) else ()
-    if isinstance(value, msgspec.Struct):
-        parts = tuple(getattr(value, name) for name in value.__struct_fields__)
+def _count(payload: Payload) -> tuple[int, int]:
+    """Return the characters of all texts in a payload, and how many token ids it lists."""
     characters = tokens = 0
-    for one in parts:
-        more = _count(one)
-        characters += more[0]
-        tokens += more[1]
+    left: list[object] = [payload]
+    while left:  # and not by recursion: this is asked of each request several times
+        one = left.pop()
+        if isinstance(one, str):
+            characters += len(one)
+        elif isinstance(one, msgspec.Struct):
+            left += msgspec.structs.astuple(one)
+        elif isinstance(one, tuple) and one:
+            if type(one[0]) is int:
+                tokens += len(one)
+            else:
+                left += one
     return characters, tokens
