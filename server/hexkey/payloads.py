@@ -6,6 +6,7 @@ Everything else there is to know of a task stands in ``hexkey.tasks``.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import get_args
 
 import msgspec
 
@@ -184,7 +185,10 @@ class Summarize(msgspec.Struct, frozen=True, kw_only=True, tag="summarize"):
 
 Payload = Autocomplete | Chat | Translate | Embed | Rerank | Classify | Transcribe | Summarize
 
+# Looked up ten times a request.
+_TASKS = {kind: Task(str(kind.__struct_config__.tag)) for kind in get_args(Payload)}
+
 
 def task_of(payload: Payload) -> Task:
     """Return what a payload asks for."""
-    return Task(str(payload.__struct_config__.tag))
+    return _TASKS[type(payload)]

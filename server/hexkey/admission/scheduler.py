@@ -105,7 +105,7 @@ class Scheduler:
 
     def wait_s(self, ticket: Ticket) -> float:
         """Return how long a request that comes now is expected to wait, in seconds."""
-        head = self.lanes.head(self._open())
+        head = self._head()
         if self._fits(ticket) and (head is None or self._overtakes(ticket, head)):
             return 0.0
         return (self.lanes.ahead_s(ticket) + self.estimator.mean_s) / self.concurrency
@@ -114,7 +114,7 @@ class Scheduler:
         """Fill the places that are free."""
         decisions: list[Decision] = []
         while True:
-            ticket = self.lanes.head(self._open())
+            ticket = self._head()
             if ticket is None:
                 return decisions
             overtakes = not self._fits(ticket)
@@ -136,6 +136,10 @@ class Scheduler:
             self.running += ticket.width
             self._overtaken = self._overtaken + 1 if overtakes else 0
             decisions.append(Decision(ticket))
+
+    def _head(self) -> Ticket | None:
+        """Return the ticket whose turn it is; mostly nothing waits, and that is quickly seen."""
+        return self.lanes.head(self._open()) if self.lanes.requests else None
 
     def _open(self) -> list[Priority]:
         """Return the classes that a place is free for, the most urgent first."""
