@@ -237,11 +237,16 @@ async def _reload(app: App) -> None:
 
 
 def _end_downloads() -> None:
-    """End pip where it runs for us; the next fetch sweeps up what it leaves."""
-    with contextlib.suppress(OSError):
-        for children in Path("/proc/self/task").glob("*/children"):
-            for pid in children.read_text().split():
-                os.kill(int(pid), signal.SIGTERM)
+    """End pip where it runs for us; the next fetch sweeps up what it leaves.
+
+    Engine hosts have sessions of their own, and end with all that is theirs when we do: a signal
+    would end them alone.
+    """
+    for children in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for pid in map(int, children.read_text().split()):
+                if os.getsid(pid) == os.getsid(0):
+                    os.kill(pid, signal.SIGTERM)
 
 
 def _access(config: Config) -> Access:

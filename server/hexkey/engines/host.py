@@ -187,6 +187,21 @@ def _end_with_parent() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def _end_others() -> None:
+    """End what our engine's library has left running.
+
+    A parent that lives does it when we have ended. One that has died cannot, and the thread that
+    would ends with us: whoever of the two is first, nothing may stay behind.
+    """
+    group = os.getpgid(0)
+    segments = sharedmemory.of_group(group)
+    for pid in sharedmemory.members(group):
+        if pid != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    sharedmemory.unlink(segments)
+
+
 def _await_launch(channel: Channel) -> Launch:
     while True:
         messages = channel.receive(PULSE_S)
@@ -252,4 +267,8 @@ def _serve(engine: Engine | AsyncEngine, channel: Channel, launch: Launch) -> in
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+    finally:
+        _end_others()
+    sys.exit(status)

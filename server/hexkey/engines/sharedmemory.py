@@ -25,14 +25,23 @@ _PROC = Path("/proc")
 _LOOK_S = 0.2
 
 
-def of_group(group: int) -> set[str]:
-    """Names of the segments that the processes of a group map; empty where there is no /proc."""
-    names: set[str] = set()
+def members(group: int) -> list[int]:
+    """Process ids of a group; empty where there is no /proc."""
+    found: list[int] = []
     for folder in _PROC.glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended, or is not ours
+        with contextlib.suppress(OSError):  # it ended
             if os.getpgid(int(folder.name)) == group:
-                found = _NAME.findall((folder / "maps").read_bytes())
-                names.update(name.decode() for name in found)
+                found.append(int(folder.name))
+    return found
+
+
+def of_group(group: int) -> set[str]:
+    """Names of the segments that the processes of a group map."""
+    names: set[str] = set()
+    for pid in members(group):
+        with contextlib.suppress(OSError):  # it ended, or is not ours
+            found = _NAME.findall((_PROC / str(pid) / "maps").read_bytes())
+            names.update(name.decode() for name in found)
     return names
 
 
