@@ -184,3 +184,22 @@ def test_a_truncated_model_fails_with_its_reason(tmp_path: Path, firefox_en_pt: 
     assert ended.returncode == 1
     assert model.name in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
+
+
+HURRY = """
+import subprocess, time
+from hexkey import app
+download = subprocess.Popen(["sleep", "60"])
+host = subprocess.Popen(["sleep", "60"], start_new_session=True)
+app._end_downloads()
+ended = download.wait(10)
+time.sleep(0.2)
+print(ended, host.poll(), flush=True)
+host.kill()
+"""
+
+
+def test_an_end_in_a_hurry_ends_downloads_and_leaves_hosts_to_their_lifelines() -> None:
+    """A host that is signalled ends alone, and what its library has started lives on."""
+    done = subprocess.run([sys.executable, "-c", HURRY], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(-signal.SIGTERM), "None"]
