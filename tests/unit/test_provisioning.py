@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from hexkey import app, provisioning
+from hexkey import provisioning
 from hexkey.config import Config, parse_config
-from hexkey.models.errors import ModelError
 
 MODELS = ", ".join(
     f"{{name: m{number}, engine: fake, tasks: [chat], source: 'path:/m{number}'}}"
@@ -44,14 +43,25 @@ async def test_what_is_fetched_keeps_no_thread_that_others_need(
     assert set((await fetching).values()) == {"/model"}
 
 
-async def test_a_hangup_while_models_are_fetched_ends_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async def fetch_models(*_args: object) -> dict[str, str]:
-        os.kill(os.getpid(), signal.SIGHUP)
-        await asyncio.sleep(0.1)
-        raise ModelError("it got this far")
+HANGUP = """
+import asyncio, os, signal
+from hexkey import app
+from hexkey.config import parse_config
 
-    monkeypatch.setattr(app, "fetch_models", fetch_models)
-    with pytest.raises(ModelError, match="this far"):
-        await app.serve(config(), lambda _line: None, lambda _app: None)
+async def fetch_models(*_args):
+    os.kill(os.getpid(), signal.SIGHUP)
+    await asyncio.sleep(0.1)
+    print("it got this far")
+    os._exit(0)
+
+app.fetch_models = fetch_models
+config = parse_config(b"models: [{name: m, engine: fake, tasks: [chat]}]")
+asyncio.run(app.serve(config, print, print))
+"""
+
+
+def test_a_hangup_while_models_are_fetched_ends_nothing() -> None:
+    # In a process of its own: signals belong to all of one.
+    command = [sys.executable, "-u", "-c", HANGUP]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "it got this far\n"), ended.stderr

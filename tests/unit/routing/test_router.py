@@ -189,7 +189,7 @@ def test_a_model_that_is_busy_is_told_apart_from_one_that_is_too_slow() -> None:
     measured = Live(measured=9, units=1, s_per_unit=0.1)
     world = {"busy": replace(measured, wait_s=5.0), "slow": replace(measured, s_per_unit=3.0)}
     wanted = asked(CHAT, "", Constraints(max_latency_s=1.0), 1)
-    with pytest.raises(ServeError, match=r"soon enough.*busy: expected latency 5100") as caught:
+    with pytest.raises(ServeError, match=r"soon enough .*busy: it is expected to take") as caught:
         route(wanted, catalog, world.__getitem__)
     error = caught.value
     assert (error.code, error.reason) == (Code.UNAVAILABLE, "OVERLOADED")
