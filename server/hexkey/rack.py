@@ -153,8 +153,6 @@ class Rack:
                 await member.supervisor.start()
             except Exception as error:
                 member.failed_at = monotonic()
-                # Readiness does not wait for what was left for its first request.
-                member.wanted = not member.spec.keep.on_request
                 member.supervisor.give_up(str(error))
                 if not isinstance(error, OSError):
                     raise

@@ -269,6 +269,22 @@ async def test_a_server_is_ready_while_lazy_and_unloaded_models_load_or_fail() -
         assert await loading == 3
 
 
+async def test_a_server_is_ready_while_a_model_that_made_room_finds_none() -> None:
+    models = [
+        spec("a", Keep(memory=GIB)),
+        spec("b", Keep(on_request=True, memory=2 * GIB), step_ms=20),
+    ]
+    async with house(models, memory=2 * GIB) as service:
+        using = asyncio.create_task(ask(service, "b", 100))
+        await until(service, "b", State.READY)
+        with pytest.raises(ServeError, match=r"b \(2\.00 GiB, in use\)"):
+            await ask(service, "a")
+        assert service.pool.states()["a"] is State.FAILED
+        assert service.pool.ready
+        using.cancel()
+        await asyncio.gather(using, return_exceptions=True)
+
+
 async def test_metrics_tell_the_state_of_the_version_that_serves() -> None:
     broken = spec("a", Keep(on_request=True), load_error="bad file")
     async with house([broken, spec("b", step_ms=20)]) as service:
