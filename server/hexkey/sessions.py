@@ -104,6 +104,7 @@ class Session:
         "_begun",
         "_company",
         "_deadline",
+        "_ends",
         "_key",
         "_model",
         "_pace",
@@ -132,6 +133,7 @@ class Session:
         self.claim: Claim | None = None
         self.older: Session | None = None
         self.reading: Reading | None = None
+        self._ends: Reading | None = None
         self.at_model = False
         """Whether it waits or runs at its model."""
         self.replaces = False
@@ -140,6 +142,7 @@ class Session:
     def known(self) -> Recalled | Reading | None:
         """Return the answer if it is remembered, or in the making for the request before."""
         older, self.older = self.older, None
+        self._ends = None if older is None else older.reading
         self.replaces = older is not None and older.at_model
         if self._asked is None:
             return None
@@ -160,6 +163,7 @@ class Session:
             return None
         self.reading = reading.pass_on(typed, self._deadline)
         if self.reading is not None:
+            self._ends = None
             self._sessions.count("joined")
             self.at_model = True
         return self.reading
@@ -176,6 +180,9 @@ class Session:
         ``expected_s`` is how long the answer is expected to take, ``at_model`` how many requests
         are at its model. One that nobody else wants is not held back: it would be idle.
         """
+        if self._ends is not None:
+            # It is ended already; here its place at the model is waited for.
+            await self._ends.close()
         config = self._sessions.config
         hold_s = config.debounce_ms / 1000
         if self._company or at_model > self.replaces:
