@@ -275,11 +275,13 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, float, int], Awaitab
     return ask
 
 
+PACED = AutocompleteConfig(latest_wins=False, adaptive_debounce_ms=300.0)
+
 Held = Callable[[Any, float, int], Awaitable[bool]]
 
 
 async def test_only_a_slow_model_that_others_want_lets_a_typist_wait(held: Held) -> None:
-    sessions = Sessions(AutocompleteConfig(latest_wins=False), Metrics())
+    sessions = Sessions(PACED, Metrics())
     session = await typist(sessions)
     assert await held(session, 5.0, 1)
     assert not await held(session, 5.0, 0)
@@ -290,12 +292,12 @@ async def test_only_a_slow_model_that_others_want_lets_a_typist_wait(held: Held)
     # It is counted from the key.
     await asyncio.sleep(0.35)
     assert not await held(session, 5.0, 2)
-    sessions.configure(AutocompleteConfig(latest_wins=False, adaptive_debounce_ms=0.0))
+    sessions.configure(AutocompleteConfig(latest_wins=False))
     assert not await held(await typist(sessions), 5.0, 1)
 
 
 async def test_somebody_else_who_types_wants_the_model_too(held: Held) -> None:
-    sessions = Sessions(AutocompleteConfig(latest_wins=False), Metrics())
+    sessions = Sessions(PACED, Metrics())
     other = sessions.pace(("", "other"))
     other.key(asyncio.get_running_loop().time())
     assert await held(await typist(sessions), 5.0, 0)

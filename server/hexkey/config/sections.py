@@ -197,7 +197,7 @@ class AutocompleteConfig:
 
     latest_wins: bool = True
     debounce_ms: float = 0.0
-    adaptive_debounce_ms: float = 300.0
+    adaptive_debounce_ms: float = 0.0
     cache_entries: int = 4096
     cache_bytes: int = 16 << 20
     cache_ttl_s: float = 300.0
