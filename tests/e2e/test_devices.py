@@ -142,7 +142,7 @@ def test_two_devices_under_load_over_both_wires(config: Path) -> None:
             time.sleep(0.1)
         done.set()
         watcher.join()
-        assert len(seen) > 5
+        assert len(seen) >= 3
         assert all(seen), "a device was out of balance at some scrape"
         values = by_device(served)
         assert values["npu"]["hexkey_device_price_per_hour"] == 2700

@@ -133,7 +133,7 @@ def test_an_autocompletion_has_something_around_the_cursor() -> None:
         lambda size: {"prefix": "a", "context": (ContextFile("pp", "t" * (size - 3)),)},
         lambda size: {"prefix": "a", "context": (ContextFile("p" * (size - 1), ""),)},
         lambda size: {"prefix": "a", "language": "l" * (size - 1)},
-        lambda size: {"prefix": "a", "session": "s" * (size - 1)},
+        lambda size: {"prefix": "a" * (size - 200), "session": "s" * 200},
     ],
 )
 def test_every_text_of_an_autocompletion_counts(spread: Any) -> None:

@@ -29,6 +29,7 @@ from hexkey.errors import invalid
 from hexkey.models.errors import ModelError
 from hexkey.types import (
     PLAIN,
+    UNBOUNDED,
     Autocomplete,
     Chat,
     Classify,
@@ -244,10 +245,8 @@ def _outputs(payload: Payload, word: str) -> list[list[str]]:
     match payload:
         case Autocomplete() | Chat() | Summarize():
             sampling = payload.sampling
-            return [
-                [f"{word}{i} " for i in range(min(sampling.max_tokens, CONTEXT_TOKENS))]
-                for _ in range(sampling.n)
-            ]
+            most = sampling.max_tokens if sampling.max_tokens < UNBOUNDED else CONTEXT_TOKENS
+            return [[f"{word}{i} " for i in range(most)] for _ in range(sampling.n)]
         case Translate():
             return [re.findall(r"\S+\s*|\s+", text.upper()) for text in payload.texts]
         case Transcribe():

@@ -44,7 +44,9 @@ async def test_a_stream_under_way_ends_the_same(house: House) -> None:
 
 async def test_a_reader_that_stopped_reading_is_superseded_too(house: House) -> None:
     """The older call sits in a write that its reader does not take."""
-    whole = pb.AutocompleteRequest(prefix="a", model="bulk", max_tokens=1 << 20, session="idle")
+    whole = pb.AutocompleteRequest(
+        prefix="a", model="bulk", max_tokens=(1 << 20) - 1, session="idle"
+    )
     older = house.stub.StreamAutocomplete(whole)
     await older.read()
     small = pb.AutocompleteRequest(prefix="ab", model="bulk", max_tokens=1, session="idle")

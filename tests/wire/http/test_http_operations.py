@@ -8,6 +8,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from hexkey import __version__
+from hexkey.engines.link import Link
 from tests.wire.http.http_house import open_house
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ async def test_metrics_of_an_engine_that_is_away_or_keeps_none() -> None:
     async with open_house() as house, house.client() as client:
         supervisor = house.service.pool._rack.members["coder"].supervisor
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(supervisor, "exposition", AsyncMock(return_value=b""))
+            patch.setattr(Link, "exposition", AsyncMock(return_value=b""))
             response = await client.get("/metrics/engines/coder")
             assert response.status_code == 404
             assert "fake keeps no metrics" in response.text
