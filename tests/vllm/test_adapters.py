@@ -27,7 +27,6 @@ from hexkey.types import (
     Terms,
     Usage,
 )
-from tests.contract.test_engines import until
 from tests.vllm import adapters
 from tests.vllm.conftest import settings
 from tests.waiting import soon
@@ -167,7 +166,7 @@ async def test_an_idle_model_sleeps_and_wakes_for_a_request(house: House) -> Non
     restless.cancel()
     assert await asyncio.gather(*(house.text("one") for _ in range(3))) == [awake] * 3
     assert not await slept(house)
-    await until(lambda: house.supervisor.running == 0, 5)
+    await soon(lambda: house.supervisor.running == 0, 5)
 
 
 async def test_an_adapter_of_another_model_stops_the_start(

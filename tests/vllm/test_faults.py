@@ -22,8 +22,9 @@ from hexkey.engines.supervisor import State, Supervisor
 from hexkey.errors import Code, ServeError
 from hexkey.types import Event
 from tests.contract.conftest import Rig
-from tests.contract.test_engines import settle, until
+from tests.contract.test_engines import settle
 from tests.vllm.conftest import OPTIONS, settings
+from tests.waiting import soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SHM = Path("/dev/shm")  # noqa: S108 - what it is about
@@ -50,7 +51,7 @@ def held(pid: int | None) -> list[Path]:
 
 async def four_streams(rig: Rig) -> list[asyncio.Task[Code]]:
     """Streams of which something was seen, so that none may begin anew elsewhere."""
-    await until(lambda: rig.supervisor.state is State.READY, 200)
+    await soon(lambda: rig.supervisor.state is State.READY, 200)
     streams = [rig.supervisor.run(rig.request(1500)) for _ in range(4)]
     await asyncio.gather(*(anext(events) for events in streams))
 
@@ -86,14 +87,14 @@ async def test_a_worker_that_hangs_is_found_within_ten_seconds(rig: Rig) -> None
     begun = time.monotonic()
     assert await asyncio.gather(*streams) == [Code.UNAVAILABLE] * 4
     assert time.monotonic() - begun < 10
-    await until(lambda: not alive(process), 2)
+    await soon(lambda: not alive(process), 2)
     assert await settle(rig, rig.request(3)) is None
     assert rig.supervisor.pid != pid
 
 
 async def test_a_core_that_hangs_is_found_whatever_callers_do(rig: Rig) -> None:
     """Neither cancels nor scrapes make a core look alive, and neither does having no request."""
-    await until(lambda: rig.supervisor.state is State.READY, 200)
+    await soon(lambda: rig.supervisor.state is State.READY, 200)
     pid = rig.supervisor.pid
     inner(rig, "EngineCore").suspend()
     begun = time.monotonic()
@@ -132,7 +133,7 @@ async def test_a_killed_parent_leaves_no_process_and_no_shared_memory(smollm_fol
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    await until(lambda: not any(alive(one) for one in family), 2)
+    await soon(lambda: not any(alive(one) for one in family), 2)
     assert not any(path.exists() for path in segments)
 
 
