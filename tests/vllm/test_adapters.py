@@ -148,7 +148,7 @@ async def test_coarse_reports_add_up_as_well(house: House) -> None:
 
 
 async def slept(house: House) -> bool:
-    text = (await house.supervisor.exposition()).decode()
+    text = (await (await house.supervisor.link(wait=False)).exposition()).decode()
     name = 'vllm:engine_sleep_state{engine="0",model_name="vllm",sleep_state="awake"}'
     line = next(line for line in text.splitlines() if line.startswith(name))
     return float(line.split()[-1]) == 0

@@ -98,7 +98,8 @@ async def test_a_core_that_hangs_is_found_whatever_callers_do(rig: Rig) -> None:
     pid = rig.supervisor.pid
     inner(rig, "EngineCore").suspend()
     begun = time.monotonic()
-    scrape = asyncio.create_task(rig.supervisor.exposition())
+    link = await rig.supervisor.link(wait=False)
+    scrape = asyncio.create_task(link.exposition())
     while rig.supervisor.pid == pid:
         assert time.monotonic() - begun < 10
         impatient = asyncio.create_task(settle(rig, rig.request(5)))
