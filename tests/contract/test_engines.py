@@ -115,6 +115,8 @@ async def test_what_the_model_cannot_do_is_refused_alone(rig: Rig) -> None:
         wrong = Chat(messages=(Message("user", "a"),))
     elif rig.supervisor.settings.engine == "fake":  # it does every task
         wrong = Autocomplete(prefix="[[refuse]]")
+    elif rig.supervisor.settings.engine == "vllm":  # which translates by instruction
+        wrong = Embed(texts=("a",))
     good, bad = await asyncio.gather(
         settle(rig, rig.request(5)),
         settle(rig, Request(id="t", payload=wrong, protocol="test")),
