@@ -66,7 +66,7 @@ class Client:
         """Return the body (of 200 answers) and the time of its first byte, by perf_counter."""
         data = json.dumps(body).encode()
         self._writer.write(
-            b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"POST %b HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
             b"content-length: %d\r\n\r\n%b" % (path.encode(), len(data), data)
         )
         head = await self._reader.readuntil(b"\r\n\r\n")

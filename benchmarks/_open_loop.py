@@ -31,7 +31,7 @@ async def ask(
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(
-            f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}"
+            f"POST {path} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n{lines}"
             f"content-length: {len(data)}\r\n\r\n".encode()
             + data
         )
