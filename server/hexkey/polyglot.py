@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 import msgspec
 
+from hexkey import routing
 from hexkey.errors import ServeError
 from hexkey.several import Several
 from hexkey.types import Translate
@@ -15,22 +16,24 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hexkey.routing import Detected, Pair
-    from hexkey.service import Run, Service
+    from hexkey.run import Run
+    from hexkey.service import Service
     from hexkey.types import Event, Request, Timing
 
 
 def run(service: Service, request: Request) -> Run | Polyglot:
     """Return the run of any request; see ``Service.run``."""
     payload = request.payload
-    if isinstance(payload, Translate) and len(payload.texts) > 1:
-        return Polyglot(service, request)
-    return service.run(request)
+    if not isinstance(payload, Translate) or len(payload.texts) == 1:
+        return service.run(request)
+    said = routing.language(payload.source)
+    return service.run(request) if said else Polyglot(service, request)
 
 
 class Polyglot:
-    """Runs a list of texts, those of each language by themselves, as if they were one run.
+    """Runs a list of texts that leave their language open, those of each by themselves, as one run.
 
-    What says its language, or can have one only, is one run.
+    What can be in one language only is one run.
     """
 
     cached = False

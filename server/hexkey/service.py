@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from hexkey.types import Caller, Request
     from hexkey.validation import Limits
 
-__all__ = ["Run", "Service"]
-
 
 class Service:
     """Says the task, finds the model, keeps the promise that every request settles once.

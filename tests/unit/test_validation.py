@@ -124,6 +124,12 @@ def test_an_autocompletion_has_something_around_the_cursor() -> None:
     assert refusal(autocomplete(tokens=(5, -1))).code is Code.INVALID_ARGUMENT
 
 
+def test_the_name_of_a_session_is_bounded() -> None:
+    taken(autocomplete(prefix="a", session="s" * v.MAX_SESSION_CHARACTERS))
+    long = autocomplete(prefix="a", session="s" * (v.MAX_SESSION_CHARACTERS + 1))
+    assert refusal(long).param == "session"
+
+
 @pytest.mark.parametrize(
     "spread",
     [

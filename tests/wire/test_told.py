@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from hexkey.config import CostConfig, ReferenceConfig
-from hexkey.service import Run
+from hexkey.run import Run
 from hexkey.v1 import inference_pb2 as pb
 from tests.wire.grpc import grpc_house
 from tests.wire.http import http_house
@@ -277,7 +277,7 @@ EVERYWHERE: dict[str, dict[str, Any]] = {
     "/v2/models/reader/infer": {
         "inputs": [{"name": "text_input", "shape": [1], "datatype": "BYTES", "data": ["a"]}]
     },
-    "/v2/translate": {"text": ["a"], "source_lang": "EN", "target_lang": "PT"},
+    "/v2/translate": {"text": ["a", "b"], "source_lang": "EN", "target_lang": "PT"},
     "/translate": {"q": "a", "source": "en", "target": "pt"},
 }
 

@@ -163,6 +163,8 @@ async def test_a_stop_under_load_loses_nothing() -> None:
         for call in streams:
             events = await rest(call)
             assert sum(event.delta.token_count for event in events) == 40
+            words = "".join(event.delta.text for event in events).split()
+            assert words == [f"w{number}" for number in range(40)]
             assert events[-1].WhichOneof("event") == "usage"
         answers = await asyncio.gather(*whole)
         assert {answer.usage.output_tokens for answer in answers} == {40}

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from hexkey.config import QueueConfig
 from hexkey.errors import Code, ServeError
-from hexkey.service import Run
+from hexkey.run import Run
 from hexkey.wire.http import errors
 from hexkey.wire.http.app import Application
 from hexkey.wire.http.browsers import Browsers
