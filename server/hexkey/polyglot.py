@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def run(service: Service, request: Request) -> Run | Polyglot:
     """Return the run of any request; see ``Service.run``."""
     payload = request.payload
-    if not isinstance(payload, Translate) or len(payload.texts) == 1:
+    if not isinstance(payload, Translate) or len(payload.texts) < 2:
         return service.run(request)
     said = routing.language(payload.source)
     return service.run(request) if said else Polyglot(service, request)
