@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 def run(service: Service, request: Request) -> Run | Polyglot:
     """Return the run of any request; see ``Service.run``."""
     payload = request.payload
-    if not isinstance(payload, Translate) or len(payload.texts) < 2:
-        return service.run(request)
-    said = routing.language(payload.source)
-    return service.run(request) if said else Polyglot(service, request)
+    if (
+        isinstance(payload, Translate)
+        and payload.texts[1:]
+        and not routing.language(payload.source)
+    ):
+        return Polyglot(service, request)
+    return service.run(request)
 
 
 class Polyglot:
