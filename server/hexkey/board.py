@@ -6,7 +6,6 @@ The router is pure; this is where it reads the world from. A few numbers per mod
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,15 @@ class Board:
     def reader(self, request: Request) -> Callable[[str], Live]:
         """Return what tells the router of a model that may serve this request; it looks once."""
         size = measure(request.payload)
-        return cache(lambda model: self.live(model, request, size))
+        seen: dict[str, Live] = {}
+
+        def look(model: str) -> Live:
+            live = seen.get(model)
+            if live is None:
+                live = seen[model] = self.live(model, request, size)
+            return live
+
+        return look
 
     def live(self, model: str, request: Request, size: Size | None = None) -> Live:
         """Return a model's state, and its measures for a request's task."""

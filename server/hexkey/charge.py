@@ -85,13 +85,14 @@ class Charge:
     part of what the request cost: it counts as waste of the model that failed.
     """
 
-    __slots__ = ("_completed_s", "_group", "_house", "_joined_s", "_legs", "_unit")
+    __slots__ = ("_completed_s", "_group", "_house", "_joined_s", "_legs", "_spent", "_unit")
 
     def __init__(self, house: House, group: Group, unit: Unit, model: str) -> None:
         self._house = house
         self._group = group
         self._unit = unit
         self._legs = [house.leg(model, group)]
+        self._spent: Spent | None = None
         self._joined_s = self._completed_s = time.monotonic()
 
     def next_leg(self, model: str) -> None:
@@ -99,12 +100,14 @@ class Charge:
         if self._legs:
             self._legs[-1].finish()
         self._legs.append(self._house.leg(model, self._group))
+        self._spent = None
 
     def give_up(self, outcome: str) -> None:
         """Settle the attempt under way; the next one starts with ``next_leg``."""
         for leg in self._legs:
             leg.settle(outcome)
         self._legs.clear()
+        self._spent = None
 
     def join(self, host_id: int, sent_ns: int | None = None) -> None:
         """The request was sent to its model's host, which calls it so, just now or then."""
@@ -131,7 +134,7 @@ class Charge:
 
     def finish(self, usage: Usage) -> Cost | None:
         """Return what the request cost, which is final from now on; None without a price."""
-        spent = self._spent([leg.finish() for leg in self._legs], usage)
+        self._spent = spent = self._sum([leg.finish() for leg in self._legs], usage)
         if not self._house.rate:
             return None
         return Cost(
@@ -144,9 +147,10 @@ class Charge:
 
     def settle(self, outcome: str, usage: Usage | None) -> Spent:
         """Fold the accounts into their lines; return what they came to."""
-        return self._spent([leg.settle(outcome) for leg in self._legs], usage)
+        amounts = [leg.settle(outcome) for leg in self._legs]
+        return self._spent or self._sum(amounts, usage)
 
-    def _spent(self, amounts: list[dict[str, int]], usage: Usage | None) -> Spent:
+    def _sum(self, amounts: list[dict[str, int]], usage: Usage | None) -> Spent:
         parts: dict[str, Part] = {}
         for leg, one in zip(self._legs, amounts, strict=True):
             name = leg.device.name

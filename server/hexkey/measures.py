@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 MEMORY = 32
 """Requests that an average looks back on; until there are so many, it is their plain mean."""
@@ -99,8 +99,7 @@ class Quantile:
         places[i] += by
 
 
-@dataclass(frozen=True, slots=True)
-class Took:
+class Took(msgspec.Struct, frozen=True):
     """What one leg of a request took: its work in units, its time, its part of the machine."""
 
     units: float

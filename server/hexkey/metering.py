@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 import structlog
 
+from hexkey.charge import Spent
 from hexkey.errors import Code, ServeError
 from hexkey.metrics import NONE, PICO, Metrics
 from hexkey.tasks import TASKS, Unit
-from hexkey.types import Delta, Event, Finish, Request, Timing, Usage
+from hexkey.types import Delta, Event, Finish, FinishReason, Request, Task, Timing, Usage
 
 if TYPE_CHECKING:
-    from hexkey.charge import Charge, Spent
-    from hexkey.types import Began, FinishReason, Task
+    from hexkey.charge import Charge
+    from hexkey.types import Began
 
 log = structlog.get_logger("hexkey.request")
 
@@ -57,8 +58,7 @@ def outcome_of(error: BaseException | None) -> Outcome:
     return Outcome.ERROR if isinstance(error, Exception) else Outcome.CANCELLED
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """The settled request: times in seconds, counts in the units named, no payload."""
 
     request_id: str

@@ -97,12 +97,8 @@ class Rack:
             member = self._member(spec)
             self.members[member.name] = member
             self._serve(member)
-
-    @property
-    def catalog(self) -> tuple[Candidate, ...]:
+        self.catalog = self._listed()
         """The models as the router sees them, in order; adapters follow their base."""
-        specs = (one.spec for one in self.members.values())
-        return tuple(one for spec in specs for one in (spec.candidate, *spec.adapters))
 
     def find(self, name: str) -> Member | None:
         """Return the member that serves a model or an adapter, if there is one."""
@@ -210,12 +206,17 @@ class Rack:
         before, self.members = self.members, members
         for spec in specs:
             members[spec.candidate.name].spec = spec
+        self.catalog = self._listed()
         for member in members.values():
             self._serve(member)
         for member in before.values():
             if members.get(member.name) is not member:
                 self._leaving.add(member)
                 self._spawn(self._retire(member), f"retire {member.slot}")
+
+    def _listed(self) -> tuple[Candidate, ...]:
+        specs = (one.spec for one in self.members.values())
+        return tuple(one for spec in specs for one in (spec.candidate, *spec.adapters))
 
     async def _load_all(self, members: Sequence[Member]) -> None:
         try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-import msgspec
+from msgspec.structs import replace
 
 from hexkey import routing, tasks
 from hexkey.board import Board
@@ -18,7 +17,7 @@ from hexkey.retries import RetryBudget
 from hexkey.routing import Rules
 from hexkey.run import Run
 from hexkey.sessions import Sessions
-from hexkey.types import Task, Translate
+from hexkey.types import ALL, Task, Translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,7 +97,10 @@ class Service:
 
     def catalog(self, caller: Caller) -> tuple[Candidate, ...]:
         """Return the models that a caller may use, in the configuration's order."""
-        return tuple(one for one in self.pool.catalog if may_use(caller, one.name))
+        catalog = self.pool.catalog
+        if ALL in caller.models:
+            return catalog
+        return tuple(one for one in catalog if may_use(caller, one.name))
 
     async def detect(self, caller: Caller, texts: Sequence[str]) -> list[Detected]:
         """Return each text's (language, confidence), among the languages translated from."""
@@ -158,16 +160,16 @@ class Service:
             return request, catalog, None
         payload = cast("Translate", request.payload)
         detected = await self._detector.detect("\n".join(payload.texts), among)
-        payload = msgspec.structs.replace(payload, source=detected.language)
+        payload = replace(payload, source=detected.language)
         # Looked up anew: a reload may have come while the language was looked for.
         catalog = self.catalog(request.caller)
-        return msgspec.structs.replace(request, payload=payload), catalog, detected
+        return replace(request, payload=payload), catalog, detected
 
     def _allowed(self, request: Request) -> Sequence[Candidate]:
         """Return the models that the caller of a valid request may use; ``ServeError`` if not."""
         tasks.validate(request, self.limits)
         caller = request.caller
         ensure_task(caller, request.task)
-        if request.model in {one.name for one in self.pool.catalog}:
+        if ALL not in caller.models and request.model in {one.name for one in self.pool.catalog}:
             ensure_model(caller, request.model)
         return self.catalog(caller)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import replace
 from typing import cast
 from unittest.mock import Mock
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from hexkey.admission import Gate, Permit

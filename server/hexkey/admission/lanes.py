@@ -109,11 +109,7 @@ class Lanes:
     def __init__(self, weight: Callable[[str], float]) -> None:
         self.of = {priority: Lane(weight) for priority in Priority}
         self._shares: Shares[Priority] = Shares(CLASS_WEIGHT.__getitem__)
-
-    @property
-    def requests(self) -> int:
-        """Requests that wait."""
-        return sum(lane.requests for lane in self.of.values())
+        self.requests = 0
 
     @property
     def input_tokens(self) -> int:
@@ -127,6 +123,7 @@ class Lanes:
 
     def put(self, ticket: Ticket) -> None:
         """Add a ticket."""
+        self.requests += 1
         self.of[ticket.priority].put(ticket)
         self._shares.join(ticket.priority)
 
@@ -161,5 +158,6 @@ class Lanes:
         return ahead_s
 
     def _left(self, priority: Priority) -> None:
+        self.requests -= 1
         if not self.of[priority].requests:
             self._shares.leave(priority)

@@ -5,18 +5,19 @@ Every method that may change something returns decisions, which the ``Gate`` car
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from hexkey.admission.estimate import Estimator
 from hexkey.admission.lanes import Lanes
+from hexkey.admission.ticket import Ticket
 from hexkey.errors import Code, ServeError, gone
 from hexkey.types import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hexkey.admission.ticket import Ticket
     from hexkey.config import QueueConfig
     from hexkey.types import Usage
 
@@ -29,8 +30,7 @@ FIRST_RETRY_S = 1.0
 _RANK = {priority: rank for rank, priority in enumerate(Priority)}
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """A ticket leaves the queue: to the engine, or with ``refusal`` to its caller."""
 
     ticket: Ticket
@@ -62,11 +62,15 @@ class Scheduler:
             late = "the deadline had passed before the request came"
             return [Decision(ticket, ServeError(Code.DEADLINE_EXCEEDED, late))]
         ticket.work_s, ticket.service_s = self.estimator.times(ticket.tokens)
+        if not self.lanes.requests and self._fits(ticket):
+            return [self._admitted(ticket)]
         wait_s = self.wait_s(ticket)
         if wait_s and not self._makes_it(ticket, now + wait_s):
             return [Decision(ticket, self._unable(ticket, now))]
         self.lanes.put(ticket)
         decisions = self._start(now)
+        if not self._overfull():
+            return decisions
         while self._overfull():
             victim = self.lanes.least(by_tokens=self.lanes.requests <= self.policy.max_requests)
             self.lanes.drop(victim)
@@ -132,10 +136,13 @@ class Scheduler:
                 decisions.append(Decision(ticket, self._unable(ticket, now)))
                 continue
             self.lanes.take(ticket)
-            ticket.width = min(ticket.width, self._limit(ticket.priority))
-            self.running += ticket.width
-            self._overtaken = self._overtaken + 1 if overtakes else 0
-            decisions.append(Decision(ticket))
+            decisions.append(self._admitted(ticket, overtakes=overtakes))
+
+    def _admitted(self, ticket: Ticket, *, overtakes: bool = False) -> Decision:
+        ticket.width = min(ticket.width, self._limit(ticket.priority))
+        self.running += ticket.width
+        self._overtaken = self._overtaken + 1 if overtakes else 0
+        return Decision(ticket)
 
     def _head(self) -> Ticket | None:
         """Return the ticket whose turn it is; mostly nothing waits, and that is quickly seen."""

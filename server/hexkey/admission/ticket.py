@@ -35,8 +35,7 @@ class Ticket:
     submitted: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(msgspec.Struct, frozen=True):
     """How large a payload is before a model has seen it.
 
     ``tokens`` are input given as tokens; ``outputs`` can be in one batch together;
@@ -51,26 +50,9 @@ class Size:
 
 def measure(payload: Payload) -> Size:
     """Return the size of any task's payload."""
-    characters, tokens = _count(payload)
-    outputs = entry_of(payload).outputs(payload)
+    entry = entry_of(payload)
+    outputs = entry.outputs(payload)
     sampling = getattr(payload, "sampling", None)
     limit = sampling.max_tokens if sampling and sampling.max_tokens < UNBOUNDED else 0
-    return Size(characters, tokens, outputs, outputs * limit)
-
-
-def _count(payload: Payload) -> tuple[int, int]:
-    """Return the characters of all texts in a payload, and how many token ids it lists."""
-    characters = tokens = 0
-    left: list[object] = [payload]
-    while left:  # and not by recursion: this is asked of each request several times
-        one = left.pop()
-        if isinstance(one, str):
-            characters += len(one)
-        elif isinstance(one, msgspec.Struct):
-            left += msgspec.structs.astuple(one)
-        elif isinstance(one, tuple) and one:
-            if type(one[0]) is int:
-                tokens += len(one)
-            else:
-                left += one
-    return characters, tokens
+    characters = sum(map(len, entry.texts(payload)))
+    return Size(characters, entry.ids(payload), outputs, outputs * limit)

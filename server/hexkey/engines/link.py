@@ -150,6 +150,7 @@ class Link(asyncio.Protocol):
         self._reader: FrameReader[FromHost] = FrameReader(from_host)
         self._mailboxes: dict[int, Mailbox] = {}
         self._transport: asyncio.Transport | None = None
+        self._outbox: list[bytes] = []
         self._next_id = 0
         self._scrape: asyncio.Future[bytes] | None = None
         self._adapting: dict[str, asyncio.Future[str]] = {}
@@ -165,8 +166,18 @@ class Link(asyncio.Protocol):
         self._write(encode(message))
 
     def _write(self, frame: bytes) -> None:
-        if self._transport is not None and not self.closed:
-            self._transport.write(frame)
+        if self._transport is None or self.closed:
+            return
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._flush, self._transport)
+        self._outbox.append(frame)
+
+    def _flush(self, transport: asyncio.Transport) -> None:
+        # All of one turn of the loop at once: a write wakes the host's process, which costs more
+        # than everything else that is done for a short request here.
+        outbox, self._outbox = self._outbox, []
+        if not self.closed:
+            transport.writelines(outbox)
 
     def submit(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from hexkey.types import Translate
 
@@ -14,8 +15,7 @@ ENOUGH = 3
 """Measured requests from which on a model's numbers are believed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(msgspec.Struct, frozen=True):
     """One model's state and its measures for one task.
 
     A *unit* is what the task's work is counted in: characters of text to translate, tokens to
@@ -56,8 +56,7 @@ class Live:
 UNKNOWN = Live()
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True):
     """What serving a request is expected to take; ``latency_s`` in 95 of 100 cases at most.
 
     Of the latency, ``wait_s`` is the wait for a turn.

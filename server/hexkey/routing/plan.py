@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
+from hexkey.errors import ServeError
 from hexkey.routing.candidates import Pair
-
-if TYPE_CHECKING:
-    from hexkey.errors import ServeError
-    from hexkey.routing.live import Estimate, Live
+from hexkey.routing.live import Estimate, Live
 
 
 class Reason(StrEnum):
@@ -27,16 +27,14 @@ class Reason(StrEnum):
     EXPLORED = "explored"
 
 
-@dataclass(frozen=True, slots=True)
-class Leg:
+class Leg(msgspec.Struct, frozen=True):
     """One model's part of a route, and the direction it translates in, in the model's codes."""
 
     model: str
     pair: Pair | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """One way to serve a request: its legs, one after the other; the last one's text is the answer.
 
     ``distance`` is how far the languages are from those asked for; ``expected`` is None while a
@@ -72,8 +70,7 @@ class Detected(NamedTuple):
     confidence: float
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """Why a model was kept or dropped, with the numbers that were known of it."""
 
     model: str
@@ -83,8 +80,7 @@ class Verdict:
     expected: Estimate | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Routes in the order in which they are to be tried.
 
     There is no route where nothing can serve the request; ``refusal`` then says why. ``verdicts``

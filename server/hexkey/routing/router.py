@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.routing.constraints import too_late_s, too_much, unlabelled
@@ -148,7 +150,15 @@ class _Decision:
                 self._why.setdefault(leg.model, why)
         return kept
 
-    def _ordered(self, routes: Sequence[Route]) -> tuple[list[Route], Reason]:
+    def _ordered(self, routes: Sequence[Route]) -> tuple[Sequence[Route], Reason]:
+        ordered, reason = (routes, Reason.ONLY) if len(routes) == 1 else self._arranged(routes)
+        if self._named:
+            reason = Reason.NAMED
+        elif self._pinned:
+            reason = Reason.PINNED
+        return ordered, reason
+
+    def _arranged(self, routes: Sequence[Route]) -> tuple[list[Route], Reason]:
         def tier(one: Route) -> tuple[bool, int, int]:
             serving = all(self._live(leg.model).serving for leg in one.legs)
             return not serving, len(one.legs), one.distance
@@ -160,10 +170,6 @@ class _Decision:
             if not ordered and sum(len(one.legs) == len(group[0].legs) for one in routes) > 1:
                 reason = why if len(group) > 1 else Reason.CLOSEST
             ordered += group
-        if self._named:
-            reason = Reason.NAMED
-        elif self._pinned:
-            reason = Reason.PINNED
         return ordered, reason
 
     def verdicts(self, routes: Sequence[Route]) -> tuple[Verdict, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from hexkey.types import Delta, Finish, FinishReason, Scores, Segment, TokenLogprob, Usage, Vector
 
@@ -46,8 +47,7 @@ class Output:
         return "".join(self._parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """Every output of a request, and what it took.
 
     Outputs are ordered by the index their events carried, as are the vectors or scores ``found``;

@@ -6,7 +6,6 @@ such as OpenAI's. Every request of both wires is made here, so all of them under
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,8 +24,7 @@ TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
 HEADERS = (PRIORITY, SESSION, TRACEPARENT, TRACESTATE, *constraints.HEADERS)
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True):
     """What a request's own fields say, which beats the headers; None where they are silent."""
 
     priority: Priority | None = None

@@ -73,7 +73,7 @@ def test_the_size_of_any_task() -> None:
     files = (ContextFile("ab", "cdef"),)
     asked = Autocomplete(prefix="1234", context=files, sampling=Sampling(max_tokens=8, n=2))
     size = measure(asked)
-    assert (size.characters, size.tokens, size.outputs, size.output_tokens) == (14, 0, 2, 16)
+    assert (size.characters, size.tokens, size.outputs, size.output_tokens) == (10, 0, 2, 16)
     assert measure(Autocomplete(prefix="", tokens=(1, 2, 3))).tokens == 3
     assert measure(CHAT).characters >= 5
     texts = measure(Translate(texts=("ab", "c"), target="pt", source="en"))

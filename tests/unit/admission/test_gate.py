@@ -117,7 +117,7 @@ async def test_what_waits_is_told_by_model_and_class() -> None:
     with await one.admit(request(), "m"):
         task = await waiting(one)
         counted = {priority.value: (number, tokens) for _, priority, number, tokens in one.lanes()}
-        assert counted == {"interactive": (0, 0), "normal": (1, 2), "batch": (0, 0)}
+        assert counted == {"interactive": (0, 0), "normal": (1, 1), "batch": (0, 0)}
     with await task:
         pass
 

@@ -163,9 +163,11 @@ class Wire:
         self.aborted = False
         self._reader: FrameReader[ToHost] = FrameReader(to_host)
         self.sent: list[ToHost] = []
+        self.writes = 0
 
-    def write(self, data: bytes) -> None:
-        self.sent += self._reader.feed(data)
+    def writelines(self, frames: list[bytes]) -> None:
+        self.writes += 1
+        self.sent += self._reader.feed(b"".join(frames))
 
     def abort(self) -> None:
         self.aborted = True
@@ -197,6 +199,7 @@ def step(request_id: int, *events: HostEvent, incarnation: int = 7) -> Step:
 async def test_a_request_goes_out_and_its_events_come_in() -> None:
     bench = Bench()
     request_id, mailbox = bench.link.submit(CHAT)
+    await asyncio.sleep(0)
     assert bench.wire.sent == [Submit(request_id, CHAT)]
     bench.receive(step(request_id, Delta(0, "a", 1)), step(request_id, Usage(1, 1)))
     assert await read(mailbox) == ([Delta(0, "a", 1), Usage(1, 1)], None)
@@ -204,7 +207,21 @@ async def test_a_request_goes_out_and_its_events_come_in() -> None:
     assert bench.link.running == 3
     assert len(bench.steps) == 2
     bench.link.forget(request_id)
+    await asyncio.sleep(0)
     assert len(bench.wire.sent) == 1, "a settled request needs no cancel"
+
+
+async def test_what_is_sent_in_one_turn_of_the_loop_is_one_write_in_order() -> None:
+    bench = Bench()
+    first, second = bench.link.submit(CHAT)[0], bench.link.submit(CHAT)[0]
+    bench.link.forget(first)
+    await asyncio.sleep(0)
+    assert bench.wire.sent == [Submit(first, CHAT), Submit(second, CHAT), Cancel(first)]
+    assert bench.wire.writes == 1
+    bench.link.forget(second)
+    bench.link.abort("it ended")
+    await asyncio.sleep(0)
+    assert bench.wire.writes == 1, "a closed link sends nothing"
 
 
 async def test_one_who_leaves_is_told_to_the_engine_once() -> None:
@@ -212,6 +229,7 @@ async def test_one_who_leaves_is_told_to_the_engine_once() -> None:
     request_id, mailbox = bench.link.submit(CHAT)
     bench.link.forget(request_id)
     bench.link.forget(request_id)
+    await asyncio.sleep(0)
     assert bench.wire.sent[1:] == [Cancel(request_id)]
     bench.receive(step(request_id, Delta(0, "late", 1), Usage()), step(99, Usage()))
     assert not mailbox.settled
@@ -294,6 +312,7 @@ async def test_what_no_frame_can_hold_is_refused_and_never_sent() -> None:
     assert caught.value.code is Code.TOO_LARGE
     assert (bench.wire.sent, bench.link.waiting) == ([], 0)
     bench.link.submit(Transcribe(audio=bytes(MAX_FRAME_BYTES - 1000)))
+    await asyncio.sleep(0)
     assert len(bench.wire.sent) == 1
 
 

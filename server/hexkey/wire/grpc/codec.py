@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,6 +33,8 @@ from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.constraints import pico
 
 if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
+
     from hexkey.routing import Candidate, Detected, Estimate, Pair, Plan, Verdict
     from hexkey.types import Cost, Event, ModelInfo, Payload, Usage
     from hexkey.wire.answer import Answer
@@ -173,12 +176,14 @@ def _sampling(message: pb.AutocompleteRequest | pb.ChatRequest) -> Sampling:
 
 def _set(message: Any) -> dict[str, Any]:
     """Return the sampling fields that are set."""
-    known = message.DESCRIPTOR.fields_by_name
-    return {
-        name: getattr(message, name)
-        for name in _OPTIONAL
-        if name in known and message.HasField(name)
-    }
+    names = _optional(message.DESCRIPTOR)
+    return {name: getattr(message, name) for name in names if message.HasField(name)}
+
+
+@cache
+def _optional(kind: Descriptor) -> tuple[str, ...]:
+    """Return the sampling fields that a kind of message may leave out."""
+    return tuple(name for name in _OPTIONAL if name in kind.fields_by_name)
 
 
 def autocomplete_response(served: Served, answer: Answer) -> pb.AutocompleteResponse:
