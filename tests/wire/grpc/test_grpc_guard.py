@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -14,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import reflection
 from hexkey.wire.grpc.limits import GrpcLimits
+from tests.wire.grpc import frames
 from tests.wire.grpc.grpc_house import EOF, House, details_of, metadata_of, open_house
 
 if TYPE_CHECKING:
@@ -46,46 +46,12 @@ async def status(house: House) -> grpc.StatusCode:
     return code
 
 
-# A client of few bytes, for what no library does.
-HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS, HEADERS, DATA, END_HEADERS, END_STREAM = 4, 1, 0, 4, 1
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """Return an HTTP/2 frame (RFC 9113, 4.1)."""
-    return (
-        struct.pack(">I", len(payload))[1:]
-        + bytes([kind, flags])
-        + struct.pack(">I", stream)
-        + payload
-    )
-
-
-def call_of(method: str, message: bytes, size: int | None = None) -> bytes:
-    """Return the frames of a call whose message is said to have ``size`` bytes, or is whole.
-
-    Its headers are HPACK literals (RFC 7541, 6.2.2).
-    """
-    fields = {
-        ":path": f"/hexkey.v1.InferenceService/{method}",
-        ":authority": "t",
-        "content-type": "application/grpc",
-        "te": "trailers",
-    }
-    block = b"\x83\x86"  # :method POST, :scheme http
-    for name, value in fields.items():
-        block += b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-    body = b"\0" + struct.pack(">I", len(message) if size is None else size) + message
-    end = END_STREAM if size is None else 0
-    return frame(HEADERS, END_HEADERS, 1, block) + frame(DATA, end, 1, body)
-
-
 async def hello(house: House, more: bytes = b"") -> asyncio.StreamReader:
     """Connect, and say so much and nothing more."""
     host, _, port = house.address.partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     reader.owner = writer  # type: ignore[attr-defined]  # else it is closed for want of users
-    writer.write(HELLO + frame(SETTINGS, 0, 0) + more)
+    writer.write(frames.HELLO + more)
     return reader
 
 
@@ -93,7 +59,7 @@ async def hello(house: House, more: bytes = b"") -> asyncio.StreamReader:
 async def test_a_message_that_does_not_come_holds_no_place(method: str) -> None:
     limits = GrpcLimits(max_calls=3, message_s=1.0)
     async with open_house(("fast",), limits=limits) as house, asyncio.timeout(20):
-        slow = [await hello(house, call_of(method, b"\x0a", size=1000)) for _ in range(3)]
+        slow = [await hello(house, frames.call_of(method, b"\x0a", size=1000)) for _ in range(3)]
         while await status(house) is not grpc.StatusCode.RESOURCE_EXHAUSTED:
             pass
         for one in slow:
@@ -145,7 +111,7 @@ async def test_those_who_watch_are_bounded() -> None:
 async def test_a_client_that_hangs_is_found_and_its_work_ended() -> None:
     limits = GrpcLimits(keepalive_s=0.5, keepalive_timeout_s=0.5)
     async with open_house(("slow",), limits=limits) as house, asyncio.timeout(20):
-        call = call_of("StreamAutocomplete", LONG.SerializeToString())
+        call = frames.call_of("StreamAutocomplete", LONG.SerializeToString())
         reader = await hello(house, call)
         await house.until_running("slow", 1)
         await house.until_running("slow", 0, within_s=15)
