@@ -26,6 +26,7 @@ from hexkey.v1 import inference_pb2 as pb
 from hexkey.v1 import inference_pb2_grpc as pb_grpc
 from tests.e2e.conftest import Served, serve
 from tests.waiting import until
+from tests.wire.grpc import frames
 
 SLOW_AND_FAST = """
 models:
@@ -192,6 +193,44 @@ def test_a_log_that_nobody_reads_stops_no_request(config: Path) -> None:
         assert "\nhexkey_log_lines_dropped 0.0" in client.get("/metrics").text
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(10) == 0
+
+
+def test_an_engine_that_prints_what_nobody_reads_serves_on(config: Path) -> None:
+    with serve(config, read_log=False) as served:
+        pid = served.host_of("fast").pid
+        for _ in range(3):  # 190 kB each
+            assert ask(served, "fast", 3, prefix="[[shout]]").status_code == 200
+        until(lambda: served.metric("log_lines_dropped") > 0, 10)
+        assert served.host_of("fast").pid == pid
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(10) == 0
+
+
+def test_what_engines_and_clients_make_libraries_print_is_no_line_of_ours(config: Path) -> None:
+    forged = b'\n{"event":"request","model":"forged"}\n\x1b[31m'
+    with serve(config) as served:
+        host, _, port = served.grpc.partition(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(frames.HELLO + frames.goaway(forged))
+            client.shutdown(socket.SHUT_WR)
+            client.settimeout(10)
+            while client.recv(4096):
+                pass
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(forged)
+            client.settimeout(10)
+            with contextlib.suppress(ConnectionResetError):
+                while client.recv(4096):
+                    pass
+        assert ask(served, "fast", 3, prefix="[[shout]]").status_code == 200
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(10) == 0
+    lines = [json.loads(line) for line in served.log]
+    assert "forged" not in "".join(served.log)
+    printed = [line for line in lines if line["event"] == "engine prints"]
+    assert {(line["model"], line["text"]) for line in printed} == {
+        ("fast", "more than is read \ufffd")
+    }
 
 
 def test_a_server_out_of_file_descriptors_refuses_and_recovers(config: Path) -> None:

@@ -8,7 +8,7 @@ host down:
 
 ``[[refuse]]`` refused in ``add``; ``[[bug]]`` an unforeseen exception in ``add``; ``[[raise]]``
 the step raises; ``[[exit]]`` the process ends; ``[[hang]]`` the step never returns; ``[[oom]]``
-memory until the kernel or a limit says no.
+memory until the kernel or a limit says no; ``[[shout]]`` more is printed than a pipe holds.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ CONTEXT_TOKENS = 8192
 DIMENSIONS = 8
 LABELS = ("short", "long")
 AUDIO_WORDS = 8
-_FATE = re.compile(r"\[\[(refuse|bug|raise|exit|hang|oom)]]")
+_FATE = re.compile(r"\[\[(refuse|bug|raise|exit|hang|oom|shout)]]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +319,8 @@ def _meet(fate: str) -> None:
         os._exit(3)
     if fate == "hang":
         time.sleep(3600)
+    if fate == "shout":
+        os.write(2, b"more than is read \xff\n" * 10_000)
     if fate == "oom":
         hoard = []
         while True:

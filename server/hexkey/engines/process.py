@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexkey.engines import sharedmemory
+from hexkey.engines.console import Console
 from hexkey.engines.frames import Launch, Shutdown
 
 if TYPE_CHECKING:
@@ -77,9 +78,10 @@ class HostProcess:
     lifeline is the write end of the child's stdin, which the kernel closes however we end.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, link: Link) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, link: Link, console: Console) -> None:
         self._process = process
         self.link = link
+        self._console = console
 
     @property
     def pid(self) -> int:
@@ -109,6 +111,7 @@ class HostProcess:
         ours.setblocking(False)
         for one in (ours, theirs):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        console = Console(launch.model)
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -118,16 +121,19 @@ class HostProcess:
                 str(theirs.fileno()),
                 launch.model,  # for those who look at the machine's processes
                 stdin=subprocess.PIPE,
-                stdout=sys.stderr.fileno(),
+                stdout=console.write_fd,
+                stderr=console.write_fd,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         except BaseException:
             ours.close()
+            console.close()
             raise
         finally:
             theirs.close()
+            console.started()
         loop = asyncio.get_running_loop()
         try:
             _, link = await loop.create_unix_connection(make_link, sock=ours)
@@ -136,9 +142,10 @@ class HostProcess:
             ours.close()
             process.kill()
             await process.wait()
+            console.close()
             raise
         link.send(launch)
-        return cls(process, link)
+        return cls(process, link, console)
 
     def kill(self) -> None:
         """End the process and all its descendants at once."""
@@ -150,6 +157,7 @@ class HostProcess:
     async def wait(self) -> int:
         """Wait for the end; return the exit status."""
         status = await self._process.wait()
+        self._console.close()
         lifeline = self._process.stdin
         if lifeline is not None:
             # Else a loop that ends now would leave the pipe's transport open.

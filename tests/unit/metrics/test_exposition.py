@@ -31,6 +31,7 @@ def busy() -> Metrics:
     for number, value in enumerate((math.inf, -math.inf, -1e7, -3)):
         metrics.engine_running.labels(str(number)).set(value)
     metrics.of_engine("quiet")
+    metrics.log_lines_dropped.set_function(lambda: 7)
     return metrics
 
 

@@ -21,6 +21,7 @@ from hexkey.service import Service
 from hexkey.types import Task
 from hexkey.v1 import inference_pb2_grpc
 from hexkey.validation import Limits
+from hexkey.wire.grpc.limits import GrpcLimits
 from hexkey.wire.grpc.server import GrpcServer
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    models: tuple[str, ...] = SERVED, *, cost: CostConfig = FREE
+    models: tuple[str, ...] = SERVED,
+    *,
+    cost: CostConfig = FREE,
+    limits: GrpcLimits | None = None,
 ) -> AsyncIterator[House]:
     metrics = Metrics()
     pool = Pool(
@@ -83,7 +87,7 @@ async def open_house(
     )
     gate = Gate(dict.fromkeys(models, QueueConfig()))
     service = Service(pool, gate, metrics, Limits())
-    server = GrpcServer(service)
+    server = GrpcServer(service, limits=limits)
     address = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
     try:
         await pool.start()

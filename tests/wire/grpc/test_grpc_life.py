@@ -16,6 +16,7 @@ from hexkey.v1 import inference_pb2_grpc
 from hexkey.wire.address import AddressInUse
 from hexkey.wire.grpc import server as server_module
 from hexkey.wire.grpc.call import Call
+from hexkey.wire.grpc.limits import GrpcLimits
 from hexkey.wire.grpc.server import GrpcServer
 from tests.wire.grpc.grpc_house import House, open_house, rest
 
@@ -233,7 +234,7 @@ async def test_a_unix_socket_serves_and_is_not_taken_over(house: House, tmp_path
 
 
 async def test_calls_at_a_time_are_bounded(house: House) -> None:
-    server = GrpcServer(house.service, max_calls=2)
+    server = GrpcServer(house.service, limits=GrpcLimits(max_calls=2))
     address = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
     options = [("grpc.use_local_subchannel_pool", 1)]
     try:

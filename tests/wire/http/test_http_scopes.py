@@ -138,3 +138,7 @@ async def test_who_keeps_the_key_in_the_body_is_heard(house: House, keys: dict[s
         assert (await client.post("/translate", json=body)).status_code == 401
         body["api_key"] = keys["interpreter"]
         assert (await client.post("/translate", json=body)).status_code == 200
+        assert (await client.post("/translate", data=body)).status_code == 200
+        assert (await client.post("/detect", json=body)).status_code == 200
+        # Other families have no such field.
+        assert (await client.post("/v1/translate", json={**body, "text": "x"})).status_code == 401

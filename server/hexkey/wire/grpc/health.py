@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from hexkey.wire.grpc.call import Call, Methods
+    from hexkey.wire.grpc.guard import Guard
 
 NAME = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 WATCH_S = 0.25
@@ -35,7 +36,10 @@ class Health:
     of ``set_ready`` and ``stop`` at once, of ``is_ready`` within ``WATCH_S`` seconds.
     """
 
-    def __init__(self, services: Collection[str], is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, services: Collection[str], is_ready: Callable[[], bool], guard: Guard
+    ) -> None:
+        self._guard = guard
         self._services = frozenset({"", *services})
         self._is_ready = is_ready
         self._ready = False
@@ -67,6 +71,10 @@ class Health:
 
     async def watch(self, message: health_pb2.HealthCheckRequest, call: Call) -> None:
         """Answer now and whenever the answer changes; SERVICE_UNKNOWN for what is not here."""
+        with self._guard.watcher():
+            await self._watch(message, call)
+
+    async def _watch(self, message: health_pb2.HealthCheckRequest, call: Call) -> None:
         known = message.service in self._services
         told = None
         while True:

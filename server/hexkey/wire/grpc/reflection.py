@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import FileDescriptor
 
     from hexkey.wire.grpc.call import Context, Methods
+    from hexkey.wire.grpc.guard import Guard
 
 _ALPHA = "grpc.reflection.v1alpha"
 _V1 = "grpc.reflection.v1"
@@ -31,7 +32,7 @@ _PARSE = reflection_pb2.ServerReflectionRequest.FromString
 _SERIALIZE = reflection_pb2.ServerReflectionResponse.SerializeToString
 
 
-def handlers(files: Sequence[FileDescriptorProto]) -> list[Methods]:
+def handlers(files: Sequence[FileDescriptorProto], guard: Guard) -> list[Methods]:
     """Return both versions; they describe ``files``, each after its imports, and themselves."""
     pool = DescriptorPool()
     own = reflection_pb2.DESCRIPTOR
@@ -45,11 +46,12 @@ def handlers(files: Sequence[FileDescriptorProto]) -> list[Methods]:
         frames: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[reflection_pb2.ServerReflectionResponse]:
         call = Call(context)
-        requests = (parsed(_PARSE, frame) async for frame in frames)
         try:
-            async with aclosing(servicer.ServerReflectionInfo(requests, context)) as answers:
-                async for answer in answers:
-                    yield answer
+            with guard.watcher():
+                requests = (parsed(_PARSE, frame) async for frame in frames)
+                async with aclosing(servicer.ServerReflectionInfo(requests, context)) as answers:
+                    async for answer in answers:
+                        yield answer
         except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
             refused = foreseen(error, call.id)
         else:

@@ -19,13 +19,12 @@ from hexkey.v1 import (
 )
 from hexkey.wire.address import ensure_free
 from hexkey.wire.grpc import open_inference, reflection, servicer
+from hexkey.wire.grpc.guard import Guard
 from hexkey.wire.grpc.health import Health
+from hexkey.wire.grpc.limits import MAX_MESSAGE_BYTES, GrpcLimits
 
 if TYPE_CHECKING:
     from hexkey.service import Service
-
-MAX_MESSAGE_BYTES = 16 << 20
-MAX_CALLS = 1024
 
 # Each after what it imports itself.
 _FILES = (
@@ -52,22 +51,35 @@ _OPTIONS = (
 class GrpcServer:
     """Serves a ``Service`` over gRPC, with health and reflection beside it.
 
-    A request larger than ``max_message_bytes``, and one beyond ``max_calls`` at a time, are refused
-    by grpc itself, RESOURCE_EXHAUSTED.
+    A message larger than ``max_message_bytes``, and a call beyond ``max_calls`` at a time, are
+    refused by grpc itself, RESOURCE_EXHAUSTED; a connection too many is closed.
     """
 
     def __init__(
         self,
         service: Service,
         *,
+        limits: GrpcLimits | None = None,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
-        max_calls: int = MAX_CALLS,
     ) -> None:
+        limits = limits or GrpcLimits(max_message_bytes=max_message_bytes)
+        self._guard = Guard(limits)
         self._servicer = servicer.InferenceServicer(service)
         self._open_inference = open_inference.OpenInference(service)
-        self._health = Health([servicer.NAME, open_inference.NAME], lambda: service.ready)
-        self._options = (*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes))
-        self._max_calls = max_calls
+        self._health = Health(
+            [servicer.NAME, open_inference.NAME], lambda: service.ready, self._guard
+        )
+        self._options = (
+            *_OPTIONS,
+            ("grpc.max_receive_message_length", limits.max_message_bytes),
+            ("grpc.max_allowed_incoming_connections", limits.max_connections),
+            ("grpc.max_connection_idle_ms", round(limits.idle_s * 1000)),
+            ("grpc.keepalive_time_ms", round(limits.keepalive_s * 1000)),
+            ("grpc.keepalive_timeout_ms", round(limits.keepalive_timeout_s * 1000)),
+            # grpc pings on its own account, too, and sends no second one before the first is back.
+            ("grpc.http2.ping_timeout_ms", round(limits.keepalive_timeout_s * 1000)),
+        )
+        self._max_calls = limits.max_calls
         self._server: grpc.aio.Server | None = None
 
     async def start(self, address: str) -> int:
@@ -79,10 +91,10 @@ class GrpcServer:
         await ensure_free(address)
         server = grpc.aio.server(
             handlers=[
-                self._servicer.handler(),
-                self._open_inference.handler(),
-                self._health.handler(),
-                *reflection.handlers(_FILES),
+                self._guard.over(self._servicer.handler()),
+                self._guard.over(self._open_inference.handler()),
+                self._guard.over(self._health.handler()),
+                *reflection.handlers(_FILES, self._guard),
             ],
             options=self._options,
             maximum_concurrent_rpcs=self._max_calls,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from hexkey.wire.http.exchange import Exchange
 
 _SCHEMES = {"bearer", "deepl-auth-key"}
-_KEY_IN_BODY = {"/translate", "/detect", "/languages"}
 
 
 class Access(Enum):
@@ -59,7 +58,7 @@ def ensure_known(exchange: Exchange, service: Service) -> None:
     So nobody without a key has a body read.
     """
     key = _of_headers(exchange)
-    if key or exchange.scope["path"] not in _KEY_IN_BODY:
+    if key or not exchange.dialect.key_in_body:
         service.access.identify(key)
 
 
@@ -74,9 +73,8 @@ def _of_headers(exchange: Exchange) -> str:
 def _credential(exchange: Exchange) -> str:
     """Return the key that a request holds in one of the places that clients put it."""
     key = _of_headers(exchange)
-    if key or b"api_key" not in exchange.body:
+    if key or not exchange.dialect.key_in_body or b"api_key" not in exchange.body:
         return key
-    # LibreTranslate's clients put it into the body.
     try:
         return codec.decode_any(_BODY, exchange).api_key
     except ServeError:

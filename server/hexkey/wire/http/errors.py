@@ -70,7 +70,8 @@ class Dialect:
     """How one API family tells an error: the status of every code, and the JSON, a ``body``.
 
     ``make`` gets the error and its status. ``statuses`` holds every code; ``reasons`` those reasons
-    of an error that have a status of their own.
+    of an error that have a status of their own. ``key_in_body`` says that the family's clients put
+    their key there.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Dialect:
     body: type
     make: Callable[[ServeError, int], object]
     reasons: Mapping[str, int] = field(default_factory=dict)
+    key_in_body: bool = False
 
 
 class HttpError(ServeError):

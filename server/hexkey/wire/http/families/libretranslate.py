@@ -77,7 +77,11 @@ def _tell(error: ServeError, _status: int) -> LibreTranslateError:
 
 # A language that is not served is a bad value to these clients, and never a missing page.
 DIALECT = Dialect(
-    "LibreTranslateError", STATUSES | {Code.NOT_FOUND: 400}, LibreTranslateError, _tell
+    "LibreTranslateError",
+    STATUSES | {Code.NOT_FOUND: 400},
+    LibreTranslateError,
+    _tell,
+    key_in_body=True,
 )
 _BODY = msgspec.json.Decoder(LibreTranslateBody)
 _DETECT = msgspec.json.Decoder(LibreTranslateDetectBody)
