@@ -56,7 +56,12 @@ async def test_tokens_add_up_over_the_steps(rig: Rig) -> None:
     rig.computed.clear()
     steps: list[Step] = []
     seen = rig.on_step
-    rig.on_step = lambda model, step: (steps.append(step), seen(model, step))[1]  # type: ignore[method-assign]
+
+    def on_step(_model: str, step: Step) -> None:
+        steps.append(step)
+        seen(_model, step)
+
+    rig.on_step = on_step  # type: ignore[method-assign]
     # The second prompt takes several steps; the last two are sampled apart, on a cached prompt.
     asked = [
         request("A tale of two", max_tokens=9),
