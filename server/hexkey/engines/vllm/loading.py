@@ -14,6 +14,8 @@ from hexkey.engines.vllm.options import Options, prepare_environment
 from hexkey.models.errors import ModelError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from vllm.config import VllmConfig
 
     from hexkey.engines.base import LoadContext
@@ -39,22 +41,23 @@ def load(context: LoadContext) -> VllmEngine:
         ) from error
     from vllm.platforms import current_platform
 
-    from hexkey.engines.vllm import executor, kinds, scheduler
+    from hexkey.engines.vllm import kinds
     from hexkey.engines.vllm.engine import VllmEngine
     from hexkey.engines.vllm.statistics import Statistics
 
     context.progress(f"loading {context.folder.name} with vLLM {vllm.__version__}")
     config = _config(context, options)
     notes = []
-    known = scheduler.fits(vllm.__version__)
+    scheduler, executor = _overriding(vllm.__version__)
+    known = scheduler is not None
     exact = known and options.step_reports == "exact"
-    if exact:
+    if scheduler is not None and exact:
         asynchronous = config.scheduler_config.async_scheduling
         own = scheduler.AccountingAsyncScheduler if asynchronous else scheduler.AccountingScheduler
         config.scheduler_config.scheduler_cls = f"{own.__module__}.{own.__qualname__}"
     elif not known:
         notes.append(f"vLLM {vllm.__version__} is not the one hexkey knows: coarse step reports")
-    if known and current_platform.is_cpu() and executor.fits():
+    if executor is not None and current_platform.is_cpu():
         config.parallel_config.distributed_executor_backend = executor.CalmExecutor
     try:
         alone = contextlib.nullcontext() if current_platform.is_cpu() else turn()
@@ -78,6 +81,18 @@ def load(context: LoadContext) -> VllmEngine:
         sleep_after_s=options.sleep_after_s,
         exact=exact,
     )
+
+
+def _overriding(version: str) -> tuple[ModuleType | None, ModuleType | None]:
+    """Return the scheduler and the executor of our own, where this vLLM has what they override."""
+    try:
+        from hexkey.engines.vllm import executor, scheduler
+
+        if scheduler.fits(version):
+            return scheduler, executor if executor.fits() else None
+    except (ImportError, AttributeError):
+        pass  # it has moved, and vLLM is used as it is
+    return None, None
 
 
 def _config(context: LoadContext, options: Options) -> VllmConfig:
