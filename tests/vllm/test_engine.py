@@ -66,7 +66,9 @@ class Words:
 
 def engine_on(core: Core, *, exact: bool) -> VllmEngine:
     llm = cast("AsyncLLM", SimpleNamespace(engine_core=core))
-    return VllmEngine(llm, OnePart(), adapters={}, statistics=None, sleep_after_s=0, exact=exact)
+    return VllmEngine(
+        llm, OnePart(), adapters={}, statistics=None, sleep_after_s=0, exact=exact, workers=()
+    )
 
 
 async def test_a_part_that_breaks_fails_its_request_alone() -> None:

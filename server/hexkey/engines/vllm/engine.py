@@ -65,7 +65,9 @@ class VllmEngine:
         statistics: Statistics | None,
         sleep_after_s: float,
         exact: bool,
+        workers: tuple[int, ...],
     ) -> None:
+        self.workers = workers
         self._exact = exact  # whether steps come with the scheduler's account
         self._llm = llm
         self._core: Any = llm.engine_core

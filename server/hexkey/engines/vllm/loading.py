@@ -57,8 +57,9 @@ def load(context: LoadContext) -> VllmEngine:
         config.scheduler_config.scheduler_cls = f"{own.__module__}.{own.__qualname__}"
     elif not known:
         notes.append(f"vLLM {vllm.__version__} is not the one hexkey knows: coarse step reports")
-    if executor is not None and current_platform.is_cpu():
-        config.parallel_config.distributed_executor_backend = executor.CalmExecutor
+    calm = executor if current_platform.is_cpu() else None
+    if calm is not None:
+        config.parallel_config.distributed_executor_backend = calm.CalmExecutor
     try:
         alone = contextlib.nullcontext() if current_platform.is_cpu() else turn()
         with alone, sharedmemory.followed(os.getpgid(0)):
@@ -80,6 +81,7 @@ def load(context: LoadContext) -> VllmEngine:
         statistics=Statistics(llm.logger_manager) if known else None,
         sleep_after_s=options.sleep_after_s,
         exact=exact,
+        workers=calm.workers(os.getpgid(0)) if calm is not None else (),
     )
 
 

@@ -52,8 +52,8 @@ class Options:
     one. ``fim`` unset asks the vocabulary whether the model fills in the middle.
     ``translate_prompt`` is what the model is told of each sentence that it is to translate.
     ``step_reports`` are exact (told by a scheduler of our own inside vLLM) or coarse (guessed by
-    the outputs). One step must be shorter than the model's ``stall_timeout_s``, so
-    ``max_num_batched_tokens`` bounds it.
+    the outputs). On a GPU one step, and a fall asleep, must be shorter than the model's
+    ``stall_timeout_s``; ``max_num_batched_tokens`` bounds a step.
     """
 
     dtype: str = "auto"
