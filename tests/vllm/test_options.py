@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -48,6 +49,7 @@ def test_vllm_reads_an_environment_that_calls_nobody() -> None:
     assert os.environ["VLLM_PLUGINS"] == ""
     assert os.environ["VLLM_NO_USAGE_STATS"] == os.environ["HF_HUB_OFFLINE"] == "1"
     assert os.environ["VLLM_CPU_OMP_THREADS_BIND"].isdigit()
+    assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
 def test_every_core_of_a_small_machine_computes_and_one_of_a_large_stays_free(
@@ -80,3 +82,11 @@ def test_a_vllm_that_has_moved_what_we_override_is_used_as_it_is(
         monkeypatch.delattr(f"hexkey.engines.vllm.{name}")
     monkeypatch.setitem(sys.modules, "vllm.v1.core.sched.async_scheduler", None)
     assert loading._overriding(vllm.__version__) == (None, None)
+
+
+def test_where_vllm_cannot_start_a_model_what_does_not_fit_is_told(tmp_path: Path) -> None:
+    context = LoadContext("m", tmp_path, {"kv_cache_gib": 4000.0}, lambda _line: None)
+    (told,) = loading._misfit(context)
+    assert "Does not fit: m 4001.5 GiB" in told
+    small = {"kv_cache_gib": 0.01, "max_model_len": 8}
+    assert loading._misfit(dataclasses.replace(context, options=small)) == []

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hexkey.engines import sharedmemory
 from hexkey.engines.options import read_options
-from hexkey.engines.vllm import adapters
-from hexkey.engines.vllm.devices import turn
+from hexkey.engines.vllm import adapters, devices
 from hexkey.engines.vllm.options import Options, prepare_environment
 from hexkey.models.errors import ModelError
 
@@ -61,11 +60,12 @@ def load(context: LoadContext) -> VllmEngine:
     if calm is not None:
         config.parallel_config.distributed_executor_backend = calm.CalmExecutor
     try:
-        alone = contextlib.nullcontext() if current_platform.is_cpu() else turn()
+        alone = contextlib.nullcontext() if current_platform.is_cpu() else devices.turn()
         with alone, sharedmemory.followed(os.getpgid(0)):
             llm = AsyncLLM.from_vllm_config(config, disable_log_stats=not known)
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"vLLM cannot start {context.model}; its log says why") from error
+        why = f"vLLM cannot start {context.model}; its log says why"
+        raise ModelError("; ".join((why, *_misfit(context)))) from error
     cache = config.cache_config
     notes.append(f"KV cache for {(cache.num_gpu_blocks or 0) * cache.block_size} tokens")
     if options.sleep_after_s and current_platform.is_cpu():
@@ -95,6 +95,15 @@ def _overriding(version: str) -> tuple[ModuleType | None, ModuleType | None]:
     except (ImportError, AttributeError):
         pass  # it has moved, and vLLM is used as it is
     return None, None
+
+
+def _misfit(context: LoadContext) -> list[str]:
+    """What of a model that vLLM could not start does not fit: a later load is not planned ahead."""
+    try:
+        devices.fit([(context.model, str(context.folder), context.options)])
+    except ModelError as error:
+        return [str(error)]
+    return []
 
 
 def _config(context: LoadContext, options: Options) -> VllmConfig:

@@ -33,6 +33,8 @@ _ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_OFFLINE": "1",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+    # So that the numbers of ``devices`` are the driver's, as nvidia-smi has them.
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     # A fork would hand the host's socket on, and its closing would tell nobody anything.
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
 }
