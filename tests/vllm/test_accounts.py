@@ -56,7 +56,12 @@ async def test_tokens_add_up_over_the_steps(rig: Rig) -> None:
     rig.computed.clear()
     steps: list[Step] = []
     seen = rig.on_step
-    rig.on_step = lambda model, step: (steps.append(step), seen(model, step))[1]  # type: ignore[method-assign]
+
+    def on_step(_model: str, step: Step) -> None:
+        steps.append(step)
+        seen(_model, step)
+
+    rig.on_step = on_step  # type: ignore[method-assign]
     # The second prompt takes several steps; the last two are sampled apart, on a cached prompt.
     asked = [
         request("A tale of two", max_tokens=9),
@@ -89,6 +94,11 @@ async def test_the_core_leaves_the_cpu_to_those_who_compute(rig: Rig) -> None:
     after, took = core.cpu_times(), time.monotonic() - begun
     used = after.user + after.system - before.user - before.system
     assert used < 0.4 * took
+    # Only of those who compute is CPU time a sign of progress: the core looks on now and then.
+    link = await rig.supervisor.link(wait=False)
+    assert link.ready is not None
+    (worker,) = (one.pid for one in children if "Worker" in one.cmdline()[0])
+    assert link.ready.workers == (worker,)
 
 
 async def test_the_tokens_of_a_translations_sentences_add_up(rig: Rig) -> None:

@@ -16,6 +16,7 @@ import openai
 import psutil
 import pytest
 import yaml
+from openai.types.chat import ChatCompletionMessageParam
 
 from hexkey import cli
 from hexkey.v1 import inference_pb2 as pb
@@ -141,7 +142,9 @@ def test_a_translation_keeps_what_is_no_language_the_same_over_both_wires(
     served: server.Served,
 ) -> None:
     """SmolLM2 hardly knows Portuguese: this is of the form of an answer and not of its words."""
-    asked = {"text": [TEXT, "12345", "The sea."], "source": "en", "target": "pt"}
+    given = [TEXT, "12345", "The sea."]
+    asked = {"text": given, "source": "en", "target": "pt"}
+    request = pb.TranslateRequest(text=given, source="en", target="pt")
     answer = httpx.post(f"{served.http}/v1/translate", json=asked, timeout=60).json()
     texts = [one["text"] for one in answer["translations"]]
     first, *_, last = texts[0].split("\n")
@@ -154,11 +157,11 @@ def test_a_translation_keeps_what_is_no_language_the_same_over_both_wires(
     assert texts[1] == "12345"
     assert texts[2].strip()
     assert "\n" not in texts[2]
-    assert answer["usage"]["input_characters"] == sum(map(len, asked["text"]))
+    assert answer["usage"]["input_characters"] == sum(map(len, given))
     with grpc.insecure_channel(served.grpc) as channel:
-        stub = pb_grpc.InferenceServiceStub(channel)
-        told = stub.Translate(pb.TranslateRequest(**asked), timeout=60)
-        streamed = stub.StreamTranslate(pb.TranslateRequest(**asked), timeout=60)
+        stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+        told = stub.Translate(request, timeout=60)
+        streamed = stub.StreamTranslate(request, timeout=60)
         pieces = [event.delta for event in streamed if event.HasField("delta")]
     assert [one.text for one in told.translations] == texts
     joined = ["".join(one.text for one in pieces if one.index == at) for at in range(3)]
@@ -207,7 +210,7 @@ def test_vllms_own_metrics_are_passed_on_raw(client: openai.OpenAI, served: serv
 
 
 def test_tokens_are_told_and_counted_alike(client: openai.OpenAI, served: server.Served) -> None:
-    messages = [{"role": "user", "content": "Olá 😀 <|im_end|>"}]
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Olá 😀 <|im_end|>"}]
     asked = httpx.post(f"{served.http}/apply-template", json={"messages": messages})
     told = httpx.post(f"{served.http}/tokenize", json={"content": asked.json()["prompt"]}).json()
     answer = client.chat.completions.create(

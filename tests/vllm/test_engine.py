@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -33,7 +34,7 @@ class Core:
 
     def give(self, *names: str) -> None:
         tokens = [EngineCoreOutput(name, new_token_ids=[1]) for name in names]
-        self.outputs.put_nowait(EngineCoreOutputs(outputs=tokens, timestamp=1.0))
+        self.outputs.put_nowait(EngineCoreOutputs(outputs=tokens, timestamp=time.monotonic()))
 
 
 class OnePart:
@@ -65,7 +66,9 @@ class Words:
 
 def engine_on(core: Core, *, exact: bool) -> VllmEngine:
     llm = cast("AsyncLLM", SimpleNamespace(engine_core=core))
-    return VllmEngine(llm, OnePart(), adapters=(), statistics=None, sleep_after_s=0, exact=exact)
+    return VllmEngine(
+        llm, OnePart(), adapters={}, statistics=None, sleep_after_s=0, exact=exact, workers=()
+    )
 
 
 async def test_a_part_that_breaks_fails_its_request_alone() -> None:
@@ -96,3 +99,31 @@ async def test_without_the_schedulers_account_nothing_is_kept_of_the_cancelled()
     exact.cancel(1)
     assert exact._cancelled == {"1-0"}, "what it still computes is booked on it"
     await asyncio.sleep(0)
+
+
+async def test_without_an_account_a_step_does_not_begin_before_its_work_came() -> None:
+    """An hour without a request is no part of the next one's first step."""
+    core = Core()
+    engine = engine_on(core, exact=False)
+    await asyncio.sleep(0.05)
+    came = time.monotonic_ns()
+    engine.add(1, Autocomplete(prefix="good"))
+    core.give("1-0")
+    first = await engine.step()
+    assert came <= first.begin_ns <= first.done_ns
+    engine.add(2, Autocomplete(prefix="good"))  # who joins does not move the next step's begin
+    core.give("1-0", "2-0")
+    assert (await engine.step()).begin_ns == first.done_ns
+
+
+async def test_who_leaves_is_aborted_in_the_core() -> None:
+    core = Core()
+    engine = engine_on(core, exact=True)
+    for number in (1, 2):
+        engine.add(number, Autocomplete(prefix="good"))
+    engine.cancel(1)
+    engine.cancel(1)
+    await asyncio.sleep(0)
+    assert core.aborted == ["1-0"]
+    core.give("1-0", "2-0")  # the step was under way
+    assert dict((await engine.step()).events) == {2: [Delta(0, "w", 1)]}

@@ -21,7 +21,7 @@ from hexkey.engines import sharedmemory
 from hexkey.engines.frames import PULSE_S
 from hexkey.engines.supervisor import State, Supervisor
 from hexkey.errors import Code, ServeError
-from hexkey.types import Event
+from hexkey.types import Began, Event
 from tests.contract.conftest import Rig
 from tests.contract.test_engines import settle
 from tests.vllm.conftest import OPTIONS, settings
@@ -56,7 +56,7 @@ async def four_streams(rig: Rig) -> list[asyncio.Task[Code]]:
     streams = [rig.supervisor.run(rig.request(1500)) for _ in range(4)]
     await asyncio.gather(*(anext(events) for events in streams))
 
-    async def drain(events: AsyncGenerator[Event, None]) -> Code:
+    async def drain(events: AsyncGenerator[Event | Began, None]) -> Code:
         async with aclosing(events):
             with pytest.raises(ServeError) as caught:
                 async for _ in events:
@@ -160,6 +160,6 @@ async def test_a_load_that_fails_inside_vllm_leaves_no_shared_memory(smollm_fold
 
 def alive(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

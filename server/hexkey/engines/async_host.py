@@ -49,7 +49,7 @@ class AsyncHost:
             raise
         except Exception as error:  # no user's text is about yet
             raise ModelError(f"{type(error).__name__}: {error}") from error
-        self._channel.send(Ready(self._incarnation, self._engine.info, inside=False))
+        self._channel.send(Ready(self._incarnation, self._engine.info, self._engine.workers))
         loop = asyncio.get_running_loop()
         end: asyncio.Future[None] = loop.create_future()
         loop.add_reader(self._channel.fileno(), self._read, end)

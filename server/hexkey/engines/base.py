@@ -90,6 +90,13 @@ class Engine(Intake, Protocol):
 class AsyncEngine(Intake, Protocol):
     """A model that another process computes, step after step, as long as there are requests."""
 
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """Process ids of those that compute on the CPU; a silence in which they do is no hang.
+
+        Whoever waits beside a device, or for another process, is none of them.
+        """
+
     async def start(self) -> None:
         """Warm up; awaited once, before the first request."""
 

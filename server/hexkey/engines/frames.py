@@ -77,11 +77,11 @@ class Loading(msgspec.Struct, tag="loading", array_like=True):
 
 
 class Ready(msgspec.Struct, tag="ready", array_like=True):
-    """The model serves; ``inside`` says that the host computes in its own process."""
+    """The model serves; the CPU time of ``workers``, process ids, is progress of its engine."""
 
     incarnation: int
     info: ModelInfo
-    inside: bool = True
+    workers: tuple[int, ...] = ()
 
 
 class Exposition(msgspec.Struct, tag="exposition", array_like=True):

@@ -174,7 +174,7 @@ def serve(engine: Engine | AsyncEngine, channel: Channel, incarnation: int) -> N
     if isinstance(engine, AsyncEngine):
         uvloop.run(AsyncHost(engine, channel, incarnation).serve())
     else:
-        channel.send(Ready(incarnation, engine.info))
+        channel.send(Ready(incarnation, engine.info, (os.getpid(),)))
         Host(engine, channel, incarnation).serve()
 
 

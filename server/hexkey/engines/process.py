@@ -30,11 +30,24 @@ _KILLED = 1 << (signal.SIGKILL - 1)
 
 
 def resident_bytes(pid: int | None) -> int:
-    """Return the memory that a host holds, its own descendants left out; 0 where there is none."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
+    """Return the memory that a host holds with its descendants; 0 where there is none.
+
+    Of these what files and segments have in memory is left out: the host has most of it, too.
+    """
+    if pid is None or not (pages := _pages(pid)):
         return 0
+    others = [_pages(one) for one in sharedmemory.members(pid) if one != pid]
+    own = sum(resident - shared for resident, shared in filter(None, others))
+    return (pages[0] + own) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _pages(pid: int) -> tuple[int, int] | None:
+    """Pages of a process that are in memory, and how many of them others may have as well."""
+    try:
+        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    except (OSError, ValueError):
+        return None
+    return int(resident), int(shared)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -95,9 +108,9 @@ class HostProcess:
 
     @property
     def cpu_s(self) -> float:
-        """CPU time it used for the engine; 0 where another process computes."""
+        """CPU time that was used to compute; 0 where that is done by a device."""
         ready = self.link.ready
-        return cpu_seconds(self.pid) if ready is not None and ready.inside else 0.0
+        return sum(map(cpu_seconds, ready.workers)) if ready is not None else 0.0
 
     @property
     def dying(self) -> bool:

@@ -13,7 +13,7 @@ LOOKS = 2
 class Watchdog:
     """What is known of one host's progress.
 
-    A frame is progress. So is CPU time, in a host whose engine computes in it: a batch engine says
+    A frame is progress. So is CPU time, of the processes that compute on one: a batch engine says
     nothing for as long as a batch takes, while a process that is stopped, or that waits for ever,
     uses none. Pure: times are those of one monotonic clock, in seconds.
     """

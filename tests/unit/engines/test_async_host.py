@@ -41,6 +41,7 @@ class Puppet:
 
     def __init__(self) -> None:
         self.info = ModelInfo(context_tokens=8)
+        self.workers = (4, 5)
         self.reports: asyncio.Queue[StepReport | Exception] = asyncio.Queue()
         self.alive = asyncio.Event()
         self.alive.set()
@@ -126,7 +127,9 @@ async def scene() -> AsyncIterator[Scene]:
         puppet, front = Puppet(), Front(ours)
         assert isinstance(puppet, AsyncEngine)
         host = asyncio.create_task(AsyncHost(puppet, Channel(theirs), 1).serve())
-        assert isinstance((await front.hear(2))[0], Ready)
+        ready = (await front.hear(2))[0]
+        assert isinstance(ready, Ready)
+        assert ready.workers == (4, 5)
         yield puppet, front, host
         host.cancel()
         await asyncio.gather(host, return_exceptions=True)

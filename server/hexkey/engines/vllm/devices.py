@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,11 +29,14 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 def fit(models: Sequence[tuple[str, str, Mapping[str, object]]]) -> None:
     """Return if all models, as (name, folder, options), fit; ``ModelError`` says which do not."""
-    devices = find_devices()
+    devices, visible = find_devices(), _visible()
     asked = []
     for name, folder, given in models:
         options = read_options(Options, given, name)
         options.check(name)
+        if visible and not options.devices:
+            options = replace(options, devices=visible[: options.tensor_parallel_size])
+            options.check(f"CUDA_VISIBLE_DEVICES is set: {name}")
         weights = weights_gib(Path(folder), options.dtype)
         asked += needs(name, options, weights, devices)
     told = misfits(asked, devices)
@@ -76,6 +81,13 @@ def turn() -> Iterator[None]:
     with (sharedmemory.folder() / "turn").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _visible() -> tuple[int, ...]:
+    """The GPUs, by number, that a model without ``devices`` may use; empty: all of them."""
+    told = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    # Names instead of numbers say nothing of the driver's order.
+    return tuple(map(int, told)) if all(one.strip().isdigit() for one in told) else ()
 
 
 def _is_cpu_build() -> bool:

@@ -20,8 +20,7 @@ from hexkey.engines import sharedmemory
 from hexkey.engines.base import EngineLost, StepReport
 from hexkey.engines.failures import failure_of
 from hexkey.engines.vllm import statistics
-from hexkey.engines.vllm.jobs import Wordy
-from hexkey.engines.vllm.scheduler import STEP
+from hexkey.engines.vllm.jobs import STEP, Wordy
 from hexkey.engines.vllm.sleeper import Sleeper
 from hexkey.errors import Code, invalid
 from hexkey.models.errors import ModelError
@@ -66,7 +65,9 @@ class VllmEngine:
         statistics: Statistics | None,
         sleep_after_s: float,
         exact: bool,
+        workers: tuple[int, ...],
     ) -> None:
+        self.workers = workers
         self._exact = exact  # whether steps come with the scheduler's account
         self._llm = llm
         self._core: Any = llm.engine_core
@@ -109,6 +110,9 @@ class VllmEngine:
         job = self._kind.job(request_id, payload, terms)
         job.adapter = terms.adapter
         self._fill(job)
+        if not self._jobs:
+            # What no account tells of a step's begin: that it was not before there was work.
+            self._done_ns = time.monotonic_ns()
         self._jobs[request_id] = job
 
     async def adapt(self, adapter: str, *, hold: bool) -> None:

@@ -8,13 +8,31 @@ core from those who compute and serve, so here EngineCore sleeps until it is not
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 from vllm.distributed.device_communicators.shm_broadcast import SpinCondition
 from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
+from hexkey.engines.sharedmemory import members
+
 _RECHECK_MS = 2
 """Of two answers that follow each other closely only the first may be notified of (the socket
 keeps one message), and vLLM would look for the second after five seconds."""
+
+
+_TITLE = b"VLLM::Worker"
+
+
+def workers(group: int) -> tuple[int, ...]:
+    """Return the processes of a group that compute, by the title that vLLM gives them."""
+    return tuple(pid for pid in members(group) if _title(pid).startswith(_TITLE))
+
+
+def _title(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it ended
+        return b""
 
 
 def fits() -> bool:

@@ -17,6 +17,10 @@ AHEAD = 32
 """Sequences of one job in EngineCore at a time, so that a library does not keep out a line."""
 
 
+STEP = "hexkey.step"
+"""Request id of the output that carries an account: ``{begin_ns, done_ns, computed}``."""
+
+
 class Part(Protocol):
     """One sequence."""
 

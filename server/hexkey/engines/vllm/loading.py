@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from hexkey.engines import sharedmemory
 from hexkey.engines.options import read_options
-from hexkey.engines.vllm import adapters
-from hexkey.engines.vllm.devices import turn
+from hexkey.engines.vllm import adapters, devices
 from hexkey.engines.vllm.options import Options, prepare_environment
 from hexkey.models.errors import ModelError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from vllm.config import VllmConfig
 
     from hexkey.engines.base import LoadContext
@@ -39,29 +40,32 @@ def load(context: LoadContext) -> VllmEngine:
         ) from error
     from vllm.platforms import current_platform
 
-    from hexkey.engines.vllm import executor, kinds, scheduler
+    from hexkey.engines.vllm import kinds
     from hexkey.engines.vllm.engine import VllmEngine
     from hexkey.engines.vllm.statistics import Statistics
 
     context.progress(f"loading {context.folder.name} with vLLM {vllm.__version__}")
     config = _config(context, options)
     notes = []
-    known = scheduler.fits(vllm.__version__)
+    scheduler, executor = _overriding(vllm.__version__)
+    known = scheduler is not None
     exact = known and options.step_reports == "exact"
-    if exact:
+    if scheduler is not None and exact:
         asynchronous = config.scheduler_config.async_scheduling
         own = scheduler.AccountingAsyncScheduler if asynchronous else scheduler.AccountingScheduler
         config.scheduler_config.scheduler_cls = f"{own.__module__}.{own.__qualname__}"
     elif not known:
         notes.append(f"vLLM {vllm.__version__} is not the one hexkey knows: coarse step reports")
-    if known and current_platform.is_cpu() and executor.fits():
-        config.parallel_config.distributed_executor_backend = executor.CalmExecutor
+    calm = executor if current_platform.is_cpu() else None
+    if calm is not None:
+        config.parallel_config.distributed_executor_backend = calm.CalmExecutor
     try:
-        alone = contextlib.nullcontext() if current_platform.is_cpu() else turn()
+        alone = contextlib.nullcontext() if current_platform.is_cpu() else devices.turn()
         with alone, sharedmemory.followed(os.getpgid(0)):
             llm = AsyncLLM.from_vllm_config(config, disable_log_stats=not known)
     except (RuntimeError, ValueError) as error:
-        raise ModelError(f"vLLM cannot start {context.model}; its log says why") from error
+        why = f"vLLM cannot start {context.model}; its log says why"
+        raise ModelError("; ".join((why, *_misfit(context)))) from error
     cache = config.cache_config
     notes.append(f"KV cache for {(cache.num_gpu_blocks or 0) * cache.block_size} tokens")
     if options.sleep_after_s and current_platform.is_cpu():
@@ -77,7 +81,29 @@ def load(context: LoadContext) -> VllmEngine:
         statistics=Statistics(llm.logger_manager) if known else None,
         sleep_after_s=options.sleep_after_s,
         exact=exact,
+        workers=calm.workers(os.getpgid(0)) if calm is not None else (),
     )
+
+
+def _overriding(version: str) -> tuple[ModuleType | None, ModuleType | None]:
+    """Return the scheduler and the executor of our own, where this vLLM has what they override."""
+    try:
+        from hexkey.engines.vllm import executor, scheduler
+
+        if scheduler.fits(version):
+            return scheduler, executor if executor.fits() else None
+    except (ImportError, AttributeError):
+        pass  # it has moved, and vLLM is used as it is
+    return None, None
+
+
+def _misfit(context: LoadContext) -> list[str]:
+    """What of a model that vLLM could not start does not fit: a later load is not planned ahead."""
+    try:
+        devices.fit([(context.model, str(context.folder), context.options)])
+    except ModelError as error:
+        return [str(error)]
+    return []
 
 
 def _config(context: LoadContext, options: Options) -> VllmConfig:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GIB = 1 << 30
 OVERHEAD_GIB = 1.5
 """What vLLM's processes take beside weights and KV cache: code, buffers, activations."""
+_INDEX = "model.safetensors.index.json"
 _WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -100,11 +101,22 @@ def misfits(asked: Sequence[Need], devices: Sequence[Device]) -> list[str]:
 
 def weights_gib(folder: Path, dtype: str) -> float:
     """Return what a model's weights take once loaded as ``dtype`` (``auto``: as they are)."""
-    files = [folder] if folder.is_file() else sorted(folder.glob("*.safetensors"))
-    size = sum(file.stat().st_size for file in files) / GIB
+    size = sum(file.stat().st_size for file in _weights(folder)) / GIB
     stored = _WIDTHS.get(_stored(folder / "config.json"))
     wanted = _WIDTHS.get(dtype)
     return size * wanted / stored if stored and wanted else size
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files that vLLM reads; some models come with their weights in a second form, too."""
+    if folder.is_file():
+        return [folder]
+    files = list(folder.glob("*.safetensors"))
+    try:
+        named = set(json.loads((folder / _INDEX).read_bytes())["weight_map"].values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return files
+    return [file for file in files if file.name in named]
 
 
 def _stored(config: Path) -> str:

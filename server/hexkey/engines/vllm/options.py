@@ -33,6 +33,8 @@ _ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_OFFLINE": "1",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+    # So that the numbers of ``devices`` are the driver's, as nvidia-smi has them.
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     # A fork would hand the host's socket on, and its closing would tell nobody anything.
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
 }
@@ -52,8 +54,8 @@ class Options:
     one. ``fim`` unset asks the vocabulary whether the model fills in the middle.
     ``translate_prompt`` is what the model is told of each sentence that it is to translate.
     ``step_reports`` are exact (told by a scheduler of our own inside vLLM) or coarse (guessed by
-    the outputs). One step must be shorter than the model's ``stall_timeout_s``, so
-    ``max_num_batched_tokens`` bounds it.
+    the outputs). On a GPU one step, and a fall asleep, must be shorter than the model's
+    ``stall_timeout_s``; ``max_num_batched_tokens`` bounds a step.
     """
 
     dtype: str = "auto"

@@ -16,14 +16,14 @@ from vllm.v1.core.sched.scheduler import Scheduler
 from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs
 from vllm.v1.request import RequestStatus
 
+from hexkey.engines.vllm.jobs import STEP
+
 if TYPE_CHECKING:
     from vllm.v1.core.sched.output import SchedulerOutput
     from vllm.v1.outputs import ModelRunnerOutput
     from vllm.v1.request import Request
 
 PINNED = "0.32"
-STEP = "hexkey.step"
-"""Request id of the output that carries an account: ``{begin_ns, done_ns, computed}``."""
 
 _SIGNATURES = {
     "schedule": ("self", "throttle_prefills"),

@@ -107,6 +107,19 @@ def test_weights_are_as_wide_as_they_are_loaded(
     assert weights_gib(tmp_path, dtype) == gib
 
 
+@pytest.mark.parametrize("index", ["", "{", "[]", '{"weight_map": 3}'])
+def test_weights_count_once_where_a_model_comes_in_two_forms(tmp_path: Path, index: str) -> None:
+    for name in ("model-1", "model-2", "consolidated"):
+        with (tmp_path / f"{name}.safetensors").open("wb") as file:
+            file.truncate(GIB // 2)
+    if index:
+        (tmp_path / "model.safetensors.index.json").write_text(index)
+    assert weights_gib(tmp_path, "auto") == 1.5
+    parts = {f"layer.{one}": f"model-{one}.safetensors" for one in (1, 2)}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    assert weights_gib(tmp_path, "auto") == 1.0
+
+
 def smi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     program = folder / "nvidia-smi"
     program.write_text(f"#!/bin/sh\n{script}\n")
@@ -120,6 +133,24 @@ def test_gpus_are_those_that_the_driver_names(
 ) -> None:
     smi(tmp_path, monkeypatch, "echo '81920, 81000'; echo '81920, 1024'")
     assert found.find_devices() == [Device("GPU 0", 80.0, 81000 / 1024), Device("GPU 1", 80.0, 1.0)]
+
+
+def test_a_model_lies_on_the_gpus_that_the_environment_leaves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi(tmp_path, monkeypatch, "echo '24576, 1024'; echo '24576, 24576'")
+    model = ("m", str(tmp_path), {"gpu_memory_utilization": 0.5})
+    with pytest.raises(ModelError, match=r"do not fit on GPU 0"):
+        found.fit([model])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    found.fit([model])
+    with pytest.raises(ModelError, match=r"do not fit on GPU 0"):  # the option goes before
+        found.fit([("m", str(tmp_path), {**model[2], "devices": [0]})])
+    with pytest.raises(ModelError, match=r"CUDA_VISIBLE_DEVICES is set: m.* name 2 GPUs"):
+        found.fit([("m", str(tmp_path), {"tensor_parallel_size": 2})])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5a1b")
+    with pytest.raises(ModelError, match=r"do not fit on GPU 0"):
+        found.fit([model])
 
 
 def test_a_driver_that_fails_leaves_the_machines_memory(
