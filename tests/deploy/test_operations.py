@@ -30,6 +30,21 @@ def test_its_numbers_are_those_of_the_server_and_of_the_rules() -> None:
         assert f"within {float(edge):g} s" in TEXT
 
 
+def test_a_first_key_under_systemd_is_made_as_the_units_user_where_it_looks() -> None:
+    unit = (DEPLOY / "systemd" / "hexkey.service").read_text()
+    (command,) = re.findall(r"sudo systemd-run (.*?)\n```", TEXT, re.DOTALL)
+    words = command.replace("\\\n", " ").split()
+    given = {words[index + 1] for index, word in enumerate(words) if word == "-p"}
+    assert given == {
+        "User=hexkey",  # what DynamicUser makes of the unit's name
+        *re.findall(r"^(?:DynamicUser|StateDirectory|StateDirectoryMode)=.*", unit, re.MULTILINE),
+    }
+    (kept,) = re.findall(r"HEXKEY_STATE=%S/(\S+)", unit)
+    assert f"HEXKEY_STATE=/var/lib/{kept}" in words
+    (program,) = re.findall(r"^ExecStart=(\S+)", unit, re.MULTILINE)
+    assert words[words.index(program) + 1 :] == ["keys", "create", "acme"]
+
+
 def test_files_that_it_names_exist() -> None:
     named = re.findall(r"\b(?:deploy|configs)/[\w./-]+\w", TEXT)
     assert len(named) > 4

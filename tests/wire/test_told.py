@@ -211,6 +211,10 @@ async def test_a_plan_tells_what_it_will_take_to_those_who_may_see_costs() -> No
         plain = (await client.post("/v1/route", json=ask)).json()
         assert [one["legs"] for one in plain["routes"]] == [one["legs"] for one in seen["routes"]]
         assert not any(one.get("expected") for one in (*plain["routes"], *plain["verdicts"]))
+        # Nor how much others have there.
+        numbers = ("in_flight", "waiting", "measured")
+        assert {one[name] for one in plain["verdicts"] for name in numbers} == {None}
+        assert seen["verdicts"][0]["measured"] >= 12
         refused = (await client.post("/v1/autocomplete", json=cheap)).json()["error"]["message"]
         assert "expected to cost more than 0" in refused
         assert not re.search(r"\d\.\d", refused)
@@ -223,6 +227,7 @@ async def test_a_plan_tells_what_it_will_take_to_those_who_may_see_costs() -> No
         assert plan.routes[0].expected.cost_pico > 0
         plan = await rpc.stub.ExplainRoute(wanted)
         assert not any(one.HasField("expected") for one in (*plan.routes, *plan.verdicts))
+        assert not any(one.HasField(name) for one in plan.verdicts for name in numbers)
 
 
 async def looked(client: httpx.AsyncClient, headers: dict[str, str]) -> list[dict[str, Any]]:

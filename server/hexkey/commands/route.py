@@ -93,11 +93,11 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         lines.append(f"{number}. {legs}{why}{_expected(route['expected'])}")
     rows = [("MODEL", "KEPT", "AT WORK", "MEASURED", "WHY")]
     for one in answer["verdicts"]:
-        at_work = f"{one['in_flight']} ({one['waiting']} wait)"
+        at_work, measured = f"{one['in_flight']} ({one['waiting']} wait)", str(one["measured"])
+        if one["measured"] is None:
+            at_work = measured = "-"  # a server that does not tell costs does not tell this
         why = one["reason"] + _expected(one["expected"])
-        rows.append(
-            (one["model"], "yes" if one["kept"] else "no", at_work, str(one["measured"]), why)
-        )
+        rows.append((one["model"], "yes" if one["kept"] else "no", at_work, measured, why))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -37,7 +37,6 @@ POLL_S = 0.02
 log = structlog.get_logger("hexkey.engine")
 
 _WAITED_FOR = {State.STOPPED, State.LOADING, State.BACKOFF, State.READY, State.DRAINING}
-_COLD = {State.STOPPED, State.DRAINING}
 
 
 class Supervisor:
@@ -180,7 +179,8 @@ class Supervisor:
             raise self._away()
         loop = asyncio.get_running_loop()
         wanted = self._observer.wanted
-        cold = self.state in _COLD
+        # Without a task nothing served before: also where another request has begun the load.
+        cold = self._task is None or self.state is State.DRAINING
         wait_s = self.settings.cold_start_s if cold else RESTART_WAIT_S
         until = min(deadline or float("inf"), loop.time() + wait_s)
         with contextlib.suppress(TimeoutError):

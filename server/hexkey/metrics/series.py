@@ -38,10 +38,9 @@ def children(metric: MetricWrapperBase) -> list[tuple[Labels, Any]]:
 
 
 def value(child: Any) -> float:
-    """Return what a counter's or gauge's series stands at, or what its function says."""
-    if (asked := vars(child).get("_child_samples")) is not None:
-        return float(next(iter(asked())).value)
-    return float(child._value._value)
+    """Return what a counter's or gauge's series stands at."""
+    asked = vars(child).get("_child_samples")  # there where a function tells it
+    return float(asked()[0].value if asked else child._value._value)
 
 
 def values(metric: Counter | Gauge) -> Iterator[tuple[Labels, float]]:

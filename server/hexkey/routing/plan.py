@@ -71,13 +71,17 @@ class Detected(NamedTuple):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Why a model was kept or dropped, with the numbers that were known of it."""
+    """Why a model was kept or dropped, with the numbers that were known of it.
+
+    Not ``open`` where the reader may not be told what tells of others: how much is at work there.
+    """
 
     model: str
     kept: bool
     reason: str
     live: Live
     expected: Estimate | None = None
+    open: bool = True
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -105,9 +109,12 @@ class Plan(msgspec.Struct, frozen=True):
         return self.routes[0].pair
 
     def without_estimates(self) -> Plan:
-        """Return the plan without what its routes and models are expected to take."""
+        """Return the plan without what its routes and models are expected to take, and have to do.
+
+        Whoever may not see costs must not learn by it who else is there.
+        """
         return replace(
             self,
             routes=tuple(replace(one, expected=None) for one in self.routes),
-            verdicts=tuple(replace(one, expected=None) for one in self.verdicts),
+            verdicts=tuple(replace(one, expected=None, open=False) for one in self.verdicts),
         )

@@ -32,6 +32,7 @@ def busy() -> Metrics:
         metrics.engine_running.labels(str(number)).set(value)
     metrics.of_engine("quiet")
     metrics.log_lines_dropped.set_function(lambda: 7)
+    metrics.suggestion_entries.set_function(lambda: 7)
     return metrics
 
 
@@ -43,6 +44,7 @@ def test_the_text_is_the_librarys_to_the_byte() -> None:
     metrics = busy()
     for _ in range(2):
         assert metrics.render() == generate_latest(metrics.registry)
+        assert b"hexkey_suggestion_cache_entries 7.0" in metrics.render()
         metrics.of_request("chat", "m5", "ok", "http").duration.observe(0.2)
 
 

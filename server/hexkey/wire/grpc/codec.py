@@ -329,9 +329,9 @@ def _verdict(of: Verdict) -> pb.Verdict:
         reason=of.reason,
         up=of.live.up,
         ejected=of.live.ejected,
-        in_flight=of.live.in_flight,
-        waiting=of.live.waiting,
-        measured=of.live.measured,
+        in_flight=of.live.in_flight if of.open else None,
+        waiting=of.live.waiting if of.open else None,
+        measured=of.live.measured if of.open else None,
         expected=_expected(of.expected),
     )
 

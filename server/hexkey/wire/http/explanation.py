@@ -39,9 +39,9 @@ def explanation(plan: Plan) -> RouteAnswer:
                 reason=one.reason,
                 up=one.live.up,
                 ejected=one.live.ejected,
-                in_flight=one.live.in_flight,
-                waiting=one.live.waiting,
-                measured=one.live.measured,
+                in_flight=one.live.in_flight if one.open else None,
+                waiting=one.live.waiting if one.open else None,
+                measured=one.live.measured if one.open else None,
                 expected=_expected(one.expected),
             )
             for one in plan.verdicts

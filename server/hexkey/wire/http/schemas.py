@@ -256,7 +256,8 @@ class VerdictAnswer(Struct):
     """Why a model was kept or dropped, and what was known of it.
 
     ``ejected`` says that it failed lately, ``measured`` by how many requests of this task it was
-    measured; ``expected`` is null until those are enough.
+    measured; ``expected`` is null until those are enough. All numbers are null for callers who are
+    not told costs: they tell of others.
     """
 
     model: str
@@ -264,9 +265,9 @@ class VerdictAnswer(Struct):
     reason: str
     up: bool
     ejected: bool
-    in_flight: int
-    waiting: int
-    measured: int
+    in_flight: int | None
+    waiting: int | None
+    measured: int | None
     expected: ExpectedAnswer | None
 
 
