@@ -12,6 +12,7 @@ from typing import cast
 
 import pytest
 
+from hexkey.engines.console import Console
 from hexkey.engines.frames import Ready
 from hexkey.engines.link import Link
 from hexkey.engines.process import HostProcess, cpu_seconds, resident_bytes
@@ -60,7 +61,7 @@ def test_cpu_time_is_that_of_the_processes_that_compute(family: tuple[int, int])
     host, child = family
     info = ModelInfo(context_tokens=8)
     link = SimpleNamespace(ready=None)
-    process = HostProcess(cast("Process", None), cast("Link", link))
+    process = HostProcess(cast("Process", None), cast("Link", link), cast("Console", None))
     assert process.cpu_s == 0
     link.ready = Ready(1, info, (host, child))
     while process.cpu_s - cpu_seconds(host) < 0.1:
