@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-import queue
 import sys
 import threading
 import traceback
+from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 WAITING_LINES = 10_000
 FLUSH_S = 2.0
+GATHER_S = 0.02
+"""How long a line waits for others, which are then written with it."""
 
 
 class LineWriter:
@@ -29,33 +31,39 @@ class LineWriter:
 
     def __init__(self) -> None:
         self.dropped = 0
-        self._lines: queue.Queue[str | None] = queue.Queue(WAITING_LINES)
+        self._lines: deque[str] = deque()
+        self._due = threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
         self._thread.start()
 
     def __call__(self, line: str) -> None:
         """Queue one line."""
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
+        if len(self._lines) >= WAITING_LINES:
             self.dropped += 1
+            return
+        self._lines.append(line)
+        if not self._due.is_set():
+            self._due.set()
 
     def close(self) -> None:
         """Write what waits, for at most ``FLUSH_S``."""
-        try:
-            self._lines.put(None, timeout=FLUSH_S)
-        except queue.Full:
-            return
+        self._closing.set()
+        self._due.set()
         self._thread.join(FLUSH_S)
 
     def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
+        while self._lines or not self._closing.is_set():
+            self._due.wait()
+            # Together, since to wake a thread for each line costs the loop more than the line.
+            self._closing.wait(GATHER_S)
+            self._due.clear()
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
             try:
-                sys.stderr.write(line + "\n")
-                if self._lines.empty():
-                    sys.stderr.flush()
+                sys.stderr.write("".join(f"{line}\n" for line in lines))
+                sys.stderr.flush()
             except (OSError, ValueError):
-                self.dropped += 1
+                self.dropped += len(lines)
 
 
 class _Logger:

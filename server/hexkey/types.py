@@ -281,8 +281,10 @@ class Timing(msgspec.Struct, frozen=True):
     @property
     def header(self) -> str:
         """The value of ``Server-Timing``, in milliseconds."""
-        return ", ".join(
-            f"{name};dur={1000 * getattr(self, name):.2f}" for name in self.__struct_fields__
+        route, queue, prefill, decode = (1000 * one for one in msgspec.structs.astuple(self))
+        return (
+            f"route;dur={route:.2f}, queue;dur={queue:.2f}, prefill;dur={prefill:.2f}, "
+            f"decode;dur={decode:.2f}"
         )
 
 

@@ -71,7 +71,7 @@ def ask_grpc(served: Served, said: Said) -> None:
         _, call = stub.Autocomplete.with_call(
             request, metadata=(("traceparent", traceparent(6)), ("tracestate", "a=1"))
         )
-        said.back[6] = dict(call.initial_metadata())["traceparent"]
+        said.back[6] = dict(call.trailing_metadata())["traceparent"]
         endless = pb.AutocompleteRequest(prefix=CANARY, max_tokens=4000)
         events = stub.StreamAutocomplete(endless, metadata=(("traceparent", traceparent(7)),))
         said.back[7] = dict(events.initial_metadata())["traceparent"]

@@ -160,7 +160,6 @@ def test_a_sink_that_blocks_costs_lines_that_are_counted(monkeypatch: pytest.Mon
     writer.close()
     assert time.perf_counter() - begun < 5
     sink.go_on.set()
-    writer._lines.put(None)
     writer._thread.join(10)
     assert sink.getvalue().split() == ["first", *(str(number) for number in range(10))]
 

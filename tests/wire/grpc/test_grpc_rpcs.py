@@ -148,12 +148,13 @@ async def test_a_valid_request_id_comes_back(house: House, streams: bool) -> Non
     if streams:
         call = house.stub.StreamAutocomplete(message, metadata=metadata)
         answer_id = (await read(call))[0].start.id
+        told = metadata_of(await call.initial_metadata())
     else:
         call = house.stub.Autocomplete(message, metadata=metadata)
         answer_id = (await call).id
-    initial = dict(await call.initial_metadata())
-    assert answer_id == initial["x-request-id"] == "my.id_1-"
-    assert initial["x-hexkey-model"] == "fast"
+        told = metadata_of(await call.trailing_metadata())
+    assert answer_id == told["x-request-id"] == "my.id_1-"
+    assert told["x-hexkey-model"] == "fast"
 
 
 @pytest.mark.parametrize("bad", ["a b", "a/b", "x" * 129, '"', ""])
@@ -164,7 +165,7 @@ async def test_an_invalid_request_id_is_replaced(house: House, bad: str) -> None
     made = (await call).id
     assert made != bad
     assert len(made) == 32
-    assert dict(await call.initial_metadata())["x-request-id"] == made
+    assert metadata_of(await call.trailing_metadata())["x-request-id"] == made
 
 
 async def test_a_failed_call_has_its_request_id_in_the_trailers(house: House) -> None:

@@ -17,7 +17,7 @@ from hexkey.wire import wishes
 from hexkey.wire.grpc.errors import foreseen, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from google.protobuf.message import Message
 
@@ -43,10 +43,11 @@ R = TypeVar("R", bound="Message")
 class Call:
     """One RPC. ``id`` is the caller's request id where it sent a valid one, else a new one."""
 
-    __slots__ = ("_context", "_sent", "caller", "id", "traceparent")
+    __slots__ = ("_context", "_sent", "_trailers", "caller", "id", "traceparent")
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._trailers: list[tuple[str, str]] = []
         # Read once: grpc makes the pairs anew each time.
         self._sent = _texts(context)
         sent = self._sent.get(REQUEST_ID, "")
@@ -82,11 +83,19 @@ class Call:
         )
 
     async def begin(self, model: str) -> None:
-        """Send the initial metadata. Call it once success is sure or output is at hand.
+        """Send a stream's initial metadata. Call it once output is at hand.
 
         What fails before has trailers only, which is what lets a client's retry policy act.
         """
         await self._context.send_initial_metadata((*self._names(), (MODEL, model)))
+
+    def answered(self, model: str) -> None:
+        """Have the trailing metadata of a call that answers with one message tell its names.
+
+        They come together with the message, and cost nothing there; before it they would cost the
+        server a write of their own.
+        """
+        self._trail((*self._names(), (MODEL, model)))
 
     def used(self, usage: Usage) -> None:
         """Have the trailing metadata tell what the call took, where the caller may see it."""
@@ -95,7 +104,11 @@ class Call:
             told.append((TIMING, timing.header))
         if (cost := usage.cost) is not None:
             told += (COST, cost.amount), (COST_PICO, str(cost.pico)), (CURRENCY, cost.currency)
-        self._context.set_trailing_metadata(told)
+        self._trail(told)
+
+    def _trail(self, more: Iterable[tuple[str, str]]) -> None:
+        self._trailers += more
+        self._context.set_trailing_metadata(self._trailers)
 
     def _names(self) -> list[tuple[str, str]]:
         names = [(REQUEST_ID, self.id)]

@@ -98,7 +98,7 @@ class OpenInference:
         async with run:
             answer = await gather(run)
         call.used(answer.usage)
-        await call.begin(run.model)
+        call.answered(run.model)
         return _response(message, run.model, models.tensors_of(task, answer))
 
     async def stream_infer(self, messages: AsyncIterator[pb.ModelInferRequest], call: Call) -> None:

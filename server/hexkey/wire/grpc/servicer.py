@@ -88,7 +88,7 @@ class InferenceServicer:
         async with run:
             answer = await gather(run)
         call.used(answer.usage)
-        await call.begin(run.model)
+        call.answered(run.model)
         return codec.encode(_served(request, run), answer)
 
     async def _stream(self, codec: TaskCodec, message: Any, call: Call) -> None:
