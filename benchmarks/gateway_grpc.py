@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
+import gc
 import statistics
 import subprocess
 import sys
@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import structlog
 
+from hexkey import logs
 from hexkey.admission import Gate
 from hexkey.config import QueueConfig
 from hexkey.engines.supervisor import HostSettings, Observer
@@ -53,7 +53,11 @@ class Gateway:
     def __init__(self, loop: str) -> None:
         command = [sys.executable, str(Path(__file__).resolve()), "--serve", "--loop", loop]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         self.address = self._line()
 
@@ -77,7 +81,7 @@ class Gateway:
 
 async def serve() -> None:
     """Serve hexkey and the floor until stdin closes; each line on it is answered with CPU time."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    logs.configure("info", json=True)
     metrics = Metrics()
     models = {"fast": {}, "steady": {"step_ms": 4}}
     pool = Pool(
@@ -96,6 +100,7 @@ async def serve() -> None:
     # grpc takes handlers after the start too; on one port the client's side is the same for both.
     server._server.add_generic_rpc_handlers([floor()])  # type: ignore[union-attr]  # noqa: SLF001
     await pool.start()
+    gc.freeze()  # as the server does once it is up
     server.set_ready(True)
     print(f"127.0.0.1:{port}", flush=True)
     while await asyncio.to_thread(sys.stdin.readline):

@@ -45,17 +45,20 @@ class Spent(NamedTuple):
 class Leg:
     """One leg of an attempt: its account, and what it read and wrote once it is complete."""
 
-    __slots__ = ("account", "device", "model", "usage")
+    __slots__ = ("_amounts", "account", "device", "model", "usage")
 
     def __init__(self, model: str, device: Device, account: Account) -> None:
         self.model = model
         self.device = device
         self.account = account
         self.usage: tuple[int, int, int] | None = None
+        self._amounts: dict[str, int] | None = None
 
     def finish(self) -> dict[str, int]:
         """Return what the leg cost, by unit, which is final from now on."""
-        return self.device.ledger.finish(self.account)
+        if self._amounts is None:
+            self._amounts = self.device.ledger.finish(self.account)
+        return self._amounts
 
     def settle(self, outcome: str) -> dict[str, int]:
         """Finish the leg and fold its account into its line."""

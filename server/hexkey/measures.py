@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import msgspec
 
 MEMORY = 32
@@ -31,13 +33,13 @@ class Average:
 class Quantile:
     """One quantile of a stream in five numbers: the P² algorithm (Jain and Chlamtac, 1985)."""
 
-    __slots__ = ("_heights", "_p", "_places", "_wanted")
+    __slots__ = ("_heights", "_places", "_steps", "_wanted")
 
     def __init__(self, p: float) -> None:
-        self._p = p
         self._heights: list[float] = []
         self._places = [1.0, 2.0, 3.0, 4.0, 5.0]
         self._wanted = [1, 1 + 2 * p, 1 + 4 * p, 3 + 2 * p, 5.0]
+        self._steps = (0, p / 2, p, (1 + p) / 2, 1)
 
     @property
     def value(self) -> float:
@@ -71,11 +73,9 @@ class Quantile:
             heights[0] = sample
         elif sample > heights[-1]:
             heights[-1] = sample
-        cell = next((i for i in range(1, 4) if sample < heights[i]), 4)
-        for i in range(cell, 5):
+        for i in range(bisect_right(heights, sample, 1, 4), 5):
             places[i] += 1
-        p = self._p
-        for i, step in enumerate((0, p / 2, p, (1 + p) / 2, 1)):
+        for i, step in enumerate(self._steps):
             self._wanted[i] += step
         for i in (1, 2, 3):
             apart = self._wanted[i] - places[i]

@@ -121,11 +121,13 @@ class Service:
         finally:
             self.access.settle(hold, 0, 0)
 
-    def reserve(self, request: Request, model: str) -> Reservation:
+    def reserve(self, request: Request, model: str) -> Reservation | None:
         """Reserve a request's part of its tenant's quota; ``ServeError`` RESOURCE_EXHAUSTED.
 
-        Of what it will supersede it takes the place over.
+        Of what it will supersede it takes the place over. None where its tenant has no bounds.
         """
+        if not self.access.bounds(request.tenant):
+            return None
         input_tokens, tokens = self._gate.work(request, model)
         older = self.sessions.held(request)
         return self.access.reserve(request.tenant, tokens, input_tokens, older)

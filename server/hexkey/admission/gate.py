@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Self
 
-from hexkey.admission.scheduler import Scheduler
+from hexkey.admission.scheduler import Decision, Scheduler
 from hexkey.admission.ticket import Ticket, measure
 from hexkey.errors import ServeError, gone
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-    from hexkey.admission.scheduler import Decision
     from hexkey.admission.ticket import Size
     from hexkey.config import QueueConfig
     from hexkey.types import Priority, Request, Usage
@@ -158,8 +157,11 @@ class _Queue:
     async def turn(self, ticket: Ticket) -> None:
         """Return once the ticket may start; ``ServeError`` if it may not."""
         loop = asyncio.get_running_loop()
+        decisions = self.scheduler.offer(ticket, loop.time())
+        if decisions == [Decision(ticket)]:
+            return
         waiter = self._waiters[ticket] = loop.create_future()
-        self._act(self.scheduler.offer(ticket, loop.time()))
+        self._act(decisions)
         timer = None
         if not waiter.done() and ticket.deadline is not None:
             timer = loop.call_at(ticket.deadline - ticket.service_s, self._expire, ticket)

@@ -81,6 +81,10 @@ class Access:
         """Put these bounds on tenants in force; ``spent`` tells what new ones had spent before."""
         self.quotas.allow(allowances, time.monotonic(), datetime.now(UTC), spent)
 
+    def bounds(self, tenant: str) -> bool:
+        """Whether anything bounds what a tenant may use."""
+        return self.quotas.bounds(tenant)
+
     def reserve(
         self, tenant: str, tokens: int, input_tokens: int = 0, older: Reservation | None = None
     ) -> Reservation:

@@ -142,6 +142,10 @@ class Quotas:
             account.tokens.bound(allowance.tokens_per_minute, now)
             self._accounts[tenant] = account
 
+    def bounds(self, tenant: str) -> bool:
+        """Whether a tenant has an allowance."""
+        return tenant in self._accounts
+
     def reserve(
         self,
         tenant: str,
