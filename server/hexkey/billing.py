@@ -78,7 +78,7 @@ class Billing:
 
     def open(self, model: str, task: Task, tenant: str) -> Charge:
         """Return the account of an admitted request."""
-        return Charge(self, Group(task.value, tenant), TASKS[task].unit, model)
+        return Charge(self, Group(task, tenant), TASKS[task].unit, model)
 
     def leg(self, model: str, group: Group) -> Leg:
         """Return a leg, with a new account on the version of a model that serves now."""

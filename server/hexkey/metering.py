@@ -238,7 +238,7 @@ class Meter:
         request, usage = self._request, self._usage
         self._waited()
         outcome = self._outcome(error)
-        spent = charge.settle(outcome.value, usage) if charge else None
+        spent = charge.settle(outcome, usage) if charge else None
         receipt = Receipt(
             request_id=request.id,
             protocol=request.protocol,
@@ -246,7 +246,7 @@ class Meter:
             task=request.task,
             model=self._model,
             outcome=outcome,
-            code=error.code.value if isinstance(error, ServeError) else outcome.value,
+            code=error.code.value if isinstance(error, ServeError) else outcome,
             duration_s=perf_counter() - self._begun,
             queued_s=self._queued_s,
             first_s=self._first - self._begun if self._first else None,
@@ -273,15 +273,15 @@ class Meter:
             request_id=receipt.request_id,
             protocol=receipt.protocol,
             tenant=receipt.tenant,
-            task=receipt.task.value,
+            task=receipt.task,
             model=receipt.model,
-            outcome=outcome.value,
+            outcome=outcome,
             code=receipt.code,
             duration_ms=_ms(receipt.duration_s),
             queued_ms=_ms(receipt.queued_s),
             first_ms=_ms(receipt.first_s),
             amount=round(receipt.amount, 3),
-            unit=receipt.unit.value,
+            unit=receipt.unit,
             input_tokens=receipt.input_tokens,
             output_tokens=receipt.output_tokens,
             cost_pico=spent.money if spent else 0,
@@ -300,8 +300,8 @@ class Meter:
         return outcome
 
     def _count(self, receipt: Receipt) -> None:
-        task, model = receipt.task.value, receipt.model
-        series = self._metrics.of_request(task, model, receipt.outcome.value, receipt.protocol)
+        task, model = receipt.task, receipt.model
+        series = self._metrics.of_request(task, model, receipt.outcome, receipt.protocol)
         series.requests.inc()
         traced = {"trace_id": self.trace_id} if self.trace_id else None
         series.duration.observe(receipt.duration_s, traced)
@@ -327,7 +327,7 @@ class Meter:
             series.audio_seconds.inc(receipt.audio_seconds)
 
     def _count_legs(self) -> None:
-        task, tokens = self._request.task.value, self._metrics.tokens
+        task, tokens = self._request.task, self._metrics.tokens
         for name, leg in self._legs:
             tokens.labels(task, name, "input").inc(leg.input_tokens)
             tokens.labels(task, name, "output").inc(leg.output_tokens)

@@ -181,7 +181,7 @@ class Run:
         self._service.retries.deposit()
         await self._begin()
         routed = self._service.metrics.routed
-        routed.labels(self._request.task.value, self.model, self.plan.reason.value).inc()
+        routed.labels(self._request.task, self.model, self.plan.reason).inc()
 
     async def _begin_anew(self) -> None:
         """Begin the first route after all: the answer in the making was another one."""

@@ -24,7 +24,6 @@ from hexkey.types import (
     Task,
     Transcribe,
     Translate,
-    task_of,
 )
 
 if TYPE_CHECKING:
@@ -186,9 +185,12 @@ TASKS: dict[Task, Entry] = {
 }
 
 
+_BY_PAYLOAD = {entry.payload: entry for entry in TASKS.values()}
+
+
 def entry_of(payload: Payload) -> Entry:
     """Return the entry of what is asked."""
-    return TASKS[task_of(payload)]
+    return _BY_PAYLOAD[type(payload)]
 
 
 def validate(request: Request, limits: Limits) -> None:
