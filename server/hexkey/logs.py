@@ -18,17 +18,25 @@ import msgspec
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
     from structlog.typing import EventDict, Processor
 
 WAITING_LINES = 10_000
 FLUSH_S = 2.0
 
 
-class LineWriter:
-    """Writes lines from a bounded queue; ``dropped`` counts those that found it full."""
+def _stderr() -> TextIO:
+    return sys.stderr
 
-    def __init__(self) -> None:
+
+class LineWriter:
+    """Writes lines from a bounded queue; ``dropped`` counts those that could not be written."""
+
+    def __init__(self, sink: Callable[[], TextIO] = _stderr) -> None:
         self.dropped = 0
+        self._sink = sink
         self._lines: queue.Queue[str | None] = queue.Queue(WAITING_LINES)
         self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
         self._thread.start()
@@ -51,9 +59,10 @@ class LineWriter:
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
             try:
-                sys.stderr.write(line + "\n")
+                sink = self._sink()
+                sink.write(line + "\n")
                 if self._lines.empty():
-                    sys.stderr.flush()
+                    sink.flush()
             except (OSError, ValueError):
                 self.dropped += 1
 
