@@ -103,6 +103,18 @@ def test_a_model_is_loaded_anew_though_nobody_sees_how_that_goes(
     assert process.returncode == 0
 
 
+def test_it_listens_where_it_says_and_nowhere_else(quickstart: Served) -> None:
+    processes = [psutil.Process(quickstart.process.pid), *quickstart.children()]
+    assert len(processes) > 3
+    listening = {
+        f"{one.laddr.ip.removeprefix('::ffff:')}:{one.laddr.port}"
+        for process in processes
+        for one in process.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN or not one.raddr
+    }
+    assert listening == {quickstart.http.removeprefix("http://"), quickstart.grpc}
+
+
 def test_a_term_signal_while_models_are_fetched_ends_at_once(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(
