@@ -93,16 +93,19 @@ def _serve(options: argparse.Namespace) -> int:
 
     settings = read()
     writer = logs.configure(settings.log.level, json=settings.log.json)
+    # A model says how its load goes whenever it is loaded, and may have nobody who listens.
+    screen = logs.LineWriter(lambda: sys.stdout)
     begun = time.monotonic()
 
     def on_ready(running: App) -> None:
         running.metrics.log_lines_dropped.set_function(lambda: writer.dropped)
-        _say(banner.text(running, time.monotonic() - begun))
+        screen(banner.text(running, time.monotonic() - begun))
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(app.serve(settings, _say, on_ready, read))
+            runner.run(app.serve(settings, screen, on_ready, read))
     finally:
+        screen.close()
         writer.close()
     return 0
 

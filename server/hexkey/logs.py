@@ -18,6 +18,9 @@ import msgspec
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
     from structlog.typing import EventDict, Processor
 
 WAITING_LINES = 10_000
@@ -26,11 +29,16 @@ GATHER_S = 0.02
 """How long a line waits for others, which are then written with it."""
 
 
-class LineWriter:
-    """Writes lines from a bounded queue; ``dropped`` counts those that found it full."""
+def _stderr() -> TextIO:
+    return sys.stderr
 
-    def __init__(self) -> None:
+
+class LineWriter:
+    """Writes lines from a bounded queue; ``dropped`` counts those that could not be written."""
+
+    def __init__(self, sink: Callable[[], TextIO] = _stderr) -> None:
         self.dropped = 0
+        self._sink = sink
         self._lines: deque[str] = deque()
         self._due = threading.Event()
         self._closing = threading.Event()
@@ -60,8 +68,9 @@ class LineWriter:
             self._due.clear()
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             try:
-                sys.stderr.write("".join(f"{line}\n" for line in lines))
-                sys.stderr.flush()
+                sink = self._sink()
+                sink.write("".join(f"{line}\n" for line in lines))
+                sink.flush()
             except (OSError, ValueError):
                 self.dropped += len(lines)
 

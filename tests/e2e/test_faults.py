@@ -291,3 +291,29 @@ def test_large_inputs_hold_nobody_up(config: Path) -> None:
         for sender in senders:
             sender.result()
     assert statistics.median(took) < 3 * before_s + 0.05
+
+
+def test_clients_that_do_not_read_cost_little_and_slow_nobody(config: Path) -> None:
+    tokens = 8000
+    body = json.dumps({"model": "fast", "prefix": "x", "max_tokens": tokens, "stream": True})
+    asked = (
+        f"POST /v1/autocomplete HTTP/1.1\r\nHost: t\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    )
+    message = pb.AutocompleteRequest(model="fast", prefix="x", max_tokens=tokens)
+    call = frames.HELLO + frames.call_of("StreamAutocomplete", message.SerializeToString())
+    with serve(config) as served, contextlib.ExitStack() as crowd:
+        before_s = typical_s(lambda: ask(served, "fast"))
+        server = psutil.Process(served.process.pid)
+        held = server.memory_info().rss
+        for address, words in ((served.http[7:], asked.encode()), (served.grpc, call)):
+            host, _, port = address.partition(":")
+            for _ in range(50):
+                client = crowd.enter_context(socket.socket())
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.connect((host, int(port)))
+                client.sendall(words)
+        # gRPC takes a whole answer; HTTP's clients are waited for with what they have not read.
+        until(lambda: sum('"event":"request"' in line for line in served.log) == 100, 60)
+        until(lambda: served.metric('engine_running{model="fast"}') == 0, 60)
+        assert server.memory_info().rss - held < 32 << 20
+        assert typical_s(lambda: ask(served, "fast")) < 3 * before_s + 0.05

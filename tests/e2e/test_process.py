@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -70,6 +71,48 @@ def test_a_second_term_signal_ends_at_once(fake_config: Path) -> None:
         assert lost.exception() is not None
         psutil.wait_procs(children, timeout=2)
         assert not any(child.is_running() for child in children)
+
+
+def test_a_model_is_loaded_anew_though_nobody_sees_how_that_goes(
+    tmp_path: Path, firefox_en_pt: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"models: [{{name: m, engine: marian, source: 'path:{firefox_en_pt}', tasks: [translate], "
+        "pairs: [en-pt]}]"
+    )
+    command = [sys.executable, "-m", "hexkey.cli", "serve", str(config)]
+    with subprocess.Popen(
+        [*command, "--http", "127.0.0.1:0", "--grpc", ""],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = "".join(iter(process.stdout.readline, "Try:\n"))
+        process.stdout.close()
+        served = Served(process, http=re.findall(r"http://[\d.:]+", said)[0])
+        try:
+            host = served.host_of("m")
+            host.kill()
+            until(lambda: not ready(served), what="the loss")
+            until(lambda: ready(served), what="the restart")
+            assert served.host_of("m") != host
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+def test_it_listens_where_it_says_and_nowhere_else(quickstart: Served) -> None:
+    processes = [psutil.Process(quickstart.process.pid), *quickstart.children()]
+    assert len(processes) > 3
+    listening = {
+        f"{one.laddr.ip.removeprefix('::ffff:')}:{one.laddr.port}"
+        for process in processes
+        for one in process.net_connections("inet")
+        if one.status == psutil.CONN_LISTEN or not one.raddr
+    }
+    assert listening == {quickstart.http.removeprefix("http://"), quickstart.grpc}
 
 
 def test_a_term_signal_while_models_are_fetched_ends_at_once(tmp_path: Path) -> None:

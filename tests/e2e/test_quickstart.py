@@ -81,6 +81,7 @@ def test_a_suffix_is_never_repeated_and_said_to_be_unread(quickstart: Served) ->
         ("Error: file %s was not found in %d places.", ["%s", "%d"]),
         ("Click <x/> to continue.", ["<x/>"]),
         ("See https://example.com/a?b=1&c=2 for more.", ["https://example.com/a?b=1&c=2"]),
+        ("Name:\t{name}\tThe age is:   %d", ["\t{name}\t", "   %d"]),
         ("  Two spaces before.\n\n\tA tab here.\r\nEnd.", ["  ", "\n\n\t", "\r\n"]),
     ],
 )

@@ -17,6 +17,7 @@ MOST_BYTES = 8 << 10
 """Taken at a time, so that a host that prints without end leaves our loop to others."""
 
 LAST_READS = 10
+"""More than a pipe holds, and an end where somebody still prints."""
 
 log = structlog.get_logger("hexkey.engine")
 
@@ -42,9 +43,7 @@ class Console:
 
     def close(self) -> None:
         """Take what is there, its last words say, and no more."""
-        for _ in range(
-            LAST_READS
-        ):  # more than a pipe holds, and an end where somebody still prints
+        for _ in range(LAST_READS):
             if not self._read():
                 break
         self._end()

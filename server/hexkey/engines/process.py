@@ -124,7 +124,12 @@ class HostProcess:
         ours.setblocking(False)
         for one in (ours, theirs):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-        console = Console(launch.model)
+        try:
+            console = Console(launch.model)
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,

@@ -1,8 +1,9 @@
 # ruff: noqa: RUF001  typographic quotes and wide punctuation are meant
 """Cut a text into sentences to translate and everything between them, losing nothing.
 
-Every line break is a boundary. Inside a line a sentence ends at a terminator, unless the words
-around it say otherwise (Unicode UAX #29 gives the terminators; the exceptions are ours).
+Every line break is a boundary, and so is what stands between columns. Else a sentence ends at a
+terminator, unless the words around it say otherwise (Unicode UAX #29 gives the terminators; the
+exceptions are ours).
 """
 
 import re
@@ -38,6 +39,8 @@ _WIDE_STOPS = frozenset("。！？｡．")
 _OPENERS = "\"'“‘«‹([{¿¡「『【《〈（*_—–- "
 _CLAUSE = re.compile(r"[;:,—–](?=\s)|[、，；：،؛]")
 _SPACE = re.compile(r"\s+")
+_GAP = re.compile(r"\s{3,}|\t")
+"""What stands between columns; a model makes one space of it."""
 _WORD_BEFORE = re.compile(r"[\w.'°-]*$")
 _INITIALS = re.compile(r"(?:^|[.-])[^\W\d_]$")
 _MAX_ORDINAL = 2  # digits: `31. Oktober`, but `2024.` ends
@@ -118,6 +121,7 @@ class _Line:
     def _boundaries(self) -> Iterator[int]:
         """Yield the ascending ends of the sentences; the last is the end of the line."""
         ends = {edge for kept in self.kept if kept.breaks for edge in (kept.start, kept.end)}
+        ends.update(gap.end() for gap in _GAP.finditer(self.text))
         for match in _END.finditer(self.text):
             if self._around(match.start()) is None:
                 end = self._past_closing_tags(match.end())

@@ -105,6 +105,14 @@ def test_layout_is_verbatim() -> None:
     ]  # fmt: skip
 
 
+def test_columns_are_apart_and_what_is_between_them_is_kept() -> None:
+    text = "Name:\t{name}\tAge and place:   here\t \tnow but  not <a  \t b> or `x\ty`."
+    found = segment(text, "en")
+    assert "".join(piece.text for piece in found) == text
+    wanted = ["Name:", "Age and place:", "here", "now but  not <a  \t b> or `x\ty`."]
+    assert [piece.text for piece in found if piece.translate] == wanted
+
+
 def test_block_tags_end_sentences() -> None:
     pieces = segment("<p>One.</p><p>Two<br/>three</p>")
     assert [p.text for p in pieces if p.translate] == ["One.", "Two", "three"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-DATA, HEADERS, SETTINGS, GOAWAY = 0, 1, 4, 7
+DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
 END_STREAM, END_HEADERS = 1, 4
 
 
@@ -21,7 +21,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
 
 
-def call_of(method: str, message: bytes, size: int | None = None) -> bytes:
+def call_of(method: str, message: bytes, size: int | None = None, stream: int = 1) -> bytes:
     """Return the frames of a call whose message is said to have ``size`` bytes, or is whole.
 
     Its headers are HPACK literals (RFC 7541, 6.2.2).
@@ -37,7 +37,7 @@ def call_of(method: str, message: bytes, size: int | None = None) -> bytes:
         block += b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
     body = b"\0" + struct.pack(">I", len(message) if size is None else size) + message
     end = END_STREAM if size is None else 0
-    return frame(HEADERS, END_HEADERS, 1, block) + frame(DATA, end, 1, body)
+    return frame(HEADERS, END_HEADERS, stream, block) + frame(DATA, end, stream, body)
 
 
 def goaway(words: bytes) -> bytes:

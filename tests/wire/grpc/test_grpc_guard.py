@@ -139,3 +139,19 @@ async def test_a_connection_that_is_of_no_use_is_closed() -> None:
         idle = await hello(house)
         await idle.readuntil(b"idle")
         assert await status(house) is grpc.StatusCode.OK
+
+
+async def test_calls_that_are_taken_back_at_once_leave_nothing() -> None:
+    """The flood that HTTP/2 invites to (CVE-2023-44487); grpc sheds what it cannot queue."""
+    async with open_house() as house, asyncio.timeout(60):
+        flood = b"".join(
+            frames.call_of("Autocomplete", LONG.SerializeToString(), stream=number)
+            + frames.frame(frames.RST_STREAM, 0, number, b"\0\0\0\x08")
+            for number in range(1, 6000, 2)
+        )
+        crowd = [await hello(house, flood) for _ in range(3)]
+        await asyncio.gather(*(reader.readexactly(9) for reader in crowd))
+        while await status(house) is not grpc.StatusCode.OK:
+            pass
+        await house.until_running("slow", 0, within_s=20)
+        assert house.service._gate.running("slow") == house.service._gate.waiting("slow") == 0

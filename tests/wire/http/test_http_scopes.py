@@ -179,3 +179,33 @@ async def test_who_keeps_the_key_in_the_body_is_heard(house: House, keys: dict[s
         assert (await client.post("/detect", json=body)).status_code == 200
         # Other families have no such field.
         assert (await client.post("/v1/translate", json={**body, "text": "x"})).status_code == 401
+
+
+ODD = [
+    "/v1/models", "//v1/models", "/v1//models", "/v1/models/", "/./v1/models", "/v1/x/../models",
+    "/health/../v1/models", "/%76%31/models", "/v1%2fmodels", "/v1%2Fmodels", "/v1/models%00",
+    "/v1/models%20", "/v1/models?x=/health", "/v1/models#/health", "/V1/Models", "/v1/models;x",
+    "/health%2f..%2fv1/models", "/health/%2e%2e/v1/models", "/v1/models%3f", "/v1\\models",
+    "http://localhost/v1/models", "http://localhost//v1/models", "http://evil/v1/models",
+    "HTTP://LOCALHOST/v1/models", "http://localhost/health/../v1/models", "http:/v1/models",
+    "/metrics", "//metrics", "/metrics/", "/%6detrics", "/metrics;x", "http://localhost/metrics",
+    "/metrics/engines/coder", "/metrics/engines//coder", "/metrics/engines/..", "/openapi.json/",
+    "/dashboard/../metrics", "/dashboard/%2e%2e/metrics", "/dashboard//metrics", "*", "metrics",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ODD)
+async def test_no_way_to_write_a_path_leads_past_the_key(
+    house: House, keys: dict[str, str], target: str
+) -> None:
+    assert keys
+    for host in (b"localhost", b"health", b"localhost/health"):
+        reader, writer = await house.connect()
+        writer.write(
+            b"GET %b HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % (target.encode(), host)
+        )
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        assert answer.split(b" ", 2)[1] in {b"400", b"401", b"404", b"421"}, answer[:200]
+        assert b"coder" not in answer.partition(b"\r\n\r\n")[2]
+        writer.close()
