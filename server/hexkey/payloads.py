@@ -68,6 +68,7 @@ class ContextFile(msgspec.Struct, frozen=True):
 class Autocomplete(msgspec.Struct, frozen=True, kw_only=True, tag="autocomplete"):
     """Continue ``prefix``; what comes back stands between ``prefix`` and ``suffix``.
 
+    ``path`` is the file's own, which helps where other files are in ``context``.
     ``tokens``, where given, replaces ``prefix`` by ids of the model's own vocabulary.
     """
 
@@ -75,6 +76,7 @@ class Autocomplete(msgspec.Struct, frozen=True, kw_only=True, tag="autocomplete"
     suffix: str = ""
     tokens: tuple[int, ...] = ()
     language: str = ""
+    path: str = ""
     context: tuple[ContextFile, ...] = ()
     stop_rule: StopRule = StopRule.NONE
     session: str = ""

@@ -94,7 +94,7 @@ def autocomplete(payload: Autocomplete, limits: Limits) -> None:
     if len(payload.session) > MAX_SESSION_CHARACTERS:
         raise invalid(f"a session has at most {MAX_SESSION_CHARACTERS} characters", "session")
     around = (payload.prefix, payload.suffix, payload.tokens, payload.language, payload.session)
-    files = sum(len(file.path) + len(file.text) for file in payload.context)
+    files = sum(len(file.path) + len(file.text) for file in payload.context) + len(payload.path)
     _size(sum(map(len, around)) + files, limits, "prefix")
     _sampling(payload.sampling)
 

@@ -1,8 +1,10 @@
-"""The Dockerfile keeps the rules that a linter would hold it to."""
+"""The Dockerfile keeps the rules that hadolint holds it to, and some of our own."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -35,6 +37,14 @@ def ignored(path: str) -> bool:
         if not line.startswith("#") and any(fnmatch(name, pattern) for name in names):
             out = not line.startswith("!")
     return out
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    program = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run(
+        [program, "--no-color", ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_two_images_can_be_built_and_the_one_for_cpus_is_the_default() -> None:

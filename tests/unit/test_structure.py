@@ -6,9 +6,8 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
-from pkgutil import iter_modules
 
 import pytest
 from packaging.requirements import Requirement
@@ -108,21 +107,3 @@ def test_finding_engines_is_what_loads_their_libraries() -> None:
     code = "import sys; from hexkey.engines import factory; print('onnxruntime' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-
-
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "tests" / "vllm").glob("*.py")), ids=lambda p: p.name
-)
-def test_what_vllms_tests_share_with_others_is_there(path: Path) -> None:
-    """They run in an environment of their own, where neither mypy nor this suite looks."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
-            if node.module == "tests.vllm" or (node.module or "").startswith("tests.vllm."):
-                continue
-            module = import_module(str(node.module))
-            # What it imports may be a module, too, that nobody has imported yet.
-            there = {
-                *vars(module),
-                *(one.name for one in iter_modules(getattr(module, "__path__", []))),
-            }
-            assert [one.name for one in node.names if one.name not in {"*", *there}] == []

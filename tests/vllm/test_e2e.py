@@ -24,6 +24,7 @@ from hexkey.v1 import inference_pb2_grpc as pb_grpc
 from tests.e2e import served as server
 from tests.vllm import adapters
 from tests.vllm.conftest import OPTIONS
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +228,28 @@ def test_tokens_are_told_and_counted_alike(client: openai.OpenAI, served: server
 def test_a_prompt_too_long_is_the_callers_mistake(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="at most 2047"):
         client.completions.create(model="smollm2", prompt="word " * 3000, max_tokens=4)
+
+
+def test_for_who_hangs_up_the_core_computes_no_longer(served: server.Served) -> None:
+    """The scheduler's own account tells of each step, also of those for the cancelled."""
+
+    def steps() -> float:
+        lines = httpx.get(f"{served.http}/metrics").text.splitlines()
+        name = 'hexkey_engine_step_seconds_count{model="smollm2"}'
+        return next(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+    def still() -> bool:
+        before = steps()
+        time.sleep(0.5)
+        return steps() == before
+
+    begun = steps()
+    body = {"model": "smollm2", "prompt": "1, 2, 3,", "max_tokens": 1500, "stream": True}
+    with httpx.stream("POST", f"{served.http}/v1/completions", json=body, timeout=60) as answer:
+        next(answer.iter_lines())
+        assert not still()
+    until(still, 5)
+    assert steps() - begun < 1000
 
 
 def core_of(host: psutil.Process) -> psutil.Process:

@@ -20,6 +20,7 @@ class FimFamily:
 
     ``file`` is the special token before each file's path; a family without one gets other files
     at the beginning of the prefix, each under ``header`` (empty: under a comment with its path).
+    The path of the file to complete follows ``file``, or with ``path_inside`` ``prefix``.
     """
 
     name: str
@@ -28,6 +29,7 @@ class FimFamily:
     middle: str
     suffix_first: bool = False
     file: str = ""
+    path_inside: bool = False
     header: str = ""
 
     @property
@@ -54,7 +56,7 @@ FAMILIES = (
     FimFamily("qwen2.5-coder", *_PIPED, file="<|file_sep|>"),
     FimFamily("codegemma", *_PIPED, file="<|file_separator|>"),
     FimFamily("granite-4", *_PIPED, file="<|filename|>"),
-    FimFamily("starcoder2", *_PLAIN, file="<file_sep>"),
+    FimFamily("starcoder2", *_PLAIN, file="<file_sep>", path_inside=True),
     # StarCoder and the Granite models up to 3 as well.
     FimFamily("granite", *_PLAIN, file="<filename>"),
     FimFamily("santacoder", "<fim-prefix>", "<fim-suffix>", "<fim-middle>"),

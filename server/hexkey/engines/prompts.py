@@ -34,6 +34,7 @@ class PromptMaker:
         self._model = model
         file = fim.file if fim is not None else ""
         self._mark = [vocabulary.special[file]] if file else []
+        self._path_inside = fim is not None and fim.path_inside
         self._break = vocabulary.encode_inside("\n")
 
     def make(self, payload: Autocomplete | Chat) -> list[int]:
@@ -55,12 +56,20 @@ class PromptMaker:
         most = payload.sampling.max_tokens
         answer = most if most < UNBOUNDED else window // _ANSWER_SHARE
         room = min(window - len(alone) - answer, window // _CONTEXT_SHARE)
+        if not payload.context or room <= 0:
+            return alone
+        # Behind other text the prefix has no space of its own, which may make another token of it.
+        inside = vocabulary.encode_inside(payload.prefix)
+        own = self._path(payload, room)
+        room -= len(own) + max(0, len(inside) - len(prefix))
         files = self._files(payload.context, payload.language, room)
         if not files:
             return alone
-        if self._mark:
-            return [*vocabulary.begin, *files, *self._mark, *self._framed(fim, prefix, suffix)]
-        return [*vocabulary.begin, *self._framed(fim, [*files, *prefix], suffix)]
+        if not self._mark:
+            return [*vocabulary.begin, *self._framed(fim, [*files, *own, *inside], suffix)]
+        if self._path_inside:
+            prefix, own = [*own, *inside], []
+        return [*vocabulary.begin, *files, *self._mark, *own, *self._framed(fim, prefix, suffix)]
 
     def _chat(self, payload: Chat) -> list[int]:
         try:
@@ -106,7 +115,10 @@ class PromptMaker:
         """Return other files, each behind its path, in at most ``room`` tokens."""
         # The room that marks take, the one of the file to complete included, goes first.
         room -= (len(files) + 1) * len(self._mark)
-        texts = [self._file(file, language, max(0, room)) for file in files]
+        texts = [
+            self._file(file, language, max(0, room), first=number == 0)
+            for number, file in enumerate(files)
+        ]
         shares = fair([len(text) for text in texts], max(0, room))
         ids: list[int] = []
         for text, share in zip(texts, shares, strict=True):
@@ -116,15 +128,27 @@ class PromptMaker:
                 ids += [*self._mark, *text[: share - len(self._break)], *self._break]
         return ids
 
-    def _file(self, file: ContextFile, language: str, room: int) -> list[int]:
+    def _file(self, file: ContextFile, language: str, room: int, *, first: bool) -> list[int]:
         """The ids of a file behind its path; what is surely too long is not looked at."""
         text = file.text[: room * _TOKEN]
         if self._mark:
             return self._vocabulary.encode_inside(f"{file.path}\n{text}")
+        text = self._header(file.path, language) + text.rstrip("\n") + "\n\n"
+        return self._vocabulary.encode(text) if first else self._vocabulary.encode_inside(text)
+
+    def _path(self, payload: Autocomplete, room: int) -> list[int]:
+        """The ids of the path of the file to complete, where it is known."""
+        path = payload.path[: room * _TOKEN]
+        if not path:
+            return []
+        head = f"{path}\n" if self._mark else self._header(path, payload.language)
+        return self._vocabulary.encode_inside(head)
+
+    def _header(self, path: str, language: str) -> str:
+        """What tells files apart where no token does."""
         header = self._fim.header if self._fim is not None else ""
         mark = "#" if language.lower() in _HASHES else "//"
-        header = header.format(path=file.path) if header else f"{mark} {file.path}\n"
-        return self._vocabulary.encode(header + text.rstrip("\n") + "\n\n")
+        return header.format(path=path) if header else f"{mark} {path}\n"
 
 
 def fair(sizes: Sequence[int], room: int) -> list[int]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 BUSY_SHARE = 0.05
 """Of a core, in one look: a process that uses more of it is at work, also on a crowded machine."""
+TICKS_S = 0.02
+"""CPU time is told in ticks of 10 ms, and a short look may find two that belong to others: so one
+that idles along seemed at work (vLLM's Worker has threads that wake all the time)."""
 BUSY_FACTOR = 8
 """So much longer may a silence be in which the host is at work: it could loop for ever, too."""
 LOOKS = 2
@@ -26,7 +29,7 @@ class Watchdog:
 
     def look(self, now: float, last_frame: float, cpu_s: float) -> str | None:
         """Return why the host is taken to hang, if it is; ``cpu_s`` is what it has used so far."""
-        if cpu_s - self._cpu_s > BUSY_SHARE * (now - self._looked):
+        if cpu_s - self._cpu_s > BUSY_SHARE * (now - self._looked) + TICKS_S:
             self._worked = now
         self._looked, self._cpu_s = now, cpu_s
         why = None

@@ -116,7 +116,7 @@ class ContextFile(_message.Message):
     def __init__(self, path: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class AutocompleteRequest(_message.Message):
-    __slots__ = ("model", "prefix", "suffix", "language", "context", "stop_rule", "session", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty", "priority", "constraints")
+    __slots__ = ("model", "prefix", "suffix", "language", "context", "stop_rule", "session", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "n", "presence_penalty", "frequency_penalty", "priority", "path", "constraints")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     SUFFIX_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +134,7 @@ class AutocompleteRequest(_message.Message):
     PRESENCE_PENALTY_FIELD_NUMBER: _ClassVar[int]
     FREQUENCY_PENALTY_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     prefix: str
@@ -152,8 +153,9 @@ class AutocompleteRequest(_message.Message):
     presence_penalty: float
     frequency_penalty: float
     priority: _priority_pb2.Priority
+    path: str
     constraints: _constraints_pb2.Constraints
-    def __init__(self, model: _Optional[str] = ..., prefix: _Optional[str] = ..., suffix: _Optional[str] = ..., language: _Optional[str] = ..., context: _Optional[_Iterable[_Union[ContextFile, _Mapping]]] = ..., stop_rule: _Optional[_Union[StopRule, str]] = ..., session: _Optional[str] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., constraints: _Optional[_Union[_constraints_pb2.Constraints, _Mapping]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., prefix: _Optional[str] = ..., suffix: _Optional[str] = ..., language: _Optional[str] = ..., context: _Optional[_Iterable[_Union[ContextFile, _Mapping]]] = ..., stop_rule: _Optional[_Union[StopRule, str]] = ..., session: _Optional[str] = ..., max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., n: _Optional[int] = ..., presence_penalty: _Optional[float] = ..., frequency_penalty: _Optional[float] = ..., priority: _Optional[_Union[_priority_pb2.Priority, str]] = ..., path: _Optional[str] = ..., constraints: _Optional[_Union[_constraints_pb2.Constraints, _Mapping]] = ...) -> None: ...
 
 class AutocompleteChoice(_message.Message):
     __slots__ = ("index", "text", "finish_reason")

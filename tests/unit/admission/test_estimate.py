@@ -6,6 +6,7 @@ import pytest
 
 from hexkey.admission.estimate import Estimator
 from hexkey.admission.ticket import Size, Ticket, measure
+from hexkey.engines.sequence import characters
 from hexkey.payloads import Autocomplete, Embed, Sampling, Translate
 from hexkey.types import ContextFile, Usage
 from tests.unit.requests import CHAT
@@ -21,6 +22,16 @@ def test_characters_become_tokens_by_a_ratio_that_is_learned() -> None:
     assert one.input_tokens(Size(400, 7, 1, 0)) == 107
     served(one, 1.0)
     assert one.input_tokens(Size(400, 0, 1, 0)) == pytest.approx(200, abs=1)
+
+
+def test_other_files_count_alike_before_and_after() -> None:
+    """Else ten lines beside a library look like millions of tokens, and are refused for it."""
+    files = (ContextFile("a.py", "x = 1\n" * 2000),)
+    payload = Autocomplete(prefix="def f():", context=files, path="b.py")
+    one, sent = Estimator(), measure(payload)
+    for _ in range(100):
+        one.served(Ticket("", tokens=3000), 1.0, Usage(3000, 1, 0, characters(payload)))
+    assert one.input_tokens(sent) == pytest.approx(3000, rel=0.01)
 
 
 def test_what_takes_longer_in_turn_is_expected_to_take_the_longer() -> None:

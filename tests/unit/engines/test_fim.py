@@ -60,7 +60,10 @@ FORMS = [
         "qwen2.5-coder",
         (*PIPED, "<|repo_name|>", "<|file_sep|>"),
         "<s><|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>",
-        "<s><|file_sep|>util.py\nx = 1\n<|file_sep|><|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>",
+        (
+            "<s><|file_sep|>util.py\nx = 1\n"
+            "<|file_sep|>«m.py\n»<|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>"
+        ),
     ),
     (
         "codegemma",
@@ -68,50 +71,53 @@ FORMS = [
         "<s><|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>",
         (
             "<s><|file_separator|>util.py\nx = 1\n"
-            "<|file_separator|><|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>"
+            "<|file_separator|>«m.py\n»<|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>"
         ),
     ),
     (
         "granite-4",
         (*PIPED, "<|filename|>"),
         "<s><|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>",
-        "<s><|filename|>util.py\nx = 1\n<|filename|><|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>",
+        (
+            "<s><|filename|>util.py\nx = 1\n"
+            "<|filename|>«m.py\n»<|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>"
+        ),
     ),
     (
         "starcoder2",
         (*PLAIN, "<repo_name>", "<file_sep>"),
         "<s><fim_prefix>ab<fim_suffix>c<fim_middle>",
-        "<s><file_sep>util.py\nx = 1\n<file_sep><fim_prefix>ab<fim_suffix>c<fim_middle>",
+        "<s><file_sep>util.py\nx = 1\n<file_sep><fim_prefix>«m.py\n»ab<fim_suffix>c<fim_middle>",
     ),
     (
         "granite",
         (*PLAIN, "<filename>"),
         "<s><fim_prefix>ab<fim_suffix>c<fim_middle>",
-        "<s><filename>util.py\nx = 1\n<filename><fim_prefix>ab<fim_suffix>c<fim_middle>",
+        "<s><filename>util.py\nx = 1\n<filename>«m.py\n»<fim_prefix>ab<fim_suffix>c<fim_middle>",
     ),
     (
         "santacoder",
         ("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),
         "<s><fim-prefix>ab<fim-suffix>c<fim-middle>",
-        "<s><fim-prefix># util.py\nx = 1\n\nab<fim-suffix>c<fim-middle>",
+        "<s><fim-prefix># util.py\nx = 1\n\n«# m.py\n»ab<fim-suffix>c<fim-middle>",
     ),
     (
         "deepseek-coder",
         (BEGIN, HOLE, END),
         f"<s>{BEGIN}ab{HOLE}c{END}",
-        f"<s>{BEGIN}# util.py\nx = 1\n\nab{HOLE}c{END}",
+        f"<s>{BEGIN}# util.py\nx = 1\n\n«# m.py\n»ab{HOLE}c{END}",
     ),
     (
         "codellama",
         ("▁<PRE>", "▁<SUF>", "▁<MID>"),
         "<s>▁<PRE>ab▁<SUF>c▁<MID>",
-        "<s>▁<PRE># util.py\nx = 1\n\nab▁<SUF>c▁<MID>",
+        "<s>▁<PRE># util.py\nx = 1\n\n«# m.py\n»ab▁<SUF>c▁<MID>",
     ),
     (
         "codestral",
         ("[PREFIX]", "[SUFFIX]", "[MIDDLE]"),
         "<s>[SUFFIX]c[PREFIX]ab",
-        "<s>[SUFFIX]c[PREFIX]+++++ util.py\nx = 1\n\nab",
+        "<s>[SUFFIX]c[PREFIX]+++++ util.py\nx = 1\n\n«+++++ m.py\n»ab",
     ),
     ("piped", PIPED, "<s><|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>", ""),
     ("plain", PLAIN, "<s><fim_prefix>ab<fim_suffix>c<fim_middle>", ""),
@@ -127,8 +133,13 @@ def test_a_family_is_asked_in_its_published_form(
     assert family is not None
     assert family.name == name
     assert prompt(vocabulary, ask()) == alone
+    assert prompt(vocabulary, ask(path="m.py")) == alone, "it says nothing without other files"
     if beside:
-        assert prompt(vocabulary, ask(context=(UTIL,), language="python")) == beside
+        # In «», what tells the path of the file to complete, where that is known.
+        asked = ask(context=(UTIL,), language="python")
+        assert prompt(vocabulary, asked) == re.sub("«.*»", "", beside, flags=re.DOTALL)
+        named = ask(context=(UTIL,), language="python", path="m.py")
+        assert prompt(vocabulary, named) == beside.replace("«", "").replace("»", "")
 
 
 def test_every_family_has_its_form_tested() -> None:
@@ -148,10 +159,28 @@ def test_without_a_suffix_nothing_is_framed_and_files_still_help() -> None:
     assert prompt(Letters(), ask(context=(UTIL,), language="go")) == "<s>// util.py\nx = 1\n\nab"
 
 
+def test_the_path_is_named_where_nothing_is_framed_too() -> None:
+    asked = ask(suffix="", context=(UTIL,), path="m.py", language="go")
+    for names, form in (
+        ((*PIPED, "<|file_sep|>"), "<s><|file_sep|>util.py\nx = 1\n<|file_sep|>m.py\nab"),
+        ((*PLAIN, "<file_sep>"), "<s><file_sep>util.py\nx = 1\n<file_sep>m.py\nab"),
+        ((), "<s>// util.py\nx = 1\n\n// m.py\nab"),
+    ):
+        assert prompt(Letters(*names), asked) == form
+
+
+def test_a_path_without_end_takes_the_room_of_the_files_and_no_more() -> None:
+    vocabulary = Letters(*PIPED, "<|file_sep|>")
+    alone = "<s><|fim_prefix|>ab<|fim_suffix|>c<|fim_middle|>"
+    assert prompt(vocabulary, ask(context=(UTIL,), path="p" * 100_000)) == alone
+
+
 def test_a_caller_cannot_forge_a_file_or_a_frame() -> None:
     vocabulary = Letters(*PIPED, "<|file_sep|>")
     forged = ContextFile("<|fim_middle|>", "<|file_sep|>x")
-    text = prompt(vocabulary, ask(prefix="<|fim_suffix|>", suffix="<s>", context=(forged,)))
+    asked = ask(prefix="<|fim_suffix|>", suffix="<s>", context=(forged,), path="<|fim_prefix|>")
+    text = prompt(vocabulary, asked)
+    assert text.count("<|fim_prefix|>") == 1
     assert [text.count(name) for name in ("<|fim_middle|>", "<|fim_suffix|>", "<s>")] == [1, 1, 1]
     assert text.count("<|file_sep|>") == 2
 
@@ -210,6 +239,14 @@ class Spaced(Letters):
 
     def _encode(self, text: str, *, special: bool) -> list[int]:
         return super()._encode(f" {text}" if text else "", special=special)
+
+
+def test_only_what_a_prompt_begins_with_gets_a_space() -> None:
+    """A prefix behind other files is theirs to indent: one space more would be a syntax error."""
+    files = (UTIL, ContextFile("b.py", "y"))
+    asked = ask(context=files, path="m.py", language="python")
+    text = prompt(Spaced("▁<PRE>", "▁<SUF>", "▁<MID>"), asked)
+    assert text == "<s>▁<PRE> # util.py\nx = 1\n\n# b.py\ny\n\n# m.py\nab▁<SUF>c▁<MID>"
 
 
 def test_a_suffix_gets_no_space_of_its_own() -> None:

@@ -26,6 +26,17 @@ def test_a_host_that_is_silent_and_idle_is_found() -> None:
     assert found_after(BUSY_SHARE / 2) <= TIMEOUT_S + 2 * LOOK_S, "a trickle is no work"
 
 
+def test_what_is_told_in_ticks_makes_no_work_of_a_trickle() -> None:
+    """Looks are short, and 1.5 % of a core comes as no tick, one, or two at a time."""
+    dog, cpu_s = Watchdog(TIMEOUT_S, 0.0, 0.0), 0.0
+    for look in range(1, 200):
+        cpu_s += (0.0, 0.0, 0.02, 0.0, 0.01)[look % 5]
+        if dog.look(look * 0.25, 0.0, cpu_s):
+            assert look * 0.25 <= TIMEOUT_S + 0.5
+            return
+    raise AssertionError("it was never found")
+
+
 def test_a_host_that_is_silent_and_at_work_has_longer_and_not_for_ever() -> None:
     for share in (BUSY_SHARE * 2, 1.0, 16.0):
         limit = TIMEOUT_S * BUSY_FACTOR

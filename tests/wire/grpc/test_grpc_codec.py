@@ -27,6 +27,7 @@ def test_every_field_of_a_request_is_decoded() -> None:
             prefix="p",
             suffix="s",
             language="python",
+            path="b.py",
             context=[pb.ContextFile(path="a.py", text="x")],
             stop_rule=pb.STOP_RULE_LINE,
             session="me",
@@ -39,6 +40,7 @@ def test_every_field_of_a_request_is_decoded() -> None:
         )
     )
     assert (decoded.prefix, decoded.suffix, decoded.language) == ("p", "s", "python")
+    assert decoded.path == "b.py"
     assert (decoded.context[0].path, decoded.context[0].text) == ("a.py", "x")
     assert (decoded.stop_rule, decoded.session) == (StopRule.LINE, "me")
     sampling = decoded.sampling

@@ -8,6 +8,11 @@ import pytest_asyncio
 
 from hexkey.engines.link import Link
 from hexkey.types import PLAIN
+from hexkey.wire.http import codec
+from hexkey.wire.http.families import tabby
+from hexkey.wire.http.families.tabby import TabbySegments
+from hexkey.wire.http.openai_schemas import CompletionBody
+from hexkey.wire.http.schemas import AutocompleteBody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -69,6 +74,7 @@ async def test_every_field_of_autocomplete_is_taken(client: httpx.AsyncClient) -
         "prefix": "x",
         "suffix": "y",
         "language": "python",
+        "path": "b.py",
         "context": [{"path": "a.py", "text": "z"}],
         "stop_rule": "line",
         "session": "s",
@@ -87,6 +93,13 @@ async def test_every_field_of_autocomplete_is_taken(client: httpx.AsyncClient) -
     nulls = {name: None for name in body if name != "prefix"}
     response = await client.post("/v1/autocomplete", json={"prefix": "x", **nulls})
     assert response.json()["usage"]["output_tokens"] == 256
+
+
+async def test_the_path_of_the_file_to_complete_is_taken() -> None:
+    own = codec.autocomplete(AutocompleteBody(prefix="x", path="b.py"))
+    body = CompletionBody(segments=TabbySegments("x", filepath="b.py"))
+    assert body.segments is not None
+    assert (own.path, tabby.payload(body, body.segments).path) == ("b.py", "b.py")
 
 
 async def test_autocomplete_stream(client: httpx.AsyncClient) -> None:

@@ -111,6 +111,7 @@ def autocomplete(message: pb.AutocompleteRequest) -> Autocomplete:
         prefix=message.prefix,
         suffix=message.suffix,
         language=message.language,
+        path=message.path,
         context=tuple(ContextFile(file.path, file.text) for file in message.context),
         stop_rule=rule,
         session=message.session,

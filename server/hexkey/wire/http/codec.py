@@ -135,6 +135,7 @@ def autocomplete(body: AutocompleteBody) -> Autocomplete:
         prefix=body.prefix,
         suffix=body.suffix or "",
         language=body.language or "",
+        path=body.path or "",
         context=tuple(ContextFile(file.path, file.text) for file in body.context or ()),
         stop_rule=body.stop_rule or StopRule.NONE,
         session=body.session or "",

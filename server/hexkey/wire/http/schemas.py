@@ -116,6 +116,7 @@ class AutocompleteBody(Generating, kw_only=True):
     prefix: Annotated[str, Meta(description="Text before the cursor.")] = ""
     suffix: Annotated[str | None, Meta(description="Text after the cursor.")] = None
     language: Annotated[str | None, Meta(description="Such as python.")] = None
+    path: Annotated[str | None, Meta(description="The file's own path.", examples=["a.py"])] = None
     context: Annotated[list[ContextFileBody] | None, Meta(description="Other files that help.")] = (
         None
     )

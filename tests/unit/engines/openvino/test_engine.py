@@ -308,7 +308,8 @@ def test_other_files_stand_before_the_prefix_as_far_as_they_fit(driver: Driver) 
     text = b"".join(vocabulary.pieces[token] for token in ids).decode()
     assert text.startswith("# a.py\nx = 1\n\n# b.py\ny = 2")
     (answer,) = small.run(payload)
-    assert answer.usage.input_characters == len(STORY)
+    sent = sum(len(file.path) + len(file.text) for file in files) + len(STORY)
+    assert answer.usage.input_characters == sent, "what was cut was sent, too"
     assert answer.usage.input_tokens == len(ids)
 
 

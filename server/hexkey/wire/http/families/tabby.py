@@ -39,6 +39,7 @@ class TabbySegments(Struct):
 
     prefix: str
     suffix: str | None = None
+    filepath: str | None = None
     declarations: list[TabbySnippet] | None = None
     relevant_snippets_from_changed_files: list[TabbySnippet] | None = None
     relevant_snippets_from_recently_opened_files: list[TabbySnippet] | None = None
@@ -124,6 +125,7 @@ def payload(body: CompletionBody, segments: TabbySegments) -> Autocomplete:
         prefix=segments.prefix,
         suffix=segments.suffix or "",
         language=body.language or "",
+        path=segments.filepath or "",
         context=tuple(ContextFile(one.filepath, one.body) for one in snippets),
         stop_rule=StopRule.BLOCK,
         sampling=Sampling(
