@@ -69,6 +69,16 @@ class Pool:
         if name != member.name:
             await member.supervisor.adapt(name, hold=True)
 
+    async def attend(self, name: str) -> None:
+        """Return once a model serves, waiting as a request does; ``ServeError`` where it does not.
+
+        A load that begins for this goes on though who waits here leaves.
+        """
+        member = self._member(name)
+        link = await member.supervisor.link(wait=True)
+        if name != member.name:
+            await member.supervisor.adapters.ensure(name, link, None)
+
     async def unload(self, name: str) -> None:
         """Let a model finish what it has and take it out of memory; a request loads it again.
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from unittest.mock import AsyncMock
 
 import msgspec
@@ -15,6 +16,7 @@ import pytest
 from hexkey import rack as module
 from hexkey.admission import Gate
 from hexkey.config import QueueConfig
+from hexkey.engines import supervisor
 from hexkey.engines.process import HostProcess
 from hexkey.engines.supervisor import HostSettings, Observer, State
 from hexkey.errors import Code, ServeError
@@ -245,6 +247,56 @@ async def test_a_load_that_is_cancelled_may_be_tried_again() -> None:
             await load
         assert service.pool.states()["a"] is State.STOPPED
         assert await ask(service, "a") == 3
+
+
+async def test_a_cold_start_is_waited_for_as_long_whoever_began_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "RESTART_WAIT_S", 0.05)
+    slow = spec("a", Keep(on_request=True), load_ms=400)
+    short = spec("b", Keep(on_request=True), load_ms=400)
+    short = short._replace(settings=replace(short.settings, cold_start_s=0.05))
+    async with house([slow, short]) as service:
+        for model in "ab":
+            first = asyncio.create_task(ask(service, model))
+            await until(service, model, State.LOADING)
+            told = await asyncio.gather(ask(service, model), first, return_exceptions=True)
+            if model == "a":
+                assert told == [3, 3]
+            else:
+                assert [one.code for one in told if isinstance(one, ServeError)] == [
+                    Code.UNAVAILABLE
+                ] * 2
+
+
+async def test_who_wants_a_model_there_waits_as_a_request_does() -> None:
+    slow = spec("a", Keep(on_request=True), load_ms=300)
+    bounded = slow._replace(settings=replace(slow.settings, cold_start_s=0.05))
+    broken = spec("b", Keep(on_request=True), load_error="no such file")
+    async with house([bounded, broken]) as service:
+        # Who leaves ends no load: one key could else keep a server busy with beginning them.
+        leaving = asyncio.create_task(service.pool.attend("a"))
+        await soon(lambda: service.pool.pids()["a"])
+        pid = service.pool.pids()["a"]
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        with pytest.raises(ServeError, match="state: loading") as caught:
+            await service.pool.attend("a")
+        assert caught.value.retry_after_s
+        await until(service, "a", State.READY)
+        await service.pool.attend("a")
+        assert service.pool.pids()["a"] == pid
+        # Nor does it try at once what has just failed.
+        with pytest.raises(ServeError, match="no such file"):
+            await service.pool.attend("b")
+        member = service.pool._member("b")
+        await soon(lambda: member.failed_at > 0)
+        failed_at = member.failed_at
+        for _ in range(3):
+            with pytest.raises(ServeError, match="no such file"):
+                await service.pool.attend("b")
+        await asyncio.sleep(0.1)
+        assert member.failed_at == failed_at
 
 
 async def test_a_server_is_ready_while_lazy_and_unloaded_models_load_or_fail() -> None:

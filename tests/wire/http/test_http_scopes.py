@@ -9,6 +9,7 @@ import pytest
 
 from hexkey.identity.keyring import Keyring
 from hexkey.identity.keys import KeyRecord, make
+from hexkey.identity.quota import Allowance
 from tests.wire.http.http_house import post
 
 if TYPE_CHECKING:
@@ -80,6 +81,22 @@ async def test_to_ask_ollama_to_unload_loads_nothing(
     assert (answer["done"], answer["done_reason"]) == (True, "unload")
     assert house.service.pool.states()["coder"] == "stopped"
     assert (await ask(house, keys["all"], "/api/generate", {"model": "coder"})).status_code == 200
+
+
+async def test_to_have_ollama_load_is_a_request_of_ones_quota(
+    house: House, keys: dict[str, str]
+) -> None:
+    house.service.access.allow({"acme": Allowance(requests_per_minute=2, concurrent=1)})
+    try:
+        await house.service.pool.unload("coder")
+        for status in (200, 200, 429):
+            answer = await ask(house, keys["coder"], "/api/generate", {"model": "coder"})
+            assert answer.status_code == status
+        assert int(answer.headers["retry-after"]) > 0
+        assert "2 requests per minute" in answer.json()["error"]
+        assert house.service.access.quotas._accounts["acme"].running == 0
+    finally:
+        house.service.access.allow({})
 
 
 async def test_a_key_sees_its_models_only(house: House, keys: dict[str, str]) -> None:

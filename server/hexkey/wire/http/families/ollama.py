@@ -126,14 +126,18 @@ def plain_name(model: str) -> str:
 async def _hold(exchange: Exchange, service: Service, body: OllamaFields, make: Make) -> None:
     """Have a model there for whoever asks for nothing else, if it is theirs to use.
 
-    ``keep_alive`` 0 asks to unload it: the answer says so, and what is in memory stays the server's
-    business.
+    It counts as one of the tenant's requests, and loads what a request would. ``keep_alive`` 0 asks
+    to unload it: the answer says so, and what is in memory stays the server's business.
     """
     found = models.find(service, exchange.caller, plain_name(body.model))
     ensure_any_task(exchange.caller, sorted(found.tasks))
     unload = body.keep_alive in _AT_ONCE
     if not unload:
-        await _load(exchange, service, found.name)
+        hold = service.access.reserve(exchange.caller.tenant, 0)
+        try:
+            await _load(exchange, service, found.name)
+        finally:
+            service.access.settle(hold, 0, 0)
     answer = make(found.name, "")
     answer.done, answer.done_reason = True, "unload" if unload else "load"
     await exchange.json(answer)
@@ -142,7 +146,7 @@ async def _hold(exchange: Exchange, service: Service, body: OllamaFields, make: 
 async def _load(exchange: Exchange, service: Service, name: str) -> None:
     try:
         async with Presence(exchange.receive), asyncio.timeout_at(exchange.deadline()):
-            await service.pool.load(name)
+            await service.pool.attend(name)
     except TimeoutError:
         raise ServeError(
             Code.DEADLINE_EXCEEDED, f"model {name!r} was not loaded before the deadline"
