@@ -31,6 +31,7 @@ def busy() -> Metrics:
     for number, value in enumerate((math.inf, -math.inf, -1e7, -3)):
         metrics.engine_running.labels(str(number)).set(value)
     metrics.of_engine("quiet")
+    metrics.suggestion_entries.set_function(lambda: 7)
     return metrics
 
 
@@ -42,6 +43,7 @@ def test_the_text_is_the_librarys_to_the_byte() -> None:
     metrics = busy()
     for _ in range(2):
         assert metrics.render() == generate_latest(metrics.registry)
+        assert b"hexkey_suggestion_cache_entries 7.0" in metrics.render()
         metrics.of_request("chat", "m5", "ok", "http").duration.observe(0.2)
 
 
