@@ -38,6 +38,7 @@ class Sessions:
 
     def __init__(self, config: AutocompleteConfig, metrics: Metrics) -> None:
         self.config = config
+        self.version = 0
         self.latest = Latest()
         self.suggestions = Suggestions(config)
         self._metrics = metrics
@@ -47,8 +48,10 @@ class Sessions:
         metrics.suggestion_bytes.set_function(lambda: self.suggestions.size)
 
     def configure(self, config: AutocompleteConfig) -> None:
-        """Take over a new configuration."""
+        """Take over a new configuration; what models said before it is not said again."""
         self.config = self.suggestions.config = config
+        self.version += 1
+        self.suggestions.clear()
 
     def held(self, request: Request) -> Reservation | None:
         """Return what a request holds that this one would end."""
@@ -123,7 +126,7 @@ class Session:
         self._key = key
         self._model = model
         self._deadline = request.deadline
-        self._asked: Question | None = question(request, model)
+        self._asked: Question | None = question(request, model, sessions.version)
         self._parts: list[str] = []
         self._reason = FinishReason.STOP
         self._begun = asyncio.get_running_loop().time()

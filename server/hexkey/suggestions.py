@@ -73,9 +73,10 @@ class Question:
                 yield digest.digest(), begin
 
 
-def question(request: Request, model: str) -> Question | None:
+def question(request: Request, model: str, version: int = 0) -> Question | None:
     """Return what to ask the cache; None where the answer is left to chance, or is no text alone.
 
+    ``version`` is that of the configuration: a model of a name need not be the one of before.
     Only requests that name a session are answered from it: who measures or compares does not type.
     """
     payload = request.payload
@@ -85,7 +86,8 @@ def question(request: Request, model: str) -> Question | None:
     if sampling.temperature or sampling.n != 1 or sampling.logprobs:
         return None
     rest = msgspec.structs.replace(payload, prefix="", session="")
-    return Question(blake2b(_encode((request.tenant, model, rest)), digest_size=16), payload.prefix)
+    depends = _encode((request.tenant, model, version, rest))
+    return Question(blake2b(depends, digest_size=16), payload.prefix)
 
 
 class _Entry:
@@ -113,6 +115,12 @@ class Suggestions:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._entries.clear()
+        self._anchors.clear()
+        self.size = 0
 
     def find(self, asked: Question, now: float) -> Suggestion | None:
         """Return what is left of an earlier suggestion that the text follows, else None."""

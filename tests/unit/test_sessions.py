@@ -236,6 +236,34 @@ async def test_tenants_share_nothing(house: House) -> None:
     assert await yours == "abcdef"
 
 
+async def test_what_models_said_before_a_reload_is_not_said_again(house: House) -> None:
+    before = house.ask("x")
+    await house.write(6)
+    assert await before == "abcdef"
+    assert await house.answer("xab") == "cdef"
+    late = house.ask("y")
+    await house.write(2)
+    house.service.sessions.configure(AutocompleteConfig())
+    assert value(house.metrics, "suggestion_cache_entries") == 0
+    # The model of the name is another by now, and one answer of the older is still on its way.
+    house.pool.text = "uvw"
+    newer = house.ask("yab")
+    assert await superseded(late)
+    again = house.ask("xab", caller=Caller(tenant="other"))
+    await house.write(6)
+    assert [await newer, await again] == ["uvw", "uvw"]
+    late = house.ask("z")
+    await house.write(1)
+    house.service.sessions.configure(AutocompleteConfig())
+    await house.write(5)
+    assert await late == "uvw"
+    house.pool.text = "new"
+    newest = house.ask("z")
+    await house.write(3)
+    assert await newest == "new"
+    assert house.balanced()
+
+
 async def test_without_latest_wins_nothing_is_taken_over(house: House) -> None:
     house.service.sessions.configure(AutocompleteConfig(latest_wins=False))
     older = house.ask("x")
