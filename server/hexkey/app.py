@@ -87,6 +87,7 @@ class App:
         self.metrics.watch_queues(self.gate)
         limits = config.limits
         self.access = _access(config)
+        self.access.refused = self.metrics.refuse
         service = Service(
             self.pool,
             self.gate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.v1 import inference_pb2_grpc as pb_grpc
+from hexkey.v1 import open_inference_pb2
 from hexkey.wire.http.access import Access
 from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.table import OPERATIONS
@@ -35,6 +37,7 @@ models:
   - {name: other, engine: fake, tasks: [chat, translate], pairs: [en-pt]}
 """
 BODY = {"prefix": "x", "max_tokens": 2}
+OPEN = {"ServerLive", "ServerReady", "ServerMetadata"}
 
 
 def hexkey(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -124,14 +127,22 @@ def test_every_operation_asks_for_what_the_table_says(
 
 
 def test_every_rpc_needs_a_key(locked: Served, keys: dict[str, str]) -> None:
-    service = pb.DESCRIPTOR.services_by_name["InferenceService"]
+    own = pb.DESCRIPTOR.services_by_name["InferenceService"]
+    protocol = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    assert {one.name for one in protocol.methods} > OPEN
+    named = [(own.full_name, one.name) for one in own.methods]
+    # Its file is in a package of ours, since nobody else's may be; its name on the wire is theirs.
+    named += [("inference.GRPCInferenceService", one.name) for one in protocol.methods]
     with grpc.insecure_channel(locked.grpc) as channel:
-        for method in service.methods:
-            call = channel.unary_stream(f"/{service.full_name}/{method.name}", None, None)
+        for service, method in named:
+            if method in OPEN:
+                assert channel.unary_unary(f"/{service}/{method}", None, None)(b"") is not None
+                continue
+            call = channel.unary_stream(f"/{service}/{method}", None, None)
             for metadata in ((), (("authorization", "Bearer hk_aaaaaaaa_" + "x" * 43),)):
                 with pytest.raises(grpc.RpcError) as caught:
                     list(call(b"", metadata=metadata, timeout=10))
-                assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED, method.name
+                assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED, method
         stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
         ask = pb.AutocompleteRequest(prefix="x", max_tokens=2)
         for name in ("authorization", "x-api-key"):
@@ -165,6 +176,24 @@ def test_quotas_and_budgets_are_kept(locked: Served, keys: dict[str, str]) -> No
     assert broke.status_code == 429
     assert broke.json()["error"]["code"] == "budget_exhausted"
     assert post(locked, "/v1/autocomplete", BODY, keys["any"]).status_code == 200
+
+
+def test_who_is_not_let_in_is_counted(locked: Served, keys: dict[str, str]) -> None:
+    def counted(reason: str) -> float:
+        text = httpx.get(f"{locked.http}/metrics", headers=bearer(keys["metrics"])).text
+        found = re.search(
+            rf'^hexkey_rejected_total{{reason="{reason}",task="_none"}} (.+)$', text, re.MULTILINE
+        )
+        return float(found[1]) if found else 0.0
+
+    before = counted("api_key_invalid"), counted("admin_only")
+    assert post(locked, "/v1/autocomplete", BODY).status_code == 401
+    assert post(locked, "/v1/admin/load", {"model": "text"}, keys["any"]).status_code == 403
+    with grpc.insecure_channel(locked.grpc) as channel:
+        stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+        with pytest.raises(grpc.RpcError):
+            stub.ListModels(pb.ListModelsRequest())
+    assert (counted("api_key_invalid"), counted("admin_only")) == (before[0] + 2, before[1] + 1)
 
 
 def test_no_key_is_ever_logged(locked: Served, keys: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from hexkey.errors import ServeError
 from hexkey.identity import state
 from hexkey.identity.characters import Characters
 from hexkey.identity.keyfile import KeyFile, KeyFileError, write_private
@@ -19,7 +20,7 @@ from hexkey.identity.keyring import Keyring
 from hexkey.identity.quota import NOTHING, Allowance, Quotas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from hexkey.identity.keys import KeyRecord
@@ -36,7 +37,8 @@ class Access:
     """Keys from a file, in a mode: ``on``, ``off``, or ``auto``, which is on once there was a key.
 
     So to revoke the last one, or to lose the file under a running server, lets nobody in. Without
-    a file nobody needs a key. ``start`` and ``stop`` it once each.
+    a file nobody needs a key. ``start`` and ``stop`` it once each. ``refused`` is told of whoever
+    is not let in.
     """
 
     def __init__(self, mode: str = OFF, file: KeyFile | None = None) -> None:
@@ -45,6 +47,7 @@ class Access:
         self._task: asyncio.Task[None] | None = None
         self._admin_path: Path | None = None
         self._read_at = 0.0
+        self.refused: Callable[[ServeError], None] = lambda _error: None
         self.quotas = Quotas()
         self._characters = Characters()
         if file is None or mode == OFF:
@@ -66,7 +69,11 @@ class Access:
 
     def identify(self, credential: str) -> Caller:
         """Return who presents an API key, which may be empty; ``ServeError`` UNAUTHENTICATED."""
-        return self.keyring.identify(credential)
+        try:
+            return self.keyring.identify(credential)
+        except ServeError as error:
+            self.refused(error)
+            raise
 
     def allow(
         self, allowances: dict[str, Allowance], spent: Mapping[str, tuple[int, int]] = NOTHING

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from enum import StrEnum
 
+    from hexkey.errors import ServeError
     from hexkey.metrics.ledger import Books
     from hexkey.metrics.queues import Queues
     from hexkey.metrics.usage import UsageWriter
@@ -165,6 +166,10 @@ class Metrics:
             model = model if len(self._of_engine) < MAX_ENGINES else OTHER
             series = self._of_engine.setdefault(model, EngineSeries(self, model))
         return series
+
+    def refuse(self, error: ServeError) -> None:
+        """Count a refusal of whoever came before it was known what for."""
+        self.rejected.labels(NONE, error.reason.lower()).inc()
 
     def watch(self, books: Books) -> None:
         """Export what the devices' ledgers say, read anew at each scrape."""

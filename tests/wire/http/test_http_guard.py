@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from hexkey.wire.http.limits import HttpLimits
+from tests.unit.test_metering import value
 from tests.wire.http.http_house import House, open_house, post
 
 if TYPE_CHECKING:
@@ -333,6 +334,7 @@ async def test_too_many_requests_at_once() -> None:
         await house.busy("acme/slow")
         response = await client.post("/v1/autocomplete", json=body)
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+        assert value(house.service.metrics, "rejected_total", reason="overloaded") == 1
         assert (await client.get("/health")).status_code == 200
         assert (await first).status_code == 200
 
@@ -344,6 +346,7 @@ async def test_what_bodies_hold_is_bounded_as_long_as_their_requests_run() -> No
         await house.busy("acme/slow")
         response = await client.post("/v1/autocomplete", json=body)
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+        assert value(house.service.metrics, "rejected_total", reason="overloaded") == 1
         assert (await first).status_code == 200
         body["max_tokens"] = 1
         assert (await client.post("/v1/autocomplete", json=body)).status_code == 200

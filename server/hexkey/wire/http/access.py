@@ -46,10 +46,14 @@ def admitted(exchange: Exchange, access: Access, service: Service) -> Caller:
     if access is Access.OPEN:
         return ANYBODY
     caller = service.access.identify(_credential(exchange))
-    if access is Access.ADMIN:
-        ensure_admin(caller)
-    elif access is Access.METRICS:
-        ensure_metrics(caller)
+    try:
+        if access is Access.ADMIN:
+            ensure_admin(caller)
+        elif access is Access.METRICS:
+            ensure_metrics(caller)
+    except ServeError as error:
+        service.access.refused(error)
+        raise
     return caller
 
 

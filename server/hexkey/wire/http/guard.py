@@ -45,7 +45,7 @@ class Guard:
         if exchange.scope["method"] not in _WITHOUT_BODY:
             ensure_known(exchange, self._service)
         if self._running >= self._limits.max_concurrent:
-            raise _busy(f"{self._limits.max_concurrent} requests are under way")
+            raise self._busy(f"{self._limits.max_concurrent} requests are under way")
         self._running += 1
         held: list[bytes] = []
         try:
@@ -105,11 +105,23 @@ class Guard:
     def _hold(self, size: int) -> None:
         self._held += size
         if self._held > self._limits.max_held_bytes:
-            raise _busy("the bodies of requests fill the memory set aside for them")
+            raise self._busy("the bodies of requests fill the memory set aside for them")
 
     def _release(self, parts: list[bytes]) -> None:
         self._held -= sum(map(len, parts))
         parts.clear()
+
+    def _busy(self, why: str) -> HttpError:
+        refusal = HttpError(
+            503,
+            f"{why}; try again soon",
+            reason="OVERLOADED",
+            code=Code.UNAVAILABLE,
+            headers=(CLOSE,),
+            retry_after_s=1.0,
+        )
+        self._service.metrics.refuse(refusal)
+        return refusal
 
     def _too_large(self) -> HttpError:
         return HttpError(
@@ -143,15 +155,4 @@ def _slow() -> HttpError:
         reason="BODY_TIMEOUT",
         code=Code.DEADLINE_EXCEEDED,
         headers=(CLOSE,),
-    )
-
-
-def _busy(why: str) -> HttpError:
-    return HttpError(
-        503,
-        f"{why}; try again soon",
-        reason="OVERLOADED",
-        code=Code.UNAVAILABLE,
-        headers=(CLOSE,),
-        retry_after_s=1.0,
     )
