@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hexkey.errors import Code
+from hexkey.wire.http.access import Access
 from hexkey.wire.http.table import OPERATIONS
 from tests.wire.http.http_house import open_house
 
@@ -30,6 +32,11 @@ CHECKS = (
 FAST = 256
 
 
+OF: dict[Access, tuple[str, ...]] = {
+    Access.OPEN: (), Access.CALLER: (), Access.METRICS: ("metrics",), Access.ADMIN: ("admin",)
+}  # fmt: skip
+
+
 async def test_every_operation_is_documented(house: House) -> None:
     async with house.client() as client:
         document = (await client.get("/openapi.json")).json()
@@ -37,6 +44,11 @@ async def test_every_operation_is_documented(house: House) -> None:
     for operation in OPERATIONS:
         entry = document["paths"][operation.path][operation.method.lower()]
         assert entry["summary"]
+        assert bool(entry["security"]) is (operation.access is not Access.OPEN)
+        assert ({} in entry["security"]) is (operation.access in {Access.CALLER, Access.METRICS})
+        scopes = [scope for way in entry["security"] for scopes in way.values() for scope in scopes]
+        assert set(scopes) == {*OF[operation.access]}
+        assert {*chain(*entry["security"])} <= {*document["components"]["securitySchemes"]}
         statuses = set(entry["responses"])
         if operation.body:
             missing = str(operation.dialect.statuses[Code.NOT_FOUND])

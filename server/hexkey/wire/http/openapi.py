@@ -28,6 +28,12 @@ _EVENTS = "text/event-stream"
 _PLAIN = "text/plain"
 _OF_BODIES = (408, 415)
 _OF_ALL = (405, 431, 500)
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "header": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same."},
+}
+# Scopes beside that of a task or model; an empty way in is for servers that ask for no keys.
+_SCOPES = {Access.CALLER: (), Access.METRICS: ("metrics",), Access.ADMIN: ("admin",)}
 _HEADERS = {
     "x-request-id": ("The request's id, for the log and the answer.", {"type": "string"}),
     "x-request-timeout-ms": ("Deadline.", {"type": "integer", "minimum": 1, "maximum": 86_400_000}),
@@ -87,6 +93,7 @@ def document() -> bytes:
             "paths": paths,
             "components": {
                 "schemas": components,
+                "securitySchemes": _KEYS,
                 "responses": {
                     dialect.name: {
                         "description": "An error, told as this family of APIs does.",
@@ -109,6 +116,7 @@ def _operation(operation: Operation, schemas: dict[type, Any]) -> dict[str, Any]
         "operationId": operation.handler.__name__,
         "summary": (operation.handler.__doc__ or "").strip(),
         "parameters": _parameters(operation),
+        "security": _security(operation.access),
         "responses": responses,
     }
     if operation.body is not None:
@@ -170,6 +178,14 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             for name, (text, schema) in _HEADERS.items()
         ]
     return parameters
+
+
+def _security(access: Access) -> list[dict[str, tuple[str, ...]]]:
+    """Return the ways in; none says that it is for everybody."""
+    if access is Access.OPEN:
+        return []
+    ways = [{name: _SCOPES[access]} for name in _KEYS]
+    return ways if access is Access.ADMIN else [*ways, {}]
 
 
 def _statuses(operation: Operation) -> list[int]:
