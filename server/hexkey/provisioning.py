@@ -137,7 +137,7 @@ def spent_before(config: Config) -> dict[str, tuple[int, int]]:
             ("tenant",),
             since_us=int(begun.timestamp() * 1e6),
             until_us=int(now.timestamp() * 1e6),
-            unread=lambda error: log.error("some of what tenants spent is unknown", why=str(error)),
+            unread=partial(_unread, "what tenants spent"),
         )
         for key, amounts in lines.items():
             if key.currency == config.cost.currency:
@@ -150,7 +150,7 @@ def spent_before(config: Config) -> dict[str, tuple[int, int]]:
 def translated_before(config: Config) -> dict[str, int]:
     """Return the characters each tenant had translated this month, UTC, by the usage ledger.
 
-    Reads files. ``OSError`` where one cannot be read.
+    Reads files; what cannot be read is told in the log and counts for nothing.
     """
     now = datetime.now(UTC)
     begun = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -159,6 +159,7 @@ def translated_before(config: Config) -> dict[str, int]:
         ("tenant", "task"),
         since_us=int(begun.timestamp() * 1e6),
         until_us=int(now.timestamp() * 1e6),
+        unread=partial(_unread, "what tenants had translated"),
     )
     found = Counter[str]()
     for key, amounts in lines.items():
@@ -166,6 +167,10 @@ def translated_before(config: Config) -> dict[str, int]:
         if task == Task.TRANSLATE:
             found[tenant] += amounts.input_characters
     return dict(found)
+
+
+def _unread(what: str, error: OSError) -> None:
+    log.error("some of the usage ledger cannot be read", lost=what, why=str(error))
 
 
 def _cache(config: Config) -> Path:
