@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from hexkey.config import QueueConfig
 from hexkey.wire.address import AddressInUse
 from hexkey.wire.http.server import HttpServer
+from tests.waiting import soon
 from tests.wire.http.http_house import open_house, post
 
 if TYPE_CHECKING:
@@ -74,6 +77,53 @@ async def queued(house: House, count: int) -> None:
     async with asyncio.timeout(5):
         while house.service._gate.waiting("acme/slow") != count:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.005)
+
+
+KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/v1/autocomplete", SLOW),
+    ("/v1/autocomplete", {**SLOW, "stream": True}),
+    ("/v1/autocomplete", {**SLOW, "session": "s"}),
+    ("/v1/autocomplete", {**SLOW, "session": "s", "prefix": "xw", "stream": True}),
+    ("/v1/autocomplete", {**SLOW, "n": 3, "temperature": 1}),
+    ("/v1/completions", {**SLOW, "prompt": ["a", "b"], "stream": True}),
+    ("/v1/translate", {"text": ["a b c d"] * 50, "source": "en", "target": "pt", "stream": True}),
+)
+
+
+async def test_clients_of_every_kind_that_vanish_leave_nothing_behind() -> None:
+    async with open_house() as house:
+        service = house.service
+
+        def kept() -> tuple[object, ...]:
+            queues, ledger = service._gate._queues, service.pool.billing.devices["machine"].ledger
+            return (
+                len(asyncio.all_tasks()),
+                psutil.Process().num_fds(),
+                [(service._gate.running(one), len(queues[one]._waiters)) for one in queues],
+                [service.pool._member(model).supervisor.users for model in queues],
+                [house.running(model) for model in queues],
+                (len(service.sessions.latest), len(service.sessions._newest)),
+                len(ledger._accounts._open),
+            )
+
+        async def vanish(number: int) -> None:
+            path, body = KINDS[number % len(KINDS)]
+            reader, writer = await house.connect()
+            deadline = [f"X-Request-Timeout-Ms: {number + 20}"] if number % 3 == 0 else []
+            writer.write(post(path, json.dumps(body).encode(), *deadline))
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(number % 10 / 50):
+                    while await reader.read(1000):
+                        pass
+            if number % 2:
+                writer.transport.abort()
+            else:
+                writer.close()
+
+        before = kept()
+        for _ in range(3):
+            await asyncio.gather(*map(vanish, range(5 * len(KINDS))))
+        await soon(lambda: kept() == before, what="nothing left behind")
 
 
 async def test_a_client_that_leaves_before_its_body_is_whole(house: House) -> None:
