@@ -24,8 +24,9 @@ WAITING_EVENTS = 64
 class Several:
     """Runs all requests at once; output ``i`` of request ``k`` is output ``places[k][i]``.
 
-    Without places the outputs of one request follow those of the one before. The first error ends
-    the rest and is the error of them all. The usage is their sum.
+    More than their tenant may have in work take turns. Without places the outputs of one request
+    follow those of the one before. The first error ends the rest and is the error of them all. The
+    usage is their sum.
     """
 
     def __init__(
@@ -43,6 +44,10 @@ class Several:
         self._events: asyncio.Queue[Event | BaseException] = asyncio.Queue(WAITING_EVENTS)
         self._entered: asyncio.Queue[Run | BaseException] = asyncio.Queue()
         self._places = places or _in_order(requests)
+        # Without turns one call could hold all that its tenant may, and be refused for it for ever.
+        self._turns = asyncio.Semaphore(
+            service.access.concurrent(requests[0].tenant) or len(requests)
+        )
         self.runs: dict[int, Run] = {}
         """Those that began, by the place of their request."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -126,7 +131,7 @@ class Several:
     async def _pump(self, which: int) -> None:
         request, places = self._requests[which], self._places[which]
         try:
-            async with self._service.run(request) as run:
+            async with self._turns, self._service.run(request) as run:
                 self.runs[which] = run
                 self._entered.put_nowait(run)
                 async for event in run:

@@ -262,7 +262,7 @@ async def test_a_cold_start_is_waited_for_as_long_whoever_began_it(
             await until(service, model, State.LOADING)
             told = await asyncio.gather(ask(service, model), first, return_exceptions=True)
             if model == "a":
-                assert told == [3, 3]
+                assert [*told] == [3, 3]
             else:
                 assert [one.code for one in told if isinstance(one, ServeError)] == [
                     Code.UNAVAILABLE

@@ -88,6 +88,10 @@ class Access:
         now, utc = time.monotonic(), datetime.now(UTC)
         return self.quotas.reserve(tenant, tokens, now, utc, input_tokens=input_tokens, older=older)
 
+    def concurrent(self, tenant: str) -> int:
+        """Return how many requests a tenant may have in work; 0 is any number."""
+        return self.quotas.concurrent(tenant)
+
     def spent(self, before: dict[str, tuple[int, int]]) -> None:
         """Take in what tenants had spent, today and this month, before this server started."""
         for tenant, (today, this_month) in before.items():

@@ -199,6 +199,11 @@ class Quotas:
         account.budget.spent_today += pico
         account.budget.spent_this_month += pico
 
+    def concurrent(self, tenant: str) -> int:
+        """Return how many requests a tenant may have in work; 0 is any number."""
+        account = self._accounts.get(tenant)
+        return account.allowance.concurrent if account is not None else 0
+
     def spent(self, tenant: str, today: int, this_month: int) -> None:
         """Tell what a tenant had spent before this server started."""
         if tenant in self._accounts:

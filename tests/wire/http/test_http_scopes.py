@@ -99,6 +99,26 @@ async def test_to_have_ollama_load_is_a_request_of_ones_quota(
         house.service.access.allow({})
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_prompts_of_one_request_take_turns_within_their_tenants_bound(
+    house: House,
+    keys: dict[str, str],
+    stream: bool,  # noqa: FBT001
+) -> None:
+    body = {"model": "coder", "prompt": ["a", "b", "c", "d"], "max_tokens": 5, "stream": stream}
+    for most in (1, 3):
+        house.service.access.allow({"acme": Allowance(concurrent=most)})
+        try:
+            answer = await ask(house, keys["all"], "/v1/completions", body)
+            assert answer.status_code == 200
+            assert "exhausted" not in answer.text
+            if not stream:
+                assert [one["index"] for one in answer.json()["choices"]] == [0, 1, 2, 3]
+            assert house.service.access.quotas._accounts["acme"].running == 0
+        finally:
+            house.service.access.allow({})
+
+
 async def test_a_key_sees_its_models_only(house: House, keys: dict[str, str]) -> None:
     await house.service.pool.load("coder")
 
