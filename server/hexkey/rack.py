@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -62,6 +63,11 @@ class Member:
         self.lock = asyncio.Lock()
         self.failed_at = float("-inf")
         self.supervisor = Supervisor(spec.settings, observe(self))
+
+    def take(self, spec: Spec) -> None:
+        """Take in what is new and needs no other host."""
+        self.spec = spec
+        self.supervisor.settings = spec.settings
 
     @property
     def in_memory(self) -> bool:
@@ -209,7 +215,7 @@ class Rack:
         # Nothing below waits or fails, so no request sees half of it.
         before, self.members = self.members, members
         for spec in specs:
-            members[spec.candidate.name].spec = spec
+            members[spec.candidate.name].take(spec)
         for member in members.values():
             self._serve(member)
         for member in before.values():
@@ -305,7 +311,9 @@ class Rack:
 
 def _moved(old: Spec, new: Spec) -> bool:
     """Return whether a model needs another host, or other books, than it has."""
-    return (old.settings, old.device) != (new.settings, new.device)
+    # How long it is waited for is between us and those who wait.
+    waits = {name: getattr(old.settings, name) for name in ("cold_start_s", "load_timeout_s")}
+    return (old.settings, old.device) != (replace(new.settings, **waits), new.device)
 
 
 def _size(folder: str) -> int:

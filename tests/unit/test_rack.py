@@ -159,6 +159,21 @@ async def test_a_new_version_takes_over_and_no_request_fails() -> None:
         assert service.pool.billing.statement("time").imbalance == 0
 
 
+async def test_how_long_a_load_is_waited_for_may_change_without_one() -> None:
+    one = spec("a", load_ms=200)
+    async with house([one]) as service:
+        pid = service.pool.pids()["a"]
+        settings = replace(one.settings, cold_start_s=0.01, load_timeout_s=30)
+        await service.pool.replace([one._replace(settings=settings)])
+        assert service.pool.pids()["a"] == pid
+        await service.pool.unload("a")
+        with pytest.raises(ServeError, match="does not serve now"):
+            await ask(service, "a")
+        settings = replace(settings, stall_timeout_s=9)
+        await service.pool.replace([one._replace(settings=settings)])
+        assert service.pool.pids()["a"] not in {None, pid}
+
+
 async def test_adapters_are_models_that_their_bases_host_serves() -> None:
     named = [Candidate(name, TEXT) for name in ("b", "c")]
     both = spec("a")._replace(adapters=tuple(named))
