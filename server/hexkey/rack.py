@@ -154,6 +154,7 @@ class Rack:
         async with member.lock:
             if member.in_memory:
                 return
+            member.failed_at = float("-inf")
             try:
                 await self._make_room(member)
                 await member.supervisor.start()

@@ -251,6 +251,10 @@ async def test_a_fork_that_fails_is_a_load_that_failed(monkeypatch: pytest.Monke
         assert service.pool.states()["b"] is State.FAILED
         await service.pool.load("b")
         assert await ask(service, "b") == 3
+        # What has served since is not left alone for its failure of before.
+        await service.pool.unload("b")
+        async with asyncio.timeout(5):
+            assert await ask(service, "b") == 3
 
 
 async def test_a_load_that_is_cancelled_may_be_tried_again() -> None:
