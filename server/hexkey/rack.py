@@ -140,7 +140,7 @@ class Rack:
         # One that cannot be ended must not keep us from waiting for the others.
         for ended in await asyncio.gather(*ends, return_exceptions=True):
             if isinstance(ended, Exception):
-                log.error("a host did not end well", why=str(ended), kind=type(ended).__name__)
+                _not_ended(ended)
 
     def wake(self, member: Member) -> None:
         """A request waits for a model that is not in memory: load it, unless that just failed."""
@@ -270,7 +270,10 @@ class Rack:
                 keep, supervisor = member.spec.keep, member.supervisor
                 idle = supervisor.state is State.READY and not supervisor.users
                 if idle and 0 < keep.idle_unload_s < monotonic() - supervisor.last_used:
-                    await self.unload(member)
+                    try:
+                        await self.unload(member)
+                    except Exception as error:  # noqa: BLE001 - the others are looked at all the same
+                        _not_ended(error)
 
     def _member(self, spec: Spec) -> Member:
         name = spec.candidate.name
@@ -308,6 +311,10 @@ class Rack:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _not_ended(error: Exception) -> None:
+    log.error("a host did not end well", why=str(error), kind=type(error).__name__)
 
 
 def _moved(old: Spec, new: Spec) -> bool:

@@ -130,6 +130,19 @@ async def test_an_idle_model_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await ask(service, "a") == 3
 
 
+async def test_one_that_does_not_end_well_keeps_no_other_from_leaving(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    idle = Keep(idle_unload_s=0.2)
+    async with house([spec("a", idle), spec("b", idle)]) as service:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                service.pool._member("a").supervisor, "stop", AsyncMock(side_effect=OSError)
+            )
+            await until(service, "b", State.STOPPED)
+
+
 async def test_a_new_version_takes_over_and_no_request_fails() -> None:
     async with house([spec("a", step_ms=5)]) as service:
         results: list[int] = []
