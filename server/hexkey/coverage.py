@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hexkey.config import Config, TenantConfig
-    from hexkey.routing import Plan, Policy
+    from hexkey.routing import Candidate, Plan, Policy
 
 MAX_PIVOTS = 20
 """Most pairs through a third language that are listed; all are served."""
@@ -43,7 +43,12 @@ def covered(config: Config) -> list[str]:
 
 
 def idle(config: Config) -> list[str]:
-    """Return a line for each setting that can have no effect, as this machine costs nothing."""
+    """Return a line for each setting that can have no effect."""
+    return [*_unpriced(config), *_cold(config)]
+
+
+def _unpriced(config: Config) -> list[str]:
+    """Return a line for each setting that has none as this machine costs nothing."""
     if Decimal(config.cost.price_per_hour) or config.cost.owned is not None:
         return []
     spent = [one for one in config.access.tenants if _has_budget(one)]
@@ -56,6 +61,22 @@ def idle(config: Config) -> list[str]:
     return [f"{line}: give cost.price_per_hour or cost.owned" for line in lines]
 
 
+def _cold(config: Config) -> Iterator[str]:
+    """Yield a line for each model that is not reached, since others are there and go first."""
+    for task in Task:
+        policy = config.routing.policies.get(task)
+        if (policy is not None and policy.policy is PolicyName.PINNED) or task is Task.TRANSLATE:
+            continue
+        doing = [model for model in config.models if task in model.tasks]
+        there = [model.name for model in doing if model.load == "start"]
+        for model in doing:
+            if there and model.load != "start":
+                yield (
+                    f"{task} finds {model.name} only where a request names it or the others are "
+                    f"down, as it is not in memory and {there[0]} is: give it load: start"
+                )
+
+
 def _has_budget(tenant: TenantConfig) -> bool:
     return any(map(Decimal, (tenant.budget_per_day, tenant.budget_per_month)))
 
@@ -64,8 +85,8 @@ def uncovered(config: Config) -> list[str]:
     """Return a line for each task and each configured pair that nothing serves."""
     none = [task for task in Task if not any(task in model.tasks for model in config.models)]
     lines = [f"no model does: {', '.join(none)}"] if none else []
-    for model in config.models:
-        for pair in islice(model.candidate().directions(), MAX_PAIRS):
+    for model in _catalog(config):
+        for pair in islice(model.directions(), MAX_PAIRS):
             plan = _plan(config, pair)
             if plan.refusal is not None:
                 lines.append(f"nothing serves {pair} of {model.name}: {plan.refusal.message}")
@@ -84,18 +105,19 @@ def _models(config: Config, task: Task) -> str:
     policy = config.routing.policies.get(task)
     if policy is not None and policy.policy is PolicyName.PINNED:
         return policy.model
-    return ", then ".join(model.name for model in config.models if task in model.tasks)
+    return ", then ".join(model.name for model in _catalog(config) if task in model.tasks)
 
 
 def _straight(config: Config) -> Iterator[str]:
     """Yield ``model (its pairs)``, each pair at the model that gets it first."""
     by_model: dict[str, list[str]] = {}
-    pairs = routing.pairs([model.candidate() for model in config.models])
+    catalog = _catalog(config)
+    pairs = routing.pairs(catalog)
     for pair in pairs[:MAX_PAIRS]:
         plan = _plan(config, pair)
         if plan.routes:
             by_model.setdefault(plan.model, []).append(str(pair))
-    for model in config.models:
+    for model in catalog:
         if model.name in by_model:
             yield f"{model.name} ({', '.join(by_model[model.name])})"
     if len(pairs) > MAX_PAIRS:
@@ -105,7 +127,7 @@ def _straight(config: Config) -> Iterator[str]:
 def _through(config: Config) -> Iterator[str]:
     if not config.routing.pivot:
         return
-    pivots = routing.pivots([model.candidate() for model in config.models])
+    pivots = routing.pivots(_catalog(config))
     for pair in pivots[:MAX_PIVOTS]:
         plan = _plan(config, pair)
         if plan.routes:
@@ -118,5 +140,9 @@ def _plan(config: Config, pair: Pair) -> Plan:
     source, target = (SOME if code == ANY else code for code in (pair.source, pair.target))
     payload = Translate(texts=("x",), source=source, target=target)
     request = Request(id="coverage", payload=payload, protocol="none")
-    catalog = [model.candidate() for model in config.models]
-    return routing.decide(request, catalog, rules=config.routing.rules())
+    return routing.decide(request, _catalog(config), rules=config.routing.rules())
+
+
+def _catalog(config: Config) -> list[Candidate]:
+    """Return the models as the router sees them, adapters behind their base."""
+    return [one for model in config.models for one in model.candidates()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -86,10 +85,7 @@ def specs(config: Config, folders: dict[str, str]) -> list[Spec]:
                 idle_unload_s=model.idle_unload_s,
                 memory=int(model.memory_gib * GIB),
             ),
-            tuple(
-                replace(model.candidate(), name=one.name, tasks=frozenset(one.tasks or model.tasks))
-                for one in model.adapters
-            ),
+            model.candidates()[1:],
             model.device or only,
         )
         for model in config.models

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -62,6 +63,11 @@ class Member:
         self.lock = asyncio.Lock()
         self.failed_at = float("-inf")
         self.supervisor = Supervisor(spec.settings, observe(self))
+
+    def take(self, spec: Spec) -> None:
+        """Take in what is new and needs no other host."""
+        self.spec = spec
+        self.supervisor.settings = spec.settings
 
     @property
     def in_memory(self) -> bool:
@@ -130,7 +136,7 @@ class Rack:
         # One that cannot be ended must not keep us from waiting for the others.
         for ended in await asyncio.gather(*ends, return_exceptions=True):
             if isinstance(ended, Exception):
-                log.error("a host did not end well", why=str(ended), kind=type(ended).__name__)
+                _not_ended(ended)
 
     def wake(self, member: Member) -> None:
         """A request waits for a model that is not in memory: load it, unless that just failed."""
@@ -144,6 +150,7 @@ class Rack:
         async with member.lock:
             if member.in_memory:
                 return
+            member.failed_at = float("-inf")
             try:
                 await self._make_room(member)
                 await member.supervisor.start()
@@ -205,7 +212,7 @@ class Rack:
         # Nothing below waits or fails, so no request sees half of it.
         before, self.members = self.members, members
         for spec in specs:
-            members[spec.candidate.name].spec = spec
+            members[spec.candidate.name].take(spec)
         self.catalog = self._listed()
         for member in members.values():
             self._serve(member)
@@ -264,7 +271,10 @@ class Rack:
                 keep, supervisor = member.spec.keep, member.supervisor
                 idle = supervisor.state is State.READY and not supervisor.users
                 if idle and 0 < keep.idle_unload_s < monotonic() - supervisor.last_used:
-                    await self.unload(member)
+                    try:
+                        await self.unload(member)
+                    except Exception as error:  # noqa: BLE001 - the others are looked at all the same
+                        _not_ended(error)
 
     def _member(self, spec: Spec) -> Member:
         name = spec.candidate.name
@@ -304,9 +314,15 @@ class Rack:
         return task
 
 
+def _not_ended(error: Exception) -> None:
+    log.error("a host did not end well", why=str(error), kind=type(error).__name__)
+
+
 def _moved(old: Spec, new: Spec) -> bool:
     """Return whether a model needs another host, or other books, than it has."""
-    return (old.settings, old.device) != (new.settings, new.device)
+    # How long it is waited for is between us and those who wait.
+    waits = {name: getattr(old.settings, name) for name in ("cold_start_s", "load_timeout_s")}
+    return (old.settings, old.device) != (replace(new.settings, **waits), new.device)
 
 
 def _size(folder: str) -> int:

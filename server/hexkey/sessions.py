@@ -201,6 +201,9 @@ class Session:
     def draft(self, source: Source, model: str, charge: Charge) -> Reading:
         """Return the reading of an attempt that has begun, without a deadline of its own."""
         self.reading = Reading(Draft(source, model, charge, self._deadline))
+        if model != self._model:
+            # The one that was asked for was full or failed, and would say something else.
+            self._asked = None
         return self.reading
 
     def note(self, event: Event) -> None:

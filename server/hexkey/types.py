@@ -156,7 +156,8 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
 
     ``adapter`` is one of the model's adapters by name, or empty. Of requests that wait in the
     engine those with the lowest ``priority`` go first. What is cached for one ``salt`` is never
-    used for another, so that nobody can tell by the time what others have asked.
+    used for another, so that nobody can tell by the time what others have asked; OpenVINO's cache
+    knows no such thing.
     """
 
     adapter: str = ""

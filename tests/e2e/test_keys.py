@@ -16,6 +16,7 @@ import grpc
 import httpx
 import openai
 import pytest
+from grpc_status import rpc_status
 
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.v1 import inference_pb2_grpc as pb_grpc
@@ -24,6 +25,7 @@ from hexkey.wire.http.access import Access
 from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.table import OPERATIONS
 from tests.e2e.conftest import ROOT, Served, serve
+from tests.wire.grpc.grpc_house import details_of
 
 CONFIG = """
 cost: {price_per_hour: "3.6"}
@@ -171,6 +173,15 @@ def test_quotas_and_budgets_are_kept(locked: Served, keys: dict[str, str]) -> No
     refused = post(locked, "/v1/autocomplete", BODY, keys["few"])
     assert refused.json()["error"]["code"] == "requests_exhausted"
     assert 0 < int(refused.headers["retry-after"]) <= 30
+    with grpc.insecure_channel(locked.grpc) as channel:
+        stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+        metadata = (("x-api-key", keys["few"]),)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Autocomplete(pb.AutocompleteRequest(prefix="x"), metadata=metadata)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    told = details_of(rpc_status.from_call(caught.value))  # type: ignore[arg-type]  # a Call, too
+    assert told["ErrorInfo"].reason == "REQUESTS_EXHAUSTED"
+    assert 0 < told["RetryInfo"].retry_delay.seconds <= 30
     assert post(locked, "/v1/autocomplete", BODY, keys["poor"]).status_code == 200
     broke = post(locked, "/v1/autocomplete", BODY, keys["poor"])
     assert broke.status_code == 429

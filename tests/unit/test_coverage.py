@@ -65,3 +65,37 @@ routing: {{policies: {{chat: {{policy: cheapest}}, translate: {{policy: fastest}
         "chat by what is cheapest takes the first: give cost.price_per_hour or cost.owned",
     ]
     assert idle(parse_config(f'{text}cost: {{price_per_hour: "0.5"}}\n'.encode())) == []
+
+
+def test_adapters_are_covered_as_models_and_may_be_pinned() -> None:
+    text = """
+routing: {policies: {translate: {policy: pinned, model: formal}}}
+models:
+  - name: base
+    engine: vllm
+    source: path:/base
+    tasks: [chat, translate]
+    pairs: [en-pt]
+    adapters: [{name: pirate, source: "path:/x", tasks: [chat]}, {name: formal, source: "path:/y"}]
+"""
+    config = parse_config(text.encode())
+    assert [one.strip() for one in covered(config)] == [
+        "chat          base, then pirate, then formal",
+        "translate     pinned: formal (en-pt)",
+    ]
+    assert len(uncovered(config)) == 1
+
+
+def test_a_model_that_others_keep_from_being_loaded_is_told() -> None:
+    text = """
+routing: {policies: {chat: {policy: weighted, weights: {a: 9, b: 1}}}}
+models:
+  - {name: a, engine: fake, tasks: [chat]}
+  - {name: b, engine: fake, tasks: [chat, summarize], load: on_request}
+  - {name: c, engine: fake, tasks: [autocomplete], load: on_request}
+"""
+    said = idle(parse_config(text.encode()))
+    assert len(said) == 1
+    assert said[0].startswith("chat finds b only where a request names it")
+    pinned = text.replace("{policy: weighted, weights: {a: 9, b: 1}}", "{policy: pinned, model: b}")
+    assert idle(parse_config(pinned.encode())) == []

@@ -130,6 +130,19 @@ async def test_an_idle_model_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
         assert await ask(service, "a") == 3
 
 
+async def test_one_that_does_not_end_well_keeps_no_other_from_leaving(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    idle = Keep(idle_unload_s=0.2)
+    async with house([spec("a", idle), spec("b", idle)]) as service:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                service.pool._member("a").supervisor, "stop", AsyncMock(side_effect=OSError)
+            )
+            await until(service, "b", State.STOPPED)
+
+
 async def test_a_new_version_takes_over_and_no_request_fails() -> None:
     async with house([spec("a", step_ms=5)]) as service:
         results: list[int] = []
@@ -157,6 +170,21 @@ async def test_a_new_version_takes_over_and_no_request_fails() -> None:
         ledger = service.pool.billing.devices["machine"].ledger
         await soon(lambda: len(ledger._timeline.books) == 1)
         assert service.pool.billing.statement("time").imbalance == 0
+
+
+async def test_how_long_a_load_is_waited_for_may_change_without_one() -> None:
+    one = spec("a", load_ms=200)
+    async with house([one]) as service:
+        pid = service.pool.pids()["a"]
+        settings = replace(one.settings, cold_start_s=0.01, load_timeout_s=30)
+        await service.pool.replace([one._replace(settings=settings)])
+        assert service.pool.pids()["a"] == pid
+        await service.pool.unload("a")
+        with pytest.raises(ServeError, match="does not serve now"):
+            await ask(service, "a")
+        settings = replace(settings, stall_timeout_s=9)
+        await service.pool.replace([one._replace(settings=settings)])
+        assert service.pool.pids()["a"] not in {None, pid}
 
 
 async def test_adapters_are_models_that_their_bases_host_serves() -> None:
@@ -236,6 +264,10 @@ async def test_a_fork_that_fails_is_a_load_that_failed(monkeypatch: pytest.Monke
         assert service.pool.states()["b"] is State.FAILED
         await service.pool.load("b")
         assert await ask(service, "b") == 3
+        # What has served since is not left alone for its failure of before.
+        await service.pool.unload("b")
+        async with asyncio.timeout(5):
+            assert await ask(service, "b") == 3
 
 
 async def test_a_load_that_is_cancelled_may_be_tried_again() -> None:
@@ -276,7 +308,7 @@ async def test_who_wants_a_model_there_waits_as_a_request_does() -> None:
     async with house([bounded, broken]) as service:
         # Who leaves ends no load: one key could else keep a server busy with beginning them.
         leaving = asyncio.create_task(service.pool.attend("a"))
-        await until(service, "a", State.LOADING)
+        await soon(lambda: service.pool.pids()["a"])
         pid = service.pool.pids()["a"]
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)

@@ -41,7 +41,7 @@ class Writer:
     """One model that writes a letter whenever ``go`` lets it."""
 
     def __init__(self) -> None:
-        self.catalog = (Candidate("m", frozenset({Task.AUTOCOMPLETE})),)
+        self.catalog: tuple[Candidate, ...] = (Candidate("m", frozenset({Task.AUTOCOMPLETE})),)
         self.billing = Billing(CostConfig(), ["m"])
         self.go = asyncio.Semaphore(0)
         self.begun: list[str] = []
@@ -262,6 +262,23 @@ async def test_what_models_said_before_a_reload_is_not_said_again(house: House) 
     await house.write(3)
     assert await newest == "new"
     assert house.balanced()
+
+
+async def test_what_another_model_said_is_not_remembered_as_the_first_ones(house: House) -> None:
+    house.pool.catalog += (Candidate("spare", frozenset({Task.AUTOCOMPLETE})),)
+    house.pool.billing = Billing(CostConfig(), ["m", "spare"])
+    full = QueueConfig(concurrency=1, max_requests=0)
+    house.gate.configure({"m": full, "spare": QueueConfig()}, {})
+    holds = house.ask("hold", caller=Caller(tenant="other"))
+    await house.write(0)
+    elsewhere = house.ask("x")
+    await house.write(12)
+    assert await holds == await elsewhere == "abcdef"
+    house.pool.text = "uvw"
+    asked = house.ask("xa")
+    await house.write(3)
+    assert await asked == "uvw"
+    assert house.pool.begun == ["hold", "x", "xa"]
 
 
 async def test_without_latest_wins_nothing_is_taken_over(house: House) -> None:

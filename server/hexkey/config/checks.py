@@ -217,7 +217,8 @@ def _check_routing(config: Config) -> list[str]:
         if name not in {*Task}:
             errors.append(f"{name}: is no task; the tasks are: {', '.join(Task)}")
             continue
-        models = [model.name for model in config.models if name in model.tasks]
+        catalog = (one for model in config.models for one in model.candidates())
+        models = [one.name for one in catalog if name in one.tasks]
         errors += [f"{name}.{line}" for line in _check_policy(policy, models)]
     return errors
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date  # noqa: TC003 - schema reads the annotations at run time
 
 from hexkey.routing import ANY, Candidate, Pair, Policy, PolicyName, Rules, parse_pair
@@ -94,6 +94,15 @@ class ModelConfig:
         return Candidate(
             self.name, frozenset(self.tasks), self.parsed_pairs(), self.languages, self.labels
         )
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Return the model and, behind it, its adapters, which are models to the router too."""
+        base = self.candidate()
+        adapters = (
+            replace(base, name=one.name, tasks=frozenset(one.tasks or self.tasks))
+            for one in self.adapters
+        )
+        return (base, *adapters)
 
 
 @dataclass(frozen=True, slots=True)
