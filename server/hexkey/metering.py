@@ -123,6 +123,7 @@ class Meter:
         "_begun",
         "_first",
         "_gaps",
+        "_in_line",
         "_last",
         "_legs",
         "_metrics",
@@ -144,6 +145,7 @@ class Meter:
         self._queued = 0.0
         self._queued_s: float | None = None
         self._admitted = False
+        self._in_line = True
         self._begun = perf_counter()
         self._routed = 0.0
         self._first = 0.0
@@ -173,11 +175,13 @@ class Meter:
     def queued(self) -> None:
         """The request waits for its turn; a wait before that was in vain counts too."""
         self._waited()
+        self._in_line = True
         self._queued = perf_counter()
 
     def admitted(self) -> None:
-        """The request may run; one that settles without this was refused."""
+        """The request, or its next leg, may run; one that settles without this was refused."""
         self._admitted = True
+        self._in_line = False
         self._waited()
 
     def began(self, event: Began) -> None:
@@ -262,7 +266,7 @@ class Meter:
         self._count(receipt)
         if (
             isinstance(error, ServeError)
-            and not self._admitted
+            and self._in_line
             and error.code is not Code.SUPERSEDED
         ):
             self._metrics.rejected.labels(receipt.task.value, error.reason.lower()).inc()
@@ -293,7 +297,7 @@ class Meter:
     def _outcome(self, error: BaseException | None) -> Outcome:
         outcome = outcome_of(error)
         busy = isinstance(error, ServeError) and error.code is Code.UNAVAILABLE
-        if busy and not self._admitted:
+        if busy and self._in_line:
             return Outcome.REJECTED
         if outcome is Outcome.OK and self._usage is None:
             return Outcome.CANCELLED

@@ -245,7 +245,8 @@ async def test_a_second_leg_that_is_not_admitted_gives_the_first_ones_permit_bac
     with await house.gate.admit(WANTED, "en-de"), pytest.raises(ServeError) as caught:
         await read(house)
     assert caught.value.reason == "OVERLOADED"
-    assert house.settled("error")
+    assert house.settled("rejected")
+    assert value(house.metrics, "rejected_total", reason="overloaded") == 1
 
 
 async def test_a_run_that_nobody_reads_settles_too() -> None:

@@ -281,6 +281,20 @@ async def test_what_another_model_said_is_not_remembered_as_the_first_ones(house
     assert house.pool.begun == ["hold", "x", "xa"]
 
 
+async def test_a_lost_bet_on_a_model_that_was_taken_out_meanwhile_is_refused(house: House) -> None:
+    older = house.ask("x")
+    await house.write(2)
+    newer = house.ask("xabZ")
+    await house.write(0)
+    assert await superseded(older)
+    house.gate.configure({}, {})
+    await house.write(1)
+    with pytest.raises(ServeError) as caught:
+        await newer
+    assert caught.value.code is Code.UNAVAILABLE
+    assert value(house.metrics, "requests_in_flight") == 0
+
+
 async def test_without_latest_wins_nothing_is_taken_over(house: House) -> None:
     house.service.sessions.configure(AutocompleteConfig(latest_wins=False))
     older = house.ask("x")

@@ -63,6 +63,7 @@ class Gate:
 
     ``queues`` is the policy of each model, ``weights`` of each tenant (1 where not named);
     ``places`` returns how many requests a model's engine makes use of at once, 0 if unknown.
+    Whatever is asked of a model that is there no more raises ``ServeError`` UNAVAILABLE.
     """
 
     def __init__(
@@ -95,9 +96,7 @@ class Gate:
 
         A caller that is cancelled while it waits leaves nothing behind.
         """
-        queue = self._queues.get(model)
-        if queue is None:
-            raise gone(model)
+        queue = self._queue(model)
         scheduler = queue.scheduler
         scheduler.concurrency = (
             scheduler.policy.concurrency or self._places(model) or DEFAULT_CONCURRENCY
@@ -112,30 +111,36 @@ class Gate:
 
     def work(self, request: Request, model: str) -> tuple[int, int]:
         """Return about how many tokens a request's input is, and with its output at most."""
-        ticket = _ticket(request, self._queues[model].scheduler)
+        ticket = _ticket(request, self._queue(model).scheduler)
         return ticket.input_tokens, ticket.tokens
 
     def running(self, model: str) -> int:
         """Places of a model's engine that are taken."""
-        return self._queues[model].scheduler.running
+        return self._queue(model).scheduler.running
 
     def waiting(self, model: str) -> int:
         """Requests that wait for a model."""
-        return self._queues[model].scheduler.lanes.requests
+        return self._queue(model).scheduler.lanes.requests
 
     def wait_s(self, request: Request, model: str, size: Size | None = None) -> float:
         """Return how long a request that came now would be expected to wait.
 
         ``size`` is its payload's, for who asks of many models.
         """
-        scheduler = self._queues[model].scheduler
+        scheduler = self._queue(model).scheduler
         return scheduler.wait_s(_ticket(request, scheduler, size))
 
     def expected_s(self, request: Request, model: str) -> float:
         """Return how long one that came now would be expected to take, its wait included."""
-        scheduler = self._queues[model].scheduler
+        scheduler = self._queue(model).scheduler
         ticket = _ticket(request, scheduler)
         return scheduler.wait_s(ticket) + scheduler.estimator.times(ticket.tokens)[0]
+
+    def _queue(self, model: str) -> _Queue:
+        queue = self._queues.get(model)
+        if queue is None:
+            raise gone(model)
+        return queue
 
     def _weight(self, tenant: str) -> float:
         return self._weights.get(tenant, 1.0)
