@@ -264,11 +264,7 @@ class Meter:
             reasons=tuple(self._reasons),
         )
         self._count(receipt)
-        if (
-            isinstance(error, ServeError)
-            and self._in_line
-            and error.code is not Code.SUPERSEDED
-        ):
+        if isinstance(error, ServeError) and self._in_line and error.code is not Code.SUPERSEDED:
             self._metrics.rejected.labels(receipt.task.value, error.reason.lower()).inc()
         if self._trace is not None:
             self._trace.end(receipt)
