@@ -82,6 +82,12 @@ class Autocomplete(msgspec.Struct, frozen=True, kw_only=True, tag="autocomplete"
     session: str = ""
     sampling: Sampling = Sampling()
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All text that a model is to read."""
+        files = (text for file in self.context for text in (file.path, file.text))
+        return (self.prefix, self.suffix, self.path, *files)
+
 
 class Message(msgspec.Struct, frozen=True):
     """One turn of a conversation; ``role`` is system, user or assistant."""
@@ -95,6 +101,11 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True, tag="chat"):
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All text that a model is to read."""
+        return tuple(message.content for message in self.messages)
 
 
 class Format(StrEnum):
@@ -118,6 +129,11 @@ class Translate(msgspec.Struct, frozen=True, kw_only=True, tag="translate"):
     format: Format = Format.TEXT
     glossary: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All text that a model is to read."""
+        return self.texts
+
 
 class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     """Say where each of ``texts`` lies in the model's space of meanings: a vector of unit length.
@@ -132,6 +148,11 @@ class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     dimensions: int = 0
     truncate: bool = False
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All text that a model is to read."""
+        return self.texts
+
 
 class Rerank(msgspec.Struct, frozen=True, kw_only=True, tag="rerank"):
     """Say how well each of ``documents`` answers ``query``, from 0 to 1.
@@ -145,6 +166,11 @@ class Rerank(msgspec.Struct, frozen=True, kw_only=True, tag="rerank"):
     top_n: int = 0
     truncate: bool = True
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All text that a model is to read."""
+        return (self.query, *self.documents)
+
 
 class Classify(msgspec.Struct, frozen=True, kw_only=True, tag="classify"):
     """Say how well each label fits each of ``texts``; a text's scores sum to 1.
@@ -154,6 +180,11 @@ class Classify(msgspec.Struct, frozen=True, kw_only=True, tag="classify"):
 
     texts: tuple[str, ...]
     labels: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All text that a model is to read."""
+        return (*self.texts, *self.labels)
 
 
 class Transcribe(msgspec.Struct, frozen=True, kw_only=True, tag="transcribe"):
@@ -167,6 +198,11 @@ class Transcribe(msgspec.Struct, frozen=True, kw_only=True, tag="transcribe"):
     language: str = ""
     prompt: str = ""
     timestamps: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All text that a model is to read."""
+        return (self.prompt,)
 
 
 class Length(StrEnum):
@@ -183,6 +219,11 @@ class Summarize(msgspec.Struct, frozen=True, kw_only=True, tag="summarize"):
     text: str
     length: Length = Length.MEDIUM
     sampling: Sampling = Sampling()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All text that a model is to read."""
+        return (self.text,)
 
 
 Payload = Autocomplete | Chat | Translate | Embed | Rerank | Classify | Transcribe | Summarize

@@ -64,16 +64,15 @@ class Entry:
     """One task. The functions take its ``payload``.
 
     ``check`` raises ``ServeError`` for a value out of bounds; ``outputs`` is the number of outputs
-    that events tell of; ``texts`` are what of it a model reads, ``ids`` how many token ids;
-    ``work`` is what an engine is given; ``able`` raises ``ServeError`` for what a model cannot do
-    beside the task; ``notes`` is what a caller should know of how it does.
+    that events tell of; ``ids`` how many token ids it lists; ``work`` is what an engine is given;
+    ``able`` raises ``ServeError`` for what a model cannot do beside the task; ``notes`` is what a
+    caller should know of how it does.
     """
 
     payload: type[Payload]
     unit: Unit
     check: Callable[[Any, Limits], None]
     outputs: Callable[[Any], int]
-    texts: Callable[[Any], Iterable[str]]
     ids: Callable[[Any], int] = _no_ids
     work: Callable[[Any], Payload] = _as_it_is
     able: Callable[[Any, str, ModelInfo], None] = _anything
@@ -114,18 +113,12 @@ def _texts(payload: Translate | Classify) -> int:
     return len(payload.texts)
 
 
-def _around(payload: Autocomplete) -> Iterable[str]:
-    files = (text for file in payload.context for text in (file.path, file.text))
-    return (payload.prefix, payload.suffix, *files)
-
-
 TASKS: dict[Task, Entry] = {
     Task.AUTOCOMPLETE: Entry(
         Autocomplete,
         Unit.TOKENS,
         validation.autocomplete,
         _choices,
-        _around,
         ids=lambda payload: len(payload.tokens),
         able=_sampled,
         notes=_suffix,
@@ -135,18 +128,14 @@ TASKS: dict[Task, Entry] = {
         Unit.TOKENS,
         validation.chat,
         _choices,
-        lambda payload: [message.content for message in payload.messages],
         able=_sampled,
     ),
-    Task.TRANSLATE: Entry(
-        Translate, Unit.CHARACTERS, validation.translate, _texts, lambda payload: payload.texts
-    ),
+    Task.TRANSLATE: Entry(Translate, Unit.CHARACTERS, validation.translate, _texts),
     Task.EMBED: Entry(
         Embed,
         Unit.TOKENS,
         validation.embed,
         lambda payload: len(payload.tokens or payload.texts),
-        lambda payload: payload.texts,
         ids=lambda payload: sum(map(len, payload.tokens)),
         able=_dimensions,
     ),
@@ -155,7 +144,6 @@ TASKS: dict[Task, Entry] = {
         Unit.TOKENS,
         validation.rerank,
         lambda payload: len(payload.documents),
-        lambda payload: (payload.query, *payload.documents),
         notes=_models_own,
     ),
     Task.CLASSIFY: Entry(
@@ -163,7 +151,6 @@ TASKS: dict[Task, Entry] = {
         Unit.TOKENS,
         validation.classify,
         _texts,
-        lambda payload: (*payload.texts, *payload.labels),
         able=_labels,
         notes=_models_own,
     ),
@@ -172,14 +159,12 @@ TASKS: dict[Task, Entry] = {
         Unit.AUDIO_SECONDS,
         validation.transcribe,
         lambda _payload: 1,
-        lambda payload: (payload.prompt,),
     ),
     Task.SUMMARIZE: Entry(
         Summarize,
         Unit.TOKENS,
         validation.summarize,
         _choices,
-        lambda payload: (payload.text,),
         work=summary.as_chat,
     ),
 }

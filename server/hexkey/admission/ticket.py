@@ -54,5 +54,5 @@ def measure(payload: Payload) -> Size:
     outputs = entry.outputs(payload)
     sampling = getattr(payload, "sampling", None)
     limit = sampling.max_tokens if sampling and sampling.max_tokens < UNBOUNDED else 0
-    characters = sum(map(len, entry.texts(payload)))
+    characters = sum(map(len, payload.reads))
     return Size(characters, entry.ids(payload), outputs, outputs * limit)

@@ -96,8 +96,5 @@ def text_stream(payload: Autocomplete | Chat) -> TextStream:
 
 
 def characters(payload: Autocomplete | Chat) -> int:
-    """How much text a caller sent, other files included: what admission reckons with beforehand."""
-    if isinstance(payload, Chat):
-        return sum(len(message.content) for message in payload.messages)
-    files = sum(len(file.path) + len(file.text) for file in payload.context)
-    return len(payload.prefix) + len(payload.suffix) + len(payload.path) + files
+    """How much text a caller sent: what admission reckons with beforehand."""
+    return sum(map(len, payload.reads))
