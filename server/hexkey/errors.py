@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from msgspec import UNSET, UnsetType
+
 
 class Code(StrEnum):
     """Why a request ended without a result."""
@@ -41,8 +43,11 @@ class ServeError(Exception):
 
     ``param`` names the offending field as the caller wrote it; ``retry_after_s`` is in seconds,
     always there where it is the caller's turn to wait; ``reason`` is a stable UPPER_SNAKE word for
-    programs (the ``reason`` of google.rpc.ErrorInfo).
+    programs (the ``reason`` of google.rpc.ErrorInfo). ``tokens_emitted`` is set by
+    a wire where the error ends a stream: how many tokens the stream told before.
     """
+
+    tokens_emitted: int | UnsetType = UNSET
 
     def __init__(
         self,

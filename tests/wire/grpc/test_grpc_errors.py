@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -137,9 +138,10 @@ async def test_the_text_of_an_engines_exception_stays_inside(
 async def test_an_engines_refusal_is_a_status(house: House) -> None:
     message = pb.AutocompleteRequest(prefix="[[refuse]]")
     for call in (house.stub.Autocomplete(message), house.stub.StreamAutocomplete(message)):
-        error, _ = await refused(call)
+        error, found = await refused(call)
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert not metadata_of(error.initial_metadata())
+        assert not found["ErrorInfo"].metadata
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -173,6 +175,19 @@ async def test_an_error_after_the_first_message_is_a_status_too(house: House) ->
     error, _ = await refused(call)
     assert error.code() is grpc.StatusCode.INTERNAL
     assert rpc_status.from_call(error) is not None  # type: ignore[arg-type]
+
+
+async def test_a_stream_that_breaks_tells_how_many_tokens_it_told(house: House) -> None:
+    message = pb.AutocompleteRequest(prefix="[[raise]]", model="bulk", max_tokens=8000, n=2)
+    call = house.stub.StreamAutocomplete(message)
+    told = 0
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        async for one in call:
+            told += one.delta.token_count
+    error, found = await refused(call)
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert dict(found["ErrorInfo"].metadata) == {"tokens_emitted": str(told)}
+    assert told >= 1000
 
 
 async def test_a_message_beyond_the_limit_is_refused_by_grpc(house: House) -> None:

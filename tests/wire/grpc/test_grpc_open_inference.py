@@ -44,6 +44,20 @@ async def said(house: House, *texts: str) -> tuple[list[list[str]], dict[str, An
     return answers, metadata_of(await stream.trailing_metadata())
 
 
+async def test_a_request_that_breaks_tells_how_many_tokens_it_told() -> None:
+    async with open_house() as house:
+        stream = house.channel.stream_stream(STREAM)()
+        for text in ("one two three four", "one two three [[exit]] five"):
+            await stream.write(asking(text))
+        await stream.done_writing()
+        answers = [oip.ModelStreamInferResponse.FromString(data) for data in await rest(stream)]
+    *_, failed = answers
+    assert "ended" in failed.error_message
+    raw = [one.infer_response.raw_output_contents[0] for one in answers[:-1]]
+    words = b" ".join(piece for one in raw for piece in unpack("text_output", one)).split()
+    assert failed.infer_response.parameters["tokens_emitted"].int64_param == len(words[4:]) > 0
+
+
 async def test_several_texts_are_told_apart() -> None:
     async with open_house(cost=CostConfig(price_per_hour="3.6")) as house:
         whole, trailers = await said(house, "one two three", "four", "five six")

@@ -118,6 +118,26 @@ async def test_an_engine_that_ends_within_a_stream_ends_it_with_an_event() -> No
         assert json.loads(last.removeprefix("data: "))["error"]["code"] == "unavailable"
 
 
+async def test_a_stream_that_breaks_tells_how_many_tokens_it_told() -> None:
+    body = {"prefix": "[[exit]]", "model": "coder", "max_tokens": 99, "n": 2}
+    async with open_house(tokens_per_step=5) as house, house.client() as client:
+        whole = await client.post("/v1/autocomplete", json=body)
+        stream = await client.post("/v1/autocomplete", json={**body, "stream": True})
+    assert "tokens_emitted" not in whole.json()["error"]
+    *told, last = [json.loads(block[6:]) for block in stream.text.split("\n\n") if block]
+    counts = [event["delta"]["token_count"] for event in told if "delta" in event]
+    assert last["error"]["tokens_emitted"] == sum(counts) >= 5
+    assert last["error"]["code"] == "unavailable"
+
+
+async def test_a_stream_that_is_refused_told_no_tokens(house: House) -> None:
+    async with house.client() as client:
+        body = {"prefix": "[[bug]]", "stream": True}
+        response = await client.post("/v1/autocomplete", json=body)
+    assert response.status_code == 500
+    assert "tokens_emitted" not in response.json()["error"]
+
+
 async def test_an_unforeseen_exception_shows_an_id_only(house: House) -> None:
     async def broken(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError(CANARY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,10 @@ async def test_a_stream_that_breaks_ends_with_the_familys_error(
     assert named == ([b"event: error"] if operation.framing.named else [])
     last = last.removeprefix(operation.framing.before)
     msgspec.json.decode(last, type=operation.dialect.body)
+    error = json.loads(last)
+    detail = error["error"] if isinstance(error.get("error"), dict) else error
+    words = re.findall(rb"w\d+ ", response.content)
+    assert detail["tokens_emitted"] == len(words) > 0
 
 
 async def test_a_quiet_stream_of_lines_stays_json(house: House) -> None:

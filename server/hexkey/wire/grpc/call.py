@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import grpc
 from google.protobuf.message import DecodeError
+from msgspec import UNSET
 
 from hexkey.errors import invalid
 from hexkey.types import ANYBODY
@@ -41,9 +42,14 @@ R = TypeVar("R", bound="Message")
 
 
 class Call:
-    """One RPC. ``id`` is the caller's request id where it sent a valid one, else a new one."""
+    """One RPC. ``id`` is the caller's request id where it sent a valid one, else a new one.
 
-    __slots__ = ("_context", "_sent", "_trailers", "caller", "id", "traceparent")
+    ``emitted`` counts the tokens that a stream's messages have told.
+    """
+
+    __slots__ = (
+        "_begun", "_context", "_sent", "_trailers", "caller", "emitted", "id", "traceparent",
+    )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -54,6 +60,8 @@ class Call:
         self.id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
         self.caller = ANYBODY
         self.traceparent = ""
+        self.emitted = 0
+        self._begun = False
 
     def credential(self) -> str:
         """Return the API key that the metadata hold; empty where there is none."""
@@ -87,6 +95,7 @@ class Call:
 
         What fails before has trailers only, which is what lets a client's retry policy act.
         """
+        self._begun = True
         await self._context.send_initial_metadata((*self._names(), (MODEL, model)))
 
     def answered(self, model: str) -> None:
@@ -122,6 +131,7 @@ class Call:
 
     async def refuse(self, error: ServeError) -> NoReturn:
         """End the RPC with an error."""
+        error.tokens_emitted = self.emitted if self._begun else UNSET
         status = status_of(error)
         trailers = (*status.trailing_metadata, *self._names())
         await self._context.abort(status.code, status.details, trailers)

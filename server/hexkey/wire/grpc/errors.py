@@ -9,6 +9,7 @@ import grpc
 import structlog
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from msgspec import UNSET
 
 from hexkey.errors import Code, ServeError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 DOMAIN = "hexkey"
+TOKENS_EMITTED = "tokens_emitted"
 MAX_MESSAGE_BYTES = 1500
 MAX_FIELD_CHARACTERS = 200
 
@@ -59,7 +61,10 @@ def foreseen(error: Exception, request_id: str) -> ServeError:
 
 
 def _details(error: ServeError, message: str) -> list[Message]:
-    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    if error.tokens_emitted is not UNSET:
+        info.metadata[TOKENS_EMITTED] = str(error.tokens_emitted)
+    details: list[Message] = [info]
     if error.param is not None:
         request = error_details_pb2.BadRequest()
         field = error.param[:MAX_FIELD_CHARACTERS]

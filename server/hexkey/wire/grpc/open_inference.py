@@ -14,6 +14,7 @@ from hexkey.types import Delta, Usage
 from hexkey.v1 import open_inference_pb2 as pb
 from hexkey.wire.answer import gather
 from hexkey.wire.grpc import call as calls
+from hexkey.wire.grpc.errors import TOKENS_EMITTED
 from hexkey.wire.oip import models
 from hexkey.wire.oip.tensors import pack, read, texts
 
@@ -104,6 +105,7 @@ class OpenInference:
     async def stream_infer(self, messages: AsyncIterator[pb.ModelInferRequest], call: Call) -> None:
         """Run a model for each request, one after the other; an error ends only its request."""
         async for message in messages:
+            call.emitted = 0
             try:
                 task, payload = self._asked(message, call)
                 run = polyglot.run(self._service, call.request(payload, message.model_name))
@@ -111,6 +113,7 @@ class OpenInference:
                     await _told(message, task, payload, run, call)
             except ServeError as error:
                 failed = pb.ModelInferResponse(id=message.id, model_name=message.model_name)
+                failed.parameters[TOKENS_EMITTED].int64_param = call.emitted
                 await call.write(
                     pb.ModelStreamInferResponse(error_message=error.message, infer_response=failed)
                 )
@@ -141,6 +144,7 @@ async def _told(
         return
     async for event in run:
         if type(event) is Delta:
+            call.emitted += event.tokens
             piece = texts(models.TEXT_OUT, [event.text])
             await _write(call, _response(message, run.model, [piece]), final=False)
         elif type(event) is Usage:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from hexkey import polyglot
-from hexkey.types import Translate, Usage
+from hexkey.types import Delta, Translate, Usage
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.answer import gather
 from hexkey.wire.grpc import call as calls
@@ -100,9 +100,12 @@ class InferenceServicer:
             first = await anext(run)
             await call.begin(run.model)
             await call.write(start(_served(request, run)))
+            call.emitted = first.tokens if type(first) is Delta else 0
             await call.write(event(first))
             async for one in run:
-                if type(one) is Usage:
+                if type(one) is Delta:
+                    call.emitted += one.tokens
+                elif type(one) is Usage:
                     call.used(one)
                 await call.write(event(one))
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from hexkey.errors import Code, ServeError
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Header = tuple[bytes, bytes]
+
+TokensEmitted = Annotated[
+    int | UnsetType,
+    Meta(description="Of an error that ends a stream: how many tokens the stream told before."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class ErrorDetail(msgspec.Struct):
     type: str
     param: str | None
     code: str
+    tokens_emitted: TokensEmitted = UNSET
 
 
 class ErrorBody(msgspec.Struct):
@@ -105,8 +112,8 @@ class ClientGone(Exception):  # noqa: N818 - not an error of anyone's
 
 
 def _openai(error: ServeError, _status: int) -> ErrorBody:
-    kind = TABLE[error.code].type
-    return ErrorBody(ErrorDetail(error.message, kind, error.param, error.reason.lower()))
+    kind, reason = TABLE[error.code].type, error.reason.lower()
+    return ErrorBody(ErrorDetail(error.message, kind, error.param, reason, error.tokens_emitted))
 
 
 # What is spoken where no other family's path is asked for.

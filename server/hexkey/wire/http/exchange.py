@@ -41,7 +41,8 @@ class Exchange:
 
     ``body`` is whole once the guard let the request pass. ``started`` says that a status was sent,
     ``framing`` that the response is a stream: from then on an error can only be told as one of its
-    values. A stream that has nothing to say for ``quiet_s`` seconds sends a sign of life.
+    values, which tells ``emitted``, the tokens of the stream's events. A stream that has nothing to
+    say for ``quiet_s`` seconds sends a sign of life.
     ``dialect`` is how errors are told to whoever asks for this path, ``caller`` who that is.
     ``notes`` are what the caller should know of how it is served: headers fit into every API.
     ``timing`` and ``traceparent`` are what the answer's headers tell, where there is something to
@@ -49,8 +50,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_began", "_began_loop", "_send", "body", "caller", "dialect", "framing", "headers", "id",
-        "notes", "quiet_s", "receive", "scope", "started", "timing", "traceparent",
+        "_began", "_began_loop", "_send", "body", "caller", "dialect", "emitted", "framing",
+        "headers", "id", "notes", "quiet_s", "receive", "scope", "started", "timing", "traceparent",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,7 @@ class Exchange:
         self.body = b""
         self.started = False
         self.framing: Framing | None = None
+        self.emitted = 0
         self.dialect: Dialect = errors.OPENAI
         self.caller = ANYBODY
         self.notes: tuple[str, ...] = ()
@@ -108,6 +110,7 @@ class Exchange:
 
     async def refuse(self, error: ServeError) -> None:
         """Tell an error: as the answer or, where that has begun, as its last event."""
+        error.tokens_emitted = msgspec.UNSET if self.framing is None else self.emitted
         body = errors.body_of(error, self.dialect)
         if not self.started:
             headers = (_JSON, *errors.headers_of(error))

@@ -129,6 +129,7 @@ async def stream(exchange: Exchange, run: Runs, encoder: Encoder, framing: Frami
                 exchange.timing = run.timing
             out.begin()
             if type(event) is Delta:
+                exchange.emitted += event.tokens
                 await out.write(encoder.delta(event))
             elif type(event) is Finish:
                 await out.write(encoder.finish(event))

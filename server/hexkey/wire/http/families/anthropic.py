@@ -54,7 +54,7 @@ _TEXT = frozenset({"text"})
 
 def _tell(error: ServeError, _status: int) -> AnthropicError:
     kind = _TYPES.get(error.code, "invalid_request_error")
-    return AnthropicError(AnthropicErrorDetail(kind, error.message))
+    return AnthropicError(AnthropicErrorDetail(kind, error.message, error.tokens_emitted))
 
 
 DIALECT = Dialect("AnthropicError", STATUSES, AnthropicError, _tell)

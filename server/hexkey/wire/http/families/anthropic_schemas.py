@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from hexkey.validation import MAX_TOKENS
+from hexkey.wire.http.errors import TokensEmitted
 from hexkey.wire.http.openai_schemas import ContentPart
 from hexkey.wire.http.schemas import MODEL, Temperature, TopK, TopP, bounded
 
@@ -105,6 +106,7 @@ class AnthropicErrorDetail(Struct):
 
     type: str
     message: str
+    tokens_emitted: TokensEmitted = UNSET
 
 
 class AnthropicError(Struct):

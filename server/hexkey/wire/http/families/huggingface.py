@@ -12,13 +12,13 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from hexkey import polyglot
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.types import Autocomplete, FinishReason, Sampling, Task, Translate
 from hexkey.wire.http import codec
-from hexkey.wire.http.errors import STATUSES, Dialect
+from hexkey.wire.http.errors import STATUSES, Dialect, TokensEmitted
 from hexkey.wire.http.families import huggingface_tasks
 from hexkey.wire.http.families.huggingface_tasks import HfSentences, HfSpeech, HfSummary
 from hexkey.wire.http.families.single import SingleEncoder, serve
@@ -123,10 +123,11 @@ class HfError(Struct):
 
     error: str
     error_type: str
+    tokens_emitted: TokensEmitted = UNSET
 
 
 def _tell(error: ServeError, _status: int) -> HfError:
-    return HfError(error.message, _TYPES.get(error.code, "generation"))
+    return HfError(error.message, _TYPES.get(error.code, "generation"), error.tokens_emitted)
 
 
 DIALECT = Dialect("HfError", STATUSES, HfError, _tell)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from hexkey.errors import Code
 from hexkey.types import Autocomplete, ContextFile, FinishReason, Sampling, Usage
 from hexkey.wire.http import codec
-from hexkey.wire.http.errors import STATUSES, Dialect
+from hexkey.wire.http.errors import STATUSES, Dialect, TokensEmitted
 from hexkey.wire.http.families.single import SingleEncoder, Times, serve
 from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.schemas import MODEL, Seed, Stop, Temperature, TopK, TopP
@@ -95,6 +95,7 @@ class LlamaErrorDetail(Struct):
     code: int
     message: str
     type: str
+    tokens_emitted: TokensEmitted = UNSET
 
 
 class LlamaError(Struct):
@@ -116,7 +117,7 @@ _TYPES = {
 
 def _tell(error: ServeError, status: int) -> LlamaError:
     kind = _TYPES.get(error.code, "invalid_request_error")
-    return LlamaError(LlamaErrorDetail(status, error.message, kind))
+    return LlamaError(LlamaErrorDetail(status, error.message, kind, error.tokens_emitted))
 
 
 DIALECT = Dialect("LlamaError", STATUSES, LlamaError, _tell)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from hexkey.types import Autocomplete, Sampling
 from hexkey.wire.http import codec, openai_common
-from hexkey.wire.http.errors import STATUSES, TABLE, Dialect
+from hexkey.wire.http.errors import STATUSES, TABLE, Dialect, TokensEmitted
 from hexkey.wire.http.families.single import SingleEncoder, serve
 from hexkey.wire.http.openai_schemas import (
     AnswerMessage,
@@ -58,11 +58,13 @@ class MistralError(Struct):
     type: str
     param: str | None
     code: str
+    tokens_emitted: TokensEmitted = UNSET
     object: str = "error"
 
 
 def _tell(error: ServeError, _status: int) -> MistralError:
-    return MistralError(error.message, TABLE[error.code].type, error.param, error.reason.lower())
+    kind, reason = TABLE[error.code].type, error.reason.lower()
+    return MistralError(error.message, kind, error.param, reason, error.tokens_emitted)
 
 
 DIALECT = Dialect("MistralError", STATUSES, MistralError, _tell)

@@ -48,7 +48,7 @@ _encode = msgspec.json.encode
 
 
 def _tell(error: ServeError, _status: int) -> OllamaError:
-    return OllamaError(error.message)
+    return OllamaError(error.message, error.tokens_emitted)
 
 
 DIALECT = Dialect("OllamaError", STATUSES, OllamaError, _tell)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from hexkey.wire.http.errors import TokensEmitted
 from hexkey.wire.http.schemas import MODEL, Penalty, Seed, Stop, Temperature, TopK, TopP
 
 _NOT_SERVED = Meta(description="Not served.")
@@ -166,3 +167,4 @@ class OllamaError(Struct):
     """Body of every answer that is an error."""
 
     error: str
+    tokens_emitted: TokensEmitted = UNSET
