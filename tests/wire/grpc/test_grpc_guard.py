@@ -10,6 +10,7 @@ import pytest
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from hexkey.identity.keyring import Keyring
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import reflection
 from hexkey.wire.grpc.limits import GrpcLimits
@@ -73,6 +74,24 @@ async def test_a_call_without_a_message_is_refused() -> None:
         ended.set()
         call = house.channel.stream_unary(SERVICE + "Autocomplete")(messages(ended=ended))
         assert await refusal(call) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        SERVICE + "Autocomplete",
+        SERVICE + "StreamAutocomplete",
+        SERVICE + "ListModels",
+        "/inference.GRPCInferenceService/ModelInfer",
+    ],
+)
+async def test_who_has_no_key_is_refused_before_a_message_comes(path: str) -> None:
+    async with open_house(("fast",)) as house, asyncio.timeout(20):
+        house.service.access.keyring = Keyring((), bytes(32), required=True)
+        never = asyncio.Event()
+        call = house.channel.stream_stream(path)(messages(ended=never))
+        assert await refusal(call.read()) == (grpc.StatusCode.UNAUTHENTICATED, "API_KEY_INVALID")
+        never.set()
 
 
 async def test_what_messages_hold_is_bounded_as_long_as_their_calls_run() -> None:

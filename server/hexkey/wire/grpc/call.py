@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from operator import methodcaller
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import uuid4
 
 import grpc
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from hexkey.errors import ServeError
     from hexkey.types import Payload, Request, Usage
+    from hexkey.wire.grpc.guard import Guard
     from hexkey.wire.wishes import Wishes
 
     Context = grpc.aio.ServicerContext[bytes, Message]
@@ -39,6 +40,12 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 M = TypeVar("M")
 R = TypeVar("R", bound="Message")
+T = TypeVar("T")
+
+# Who takes one message reads it, too; see ``guard``. grpc's stubs know of no handler that does.
+_STREAM_UNARY: Any = grpc.stream_unary_rpc_method_handler
+_STREAM_STREAM: Any = grpc.stream_stream_rpc_method_handler
+_SERIALIZE = methodcaller("SerializeToString")
 
 
 class Call:
@@ -142,6 +149,7 @@ def nobody_asked(_call: Call) -> None:
 
 
 def unary(
+    guard: Guard,
     parse: Callable[[bytes], M],
     behave: Callable[[M, Call], Awaitable[R]],
     identify: Callable[[Call], None] = nobody_asked,
@@ -150,38 +158,21 @@ def unary(
 
     ``identify`` says who calls, or raises; it runs before anything of the request is read.
     """
-
-    async def handle(data: bytes, context: Context) -> R:
-        call = Call(context)
-        try:
-            identify(call)
-            return await behave(parsed(parse, data), call)
-        except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
-            refused = foreseen(error, call.id)
-        return await call.refuse(refused)
-
-    return grpc.unary_unary_rpc_method_handler(handle, None, methodcaller("SerializeToString"))
+    handle = _of_one(guard, parse, behave, identify)
+    method: Method = _STREAM_UNARY(handle, None, _SERIALIZE)
+    return method
 
 
 def stream(
+    guard: Guard,
     parse: Callable[[bytes], M],
     behave: Callable[[M, Call], Awaitable[None]],
     identify: Callable[[Call], None] = nobody_asked,
 ) -> Method:
     """Return the handler of a method that answers with messages; ``behave`` writes them."""
-
-    async def handle(data: bytes, context: Context) -> None:
-        call = Call(context)
-        try:
-            identify(call)
-            await behave(parsed(parse, data), call)
-        except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
-            refused = foreseen(error, call.id)
-        else:
-            return
-        await call.refuse(refused)
-
-    return grpc.unary_stream_rpc_method_handler(handle, None, methodcaller("SerializeToString"))
+    handle = _of_one(guard, parse, behave, identify)
+    method: Method = _STREAM_STREAM(handle, None, _SERIALIZE)
+    return method
 
 
 def duplex(
@@ -202,7 +193,32 @@ def duplex(
             return
         await call.refuse(refused)
 
-    return grpc.stream_stream_rpc_method_handler(handle, None, methodcaller("SerializeToString"))
+    method: Method = _STREAM_STREAM(handle, None, _SERIALIZE)
+    return method
+
+
+def _of_one(
+    guard: Guard,
+    parse: Callable[[bytes], M],
+    behave: Callable[[M, Call], Awaitable[T]],
+    identify: Callable[[Call], None],
+) -> Callable[[object, Context], Awaitable[T]]:
+    """Return what reads one message, once it is known who calls, and acts on it."""
+
+    async def handle(_messages: object, context: Context) -> T:
+        call = Call(context)
+        data = b""
+        try:
+            identify(call)
+            data = await guard.read(context)
+            return await behave(parsed(parse, data), call)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
+            refused = foreseen(error, call.id)
+        finally:
+            guard.release(data)
+        return await call.refuse(refused)
+
+    return handle
 
 
 def parsed(parse: Callable[[bytes], M], data: bytes) -> M:

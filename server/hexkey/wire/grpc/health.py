@@ -58,7 +58,10 @@ class Health:
 
     def handler(self) -> Methods:
         """Return the service as grpc registers it."""
-        methods = {"Check": unary(_PARSE, self.check), "Watch": stream(_PARSE, self.watch)}
+        methods = {
+            "Check": unary(self._guard, _PARSE, self.check),
+            "Watch": stream(self._guard, _PARSE, self.watch),
+        }
         return grpc.method_handlers_generic_handler(NAME, methods)
 
     async def check(

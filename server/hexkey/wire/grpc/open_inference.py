@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hexkey.service import Service
     from hexkey.types import Payload, Task
     from hexkey.wire.grpc.call import Call, Method, Methods
+    from hexkey.wire.grpc.guard import Guard
     from hexkey.wire.oip.tensors import Tensor
 
 NAME = "inference.GRPCInferenceService"
@@ -41,14 +42,15 @@ class OpenInference:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def handler(self) -> Methods:
+    def handler(self, guard: Guard) -> Methods:
         """Return the service as grpc registers it; health is for everyone."""
-        unary = partial(calls.unary, identify=self._identify)
+        everybody = partial(calls.unary, guard)
+        unary = partial(everybody, identify=self._identify)
         methods: dict[str, Method] = {
-            "ServerLive": calls.unary(pb.ServerLiveRequest.FromString, self.server_live),
-            "ServerReady": calls.unary(pb.ServerReadyRequest.FromString, self.server_ready),
+            "ServerLive": everybody(pb.ServerLiveRequest.FromString, self.server_live),
+            "ServerReady": everybody(pb.ServerReadyRequest.FromString, self.server_ready),
             "ModelReady": unary(pb.ModelReadyRequest.FromString, self.model_ready),
-            "ServerMetadata": calls.unary(pb.ServerMetadataRequest.FromString, self.server),
+            "ServerMetadata": everybody(pb.ServerMetadataRequest.FromString, self.server),
             "ModelMetadata": unary(pb.ModelMetadataRequest.FromString, self.model),
             "ModelInfer": unary(pb.ModelInferRequest.FromString, self.infer),
             "ModelStreamInfer": calls.duplex(

@@ -91,9 +91,9 @@ class GrpcServer:
         await ensure_free(address)
         server = grpc.aio.server(
             handlers=[
-                self._guard.over(self._servicer.handler()),
-                self._guard.over(self._open_inference.handler()),
-                self._guard.over(self._health.handler()),
+                self._servicer.handler(self._guard),
+                self._open_inference.handler(self._guard),
+                self._health.handler(),
                 *reflection.handlers(_FILES, self._guard),
             ],
             options=self._options,

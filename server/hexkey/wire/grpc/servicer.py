@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hexkey.types import Payload, Request
     from hexkey.wire.grpc.call import Call, Method, Methods
     from hexkey.wire.grpc.codecs import TaskCodec
+    from hexkey.wire.grpc.guard import Guard
 
 NAME = "hexkey.v1.InferenceService"
 
@@ -43,10 +44,10 @@ class InferenceServicer:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def handler(self) -> Methods:
+    def handler(self, guard: Guard) -> Methods:
         """Return the service as grpc registers it; every method needs to know who calls."""
-        unary = partial(calls.unary, identify=self._identify)
-        stream = partial(calls.stream, identify=self._identify)
+        unary = partial(calls.unary, guard, identify=self._identify)
+        stream = partial(calls.stream, guard, identify=self._identify)
         methods: dict[str, Method] = {}
         for task, one in CODECS.items():
             name = task.title()
