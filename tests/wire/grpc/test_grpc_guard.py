@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hexkey.identity.keyring import Keyring
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import reflection
+from hexkey.wire.grpc.guard import Guard
 from hexkey.wire.grpc.limits import GrpcLimits
 from tests.wire.grpc import frames
 from tests.wire.grpc.grpc_house import EOF, House, details_of, metadata_of, open_house
@@ -57,15 +58,26 @@ async def hello(house: House, more: bytes = b"") -> asyncio.StreamReader:
 
 
 @pytest.mark.parametrize("method", ["Autocomplete", "StreamAutocomplete", "ListModels"])
-async def test_a_message_that_does_not_come_holds_no_place(method: str) -> None:
-    limits = GrpcLimits(max_calls=3, message_s=1.0)
+async def test_a_message_that_does_not_come_holds_no_place(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, reading = Guard.read, asyncio.Semaphore(0)
+
+    async def told(guard: Guard, context: Any) -> bytes:
+        reading.release()
+        return await read(guard, context)
+
+    monkeypatch.setattr(Guard, "read", told)
+    limits = GrpcLimits(max_calls=3, message_s=1.5)
     async with open_house(("fast",), limits=limits) as house, asyncio.timeout(20):
         slow = [await hello(house, frames.call_of(method, b"\x0a", size=1000)) for _ in range(3)]
-        while await status(house) is not grpc.StatusCode.RESOURCE_EXHAUSTED:
-            pass
+        for _ in slow:
+            await reading.acquire()
+        assert await status(house) is grpc.StatusCode.RESOURCE_EXHAUSTED
         for one in slow:
             await one.readuntil(b"the message came too slowly")
-        assert await status(house) is grpc.StatusCode.OK
+        while await status(house) is not grpc.StatusCode.OK:
+            pass
 
 
 async def test_a_call_without_a_message_is_refused() -> None:
