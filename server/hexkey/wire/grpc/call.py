@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import time
 from operator import methodcaller
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-from uuid import uuid4
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -64,7 +64,7 @@ class Call:
         # Read once: grpc makes the pairs anew each time.
         self._sent = _texts(context)
         sent = self._sent.get(REQUEST_ID, "")
-        self.id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
+        self.id = sent if _REQUEST_ID.fullmatch(sent) else token_hex(16)
         self.caller = ANYBODY
         self.traceparent = ""
         self.emitted = 0
