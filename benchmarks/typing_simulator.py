@@ -1,6 +1,6 @@
 """People who type, with and without what sessions do for them, on a server of their own each.
 
-    python benchmarks/typing_simulator.py [--users 3] [--seconds 20] [--rounds 2] [--adaptive 300]
+    python benchmarks/typing_simulator.py [--users 12] [--seconds 15] [--rounds 2] [--adaptive 300]
 
 Each user types real text (this repository's documents and Python's own modules): keys come in
 bursts, with thought between words and lines, and some are wrong and are taken back. Each key asks
@@ -168,8 +168,8 @@ async def session(side: Side, users: int, seconds: float, seed: int, server: Ser
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--users", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--users", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--adaptive", type=float, default=300.0, help="most milliseconds held")
     options = parser.parse_args()
