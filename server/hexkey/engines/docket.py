@@ -74,8 +74,8 @@ class Docket:
 
     @property
     def patient(self) -> bool:
-        """Whether all that is in is read when it is whole, and has had its first news."""
-        return len(self._whole) == len(self._live) and all(self._whole.values())
+        """Whether all that is in is read when it is whole."""
+        return len(self._whole) == len(self._live)
 
     def can_wait(self, step: Step) -> bool:
         """Tell whether nobody needs a frame before the next one; asked once of each.

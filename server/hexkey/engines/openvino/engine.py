@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from hexkey.types import HostEvent, ModelInfo, Payload, Sampling
 
 MAX_BATCHED_TOKENS = 256
+MAX_UNREAD = 4
+"""Tokens of one sequence that stay in the pipeline while others begin or end."""
 _SEEDS = 1 << 63
 _GOES_ON = GenerationFinishReason.NONE
 _RUNNING = GenerationStatus.RUNNING
@@ -131,7 +133,10 @@ class OpenvinoEngine:
         active = self._active
         joins = self._waiting and len(active) < self._max_sequences
         if joins or not all(one.skimmable for one in active):
-            return [self.step()]
+            self._start()
+            report = self._compute()
+            self._read(report, skim=True)
+            return [report]
         handles = [one.handle for one in active]
         reports: list[StepReport] = []
         while True:
@@ -144,16 +149,14 @@ class OpenvinoEngine:
                 self._skimmed(reports)
                 return reports
         self._skimmed(reports[:-1])
-        self._read(report)
+        self._read(report, skim=True)
         return reports
 
     def _skimmed(self, reports: list[StepReport]) -> None:
         """Every active sequence got one token in each of these steps."""
         for report in reports:
             for one in self._active:
-                one.unread += 1
-                one.processed += 1
-                report.computed.append((one.work.id, 1, one.processed))
+                report.computed.append((one.work.id, 1, one.skim()))
 
     def _compute(self) -> StepReport:
         begin_ns = time.monotonic_ns()
@@ -163,15 +166,22 @@ class OpenvinoEngine:
         self._scheduled = metrics.scheduled_requests
         return StepReport(begin_ns, done_ns, kv_used=metrics.cache_usage / 100)
 
-    def _read(self, report: StepReport) -> None:
-        """Tell what a step computed, and what became known by it and those that were skimmed."""
+    def _read(self, report: StepReport, *, skim: bool = False) -> None:
+        """Tell what a step computed, and what became known by it and those that were skimmed.
+
+        With ``skim`` those that got a token and go on are left unread, up to ``MAX_UNREAD``.
+        """
         events: dict[int, list[HostEvent]] = {}
+        skim = skim and self._scheduled == len(self._active)
         room = MAX_BATCHED_TOKENS - sum(1 for one in self._active if one.generated)
         for sequence in self._active.copy():
             work = sequence.work
             if work.id not in self._works:  # an equal of it ran out of memory just now
                 continue
             decoding = bool(sequence.generated)
+            if skim and sequence.unread < MAX_UNREAD and sequence.goes_on:
+                report.computed.append((work.id, 1, sequence.skim()))
+                continue
             told = sequence.unread
             output = sequence.read()
             computed = sequence.compute(len(output[0]) - told if output else 0, room)

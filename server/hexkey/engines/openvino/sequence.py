@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from openvino_genai import GenerationStatus
+
 from hexkey.engines import sequence
 
 if TYPE_CHECKING:
     from openvino import Tensor
     from openvino_genai import GenerationConfig, GenerationFinishReason, GenerationHandle
+
+_RUNNING = GenerationStatus.RUNNING
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -35,6 +39,17 @@ class Sequence(sequence.Sequence):
     def skimmable(self) -> bool:
         """Whether the next token can end it only by the pipeline's own rules."""
         return bool(self.generated) and self.stream.open
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is skimmable and the pipeline's rules have not ended it."""
+        return self.skimmable and self.handle.get_status() == _RUNNING
+
+    def skim(self) -> int:
+        """Leave the token of a step unread; return how many the cache holds."""
+        self.unread += 1
+        self.processed += 1
+        return self.processed
 
     def read(self) -> tuple[list[int], list[float], GenerationFinishReason] | None:
         """Return the new tokens, their scores and how it ended; None where there is nothing."""

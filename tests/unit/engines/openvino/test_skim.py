@@ -8,7 +8,7 @@ import pytest
 from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig
 
 from hexkey.engines.base import Patient
-from hexkey.engines.openvino.engine import OpenvinoEngine
+from hexkey.engines.openvino.engine import MAX_UNREAD, OpenvinoEngine
 from hexkey.engines.openvino.prefixes import PrefixMirror
 from hexkey.types import Chat, FinishReason, Message, Sampling, StopRule
 from tests.unit.engines.openvino.conftest import Driver
@@ -80,17 +80,21 @@ def test_what_its_text_may_end_is_read_at_each_step(
     assert [delta.tokens for delta in answer.deltas()] == [1] * 8
 
 
-def test_one_who_joins_is_read_at_once_with_all_others(driver: Driver) -> None:
+def test_one_who_joins_is_read_at_once_and_the_others_soon(driver: Driver) -> None:
     first = driver.add(complete(COUNTING, max_tokens=12))
     driver.step(4, skim=True)
     second = driver.add(complete("The capital of France is", max_tokens=3))
     driver.step(skim=True)
-    assert [delta.tokens for delta in first.deltas()] == [1, 4]
     assert second.text().startswith(" Paris")
+    assert [delta.tokens for delta in first.deltas()] == [1]
+    third = driver.add(complete("One, two,", max_tokens=3))
+    driver.step(skim=True)
+    assert third.text()
+    assert [delta.tokens for delta in first.deltas()] == [1, MAX_UNREAD + 1]
     while driver.engine.running:
         driver.step(skim=True)
-    assert accounted(first)
-    assert accounted(second)
+    assert [len(one.computed) for one in (first, second, third)] == [12, 3, 3]
+    assert all(accounted(one) for one in (first, second, third))
 
 
 def test_a_cancel_loses_nothing_of_what_the_cache_knows(driver: Driver) -> None:
