@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from google.rpc import status_pb2
 from structlog.testing import capture_logs
 
 from hexkey.v1 import inference_pb2 as pb
@@ -18,7 +19,8 @@ from hexkey.wire.grpc import server as server_module
 from hexkey.wire.grpc.call import Call
 from hexkey.wire.grpc.limits import GrpcLimits
 from hexkey.wire.grpc.server import GrpcServer
-from tests.wire.grpc.grpc_house import House, open_house, rest
+from tests.unit.test_metering import value
+from tests.wire.grpc.grpc_house import House, details_of, metadata_of, open_house, rest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -246,7 +248,12 @@ async def test_calls_at_a_time_are_bounded(house: House) -> None:
                 await one.read()
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await stub.ListModels(pb.ListModelsRequest())
-            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            packed = metadata_of(caught.value.trailing_metadata())["grpc-status-details-bin"]
+            details = details_of(status_pb2.Status.FromString(packed))
+            assert details["ErrorInfo"].reason == "OVERLOADED"
+            assert details["RetryInfo"].retry_delay.ToTimedelta().total_seconds() == 1
+            assert value(house.service.metrics, "rejected_total", reason="overloaded") == 1
             for one in running:
                 one.cancel()
             await house.until_running("slow", 0)

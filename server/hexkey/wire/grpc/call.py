@@ -207,7 +207,7 @@ def _of_one(
 
     async def handle(_messages: object, context: Context) -> T:
         call = Call(context)
-        data = b""
+        data: bytes | None = None
         try:
             identify(call)
             data = await guard.read(context)
@@ -215,7 +215,8 @@ def _of_one(
         except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
             refused = foreseen(error, call.id)
         finally:
-            guard.release(data)
+            if data is not None:
+                guard.release(data)
         return await call.refuse(refused)
 
     return handle

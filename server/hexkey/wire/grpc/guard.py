@@ -1,4 +1,4 @@
-"""Reads each call's message within its time, and counts what all of them hold.
+"""Reads each call's message within its time, and counts the calls and what all of them hold.
 
 grpc calls the handler of a method that takes one message once that has come, however long it
 takes, so a connection that sends a byte at a time could hold every place there is. So such methods
@@ -16,7 +16,7 @@ import grpc
 from hexkey.errors import Code, ServeError, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hexkey.wire.grpc.limits import GrpcLimits
 
@@ -26,8 +26,10 @@ _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # grpc's stubs do not kn
 class Guard:
     """What all calls of one listener share."""
 
-    def __init__(self, limits: GrpcLimits) -> None:
+    def __init__(self, limits: GrpcLimits, refused: Callable[[ServeError], None]) -> None:
         self._limits = limits
+        self._refused = refused
+        self._calls = 0
         self._held = 0
         self._watchers = 0
 
@@ -35,7 +37,7 @@ class Guard:
     def watcher(self) -> Iterator[None]:
         """Count a stream that lasts as long as its caller likes; ``ServeError`` if too many do."""
         if self._watchers >= self._limits.max_watchers:
-            raise _busy(f"{self._watchers} watch already")
+            raise self._busy(f"{self._watchers} watch already")
         self._watchers += 1
         try:
             yield
@@ -43,7 +45,19 @@ class Guard:
             self._watchers -= 1
 
     async def read(self, context: Any) -> bytes:
-        """Return the one message of a call, which is held until ``release``."""
+        """Return the one message of a call, which is under way until ``release``."""
+        if self._calls >= self._limits.max_calls:
+            raise self._busy(f"{self._calls} calls are under way")
+        self._calls += 1
+        try:
+            data = await self._read(context)
+        except BaseException:
+            self._calls -= 1
+            raise
+        self._held += len(data)
+        return data
+
+    async def _read(self, context: Any) -> bytes:
         try:
             async with asyncio.timeout(self._limits.message_s):
                 data: bytes = await context.read()
@@ -54,16 +68,17 @@ class Guard:
         if data is _EOF:
             raise invalid("the call has no message")
         if self._held + len(data) > self._limits.max_held_bytes:
-            raise _busy("the messages of calls fill the memory set aside for them")
-        self._held += len(data)
+            raise self._busy("the messages of calls fill the memory set aside for them")
         return data
 
     def release(self, data: bytes) -> None:
-        """Count a message no longer; its call has ended."""
+        """Count a message, and its call, no longer: that has ended."""
+        self._calls -= 1
         self._held -= len(data)
 
-
-def _busy(why: str) -> ServeError:
-    return ServeError(
-        Code.UNAVAILABLE, f"{why}; try again soon", reason="OVERLOADED", retry_after_s=1.0
-    )
+    def _busy(self, why: str) -> ServeError:
+        refusal = ServeError(
+            Code.UNAVAILABLE, f"{why}; try again soon", reason="OVERLOADED", retry_after_s=1.0
+        )
+        self._refused(refusal)
+        return refusal

@@ -39,6 +39,9 @@ _FILES = (
     reflection.renamed(open_inference_pb2.DESCRIPTOR, "inference"),
 )
 
+SPARE = 2
+"""Grpc's own bound on calls over ours: to be refused by us, and told when to come, takes a call."""
+
 _OPTIONS = (
     # By default grpc shares a port that is in use, and the kernel then splits the traffic.
     ("grpc.so_reuseport", 0),
@@ -51,8 +54,8 @@ _OPTIONS = (
 class GrpcServer:
     """Serves a ``Service`` over gRPC, with health and reflection beside it.
 
-    A message larger than ``max_message_bytes``, and a call beyond ``max_calls`` at a time, are
-    refused by grpc itself, RESOURCE_EXHAUSTED; a connection too many is closed.
+    A message larger than ``max_message_bytes``, and a call beyond ``SPARE`` times ``max_calls`` at
+    a time, are refused by grpc itself, RESOURCE_EXHAUSTED; a connection too many is closed.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class GrpcServer:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         limits = limits or GrpcLimits(max_message_bytes=max_message_bytes)
-        self._guard = Guard(limits)
+        self._guard = Guard(limits, service.metrics.refuse)
         self._servicer = servicer.InferenceServicer(service)
         self._open_inference = open_inference.OpenInference(service)
         self._health = Health(
@@ -79,7 +82,7 @@ class GrpcServer:
             # grpc pings on its own account, too, and sends no second one before the first is back.
             ("grpc.http2.ping_timeout_ms", round(limits.keepalive_timeout_s * 1000)),
         )
-        self._max_calls = limits.max_calls
+        self._max_calls = SPARE * limits.max_calls
         self._server: grpc.aio.Server | None = None
 
     async def start(self, address: str) -> int:
