@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import io
 import os
 import sys
 import time
@@ -94,6 +95,9 @@ def _serve(options: argparse.Namespace) -> int:
     settings = read()
     writer = logs.configure(settings.log.level, json=settings.log.json)
     # A model says how its load goes whenever it is loaded, and may have nobody who listens.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Lines are written together: one that the terminal cannot show must not cost the others.
+        sys.stdout.reconfigure(errors="backslashreplace")
     screen = logs.LineWriter(lambda: sys.stdout)
     begun = time.monotonic()
 

@@ -123,6 +123,7 @@ class Meter:
         "_begun",
         "_first",
         "_gaps",
+        "_gave_up",
         "_in_line",
         "_last",
         "_legs",
@@ -146,6 +147,7 @@ class Meter:
         self._queued_s: float | None = None
         self._admitted = False
         self._in_line = True
+        self._gave_up = False
         self._begun = perf_counter()
         self._routed = 0.0
         self._first = 0.0
@@ -175,7 +177,8 @@ class Meter:
     def queued(self) -> None:
         """The request waits for its turn; a wait before that was in vain counts too."""
         self._waited()
-        self._in_line = True
+        # One that is tried again has failed; that nobody else takes it is no refusal.
+        self._in_line = not self._gave_up
         self._queued = perf_counter()
 
     def admitted(self) -> None:
@@ -194,6 +197,7 @@ class Meter:
 
     def gave_up(self) -> None:
         """The attempt under way is given up: its legs are no part of the answer's usage."""
+        self._gave_up = True
         self._count_legs()
         self._legs.clear()
 

@@ -49,7 +49,7 @@ class Recorder:
         self._booked: dict[str, Counter[_Place]] = {unit: Counter() for unit in UNITS}
 
     def note(self, receipt: Receipt) -> None:
-        """Record a settled request; one that was refused cost nothing and has no row."""
+        """Record a settled request; one that was refused before it ran has no row."""
         spent = receipt.spent
         if spent is None:
             return

@@ -135,6 +135,8 @@ class Service:
     def prospect(self, request: Request, model: str) -> tuple[float, int]:
         """Return how long an answer is expected to take, and how many are at the model already."""
         gate = self._gate
+        if not gate.serves(model):  # any more; whoever asks to be admitted is told
+            return 0.0, 0
         return gate.expected_s(request, model), gate.running(model) + gate.waiting(model)
 
     async def admit(self, request: Request, leg: Leg) -> Permit:

@@ -174,6 +174,20 @@ def test_a_refusal_at_the_gate_is_a_refusal_of_that_model() -> None:
     assert value(metrics, "requests_total", model="m") == 1
 
 
+def test_a_fallback_that_is_full_hides_no_failure() -> None:
+    metrics = Metrics()
+    meter = Meter(metrics, request())
+    meter.routed("fails")
+    meter.queued()
+    meter.admitted()
+    meter.gave_up()
+    meter.routed("full")
+    meter.queued()
+    receipt = meter.settle(ServeError(Code.UNAVAILABLE, "full", reason="OVERLOADED"))
+    assert receipt.outcome is Outcome.ERROR
+    assert value(metrics, "rejected_total", reason="overloaded") == 0
+
+
 def test_a_delta_without_tokens_is_no_division_by_zero() -> None:
     metrics = Metrics()
     meter = admitted(metrics)

@@ -114,6 +114,10 @@ class Gate:
         ticket = _ticket(request, self._queue(model).scheduler)
         return ticket.input_tokens, ticket.tokens
 
+    def serves(self, model: str) -> bool:
+        """Whether there is such a model."""
+        return model in self._queues
+
     def running(self, model: str) -> int:
         """Places of a model's engine that are taken."""
         return self._queue(model).scheduler.running

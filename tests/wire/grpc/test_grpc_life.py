@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from google.rpc import status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from hexkey.v1 import inference_pb2 as pb
@@ -254,6 +255,11 @@ async def test_calls_at_a_time_are_bounded(house: House) -> None:
             assert details["ErrorInfo"].reason == "OVERLOADED"
             assert details["RetryInfo"].retry_delay.ToTimedelta().total_seconds() == 1
             assert value(house.service.metrics, "rejected_total", reason="overloaded") == 1
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            assert await health.Check(health_pb2.HealthCheckRequest()), "it lives, though full"
+            infer = "/inference.GRPCInferenceService/ModelStreamInfer"
+            with pytest.raises(grpc.aio.AioRpcError, match="calls are under way"):
+                await channel.stream_stream(infer, None, None)(iter([b""])).read()
             for one in running:
                 one.cancel()
             await house.until_running("slow", 0)

@@ -76,6 +76,9 @@ class OpenvinoEngine:
         self._active: list[Sequence] = []
         self._started = 0
         self._scheduled = 0  # sequences that the last step computed
+        # Whether one may be without its place in the cache, which it then gets back in steps that
+        # give it no token.
+        self._behind = False
 
     @property
     def running(self) -> int:
@@ -132,7 +135,7 @@ class OpenvinoEngine:
         """As ``step``, but tokens stay in the pipeline while each sequence gets one and goes on."""
         active = self._active
         joins = self._waiting and len(active) < self._max_sequences
-        if joins or not all(one.skimmable for one in active):
+        if joins or self._behind or not all(one.skimmable for one in active):
             self._start()
             report = self._compute()
             self._read(report, skim=True)
@@ -164,6 +167,7 @@ class OpenvinoEngine:
         done_ns = time.monotonic_ns()
         metrics = self._pipeline.get_metrics()
         self._scheduled = metrics.scheduled_requests
+        self._behind |= self._scheduled < len(self._active)
         return StepReport(begin_ns, done_ns, kv_used=metrics.cache_usage / 100)
 
     def _read(self, report: StepReport, *, skim: bool = False) -> None:
@@ -172,7 +176,8 @@ class OpenvinoEngine:
         With ``skim`` those that got a token and go on are left unread, up to ``MAX_UNREAD``.
         """
         events: dict[int, list[HostEvent]] = {}
-        skim = skim and self._scheduled == len(self._active)
+        skim = skim and not self._behind
+        behind = False
         room = MAX_BATCHED_TOKENS - sum(1 for one in self._active if one.generated)
         for sequence in self._active.copy():
             work = sequence.work
@@ -184,6 +189,7 @@ class OpenvinoEngine:
                 continue
             told = sequence.unread
             output = sequence.read()
+            behind |= decoding and (output is None or len(output[0]) <= told)
             computed = sequence.compute(len(output[0]) - told if output else 0, room)
             room -= 0 if decoding else computed
             if computed:
@@ -197,6 +203,8 @@ class OpenvinoEngine:
                 continue
             if news:
                 events.setdefault(work.id, []).extend(news)
+        if not skim:
+            self._behind = behind
         report.events = list(events.items())
 
     def lex(self, question: Question) -> Lexed:

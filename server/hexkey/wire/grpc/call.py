@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import nullcontext
 from operator import methodcaller
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -145,7 +146,7 @@ class Call:
 
 
 def nobody_asked(_call: Call) -> None:
-    """Let everybody in, unseen."""
+    """Let everybody in, unseen: who asks whether the server lives takes nobody's place either."""
 
 
 def unary(
@@ -176,17 +177,20 @@ def stream(
 
 
 def duplex(
+    guard: Guard,
     parse: Callable[[bytes], M],
     behave: Callable[[AsyncIterator[M], Call], Awaitable[None]],
     identify: Callable[[Call], None] = nobody_asked,
 ) -> Method:
     """Return the handler of a method that takes and gives messages; ``behave`` writes them."""
+    place = guard.place if identify is not nobody_asked else nullcontext
 
     async def handle(frames: AsyncIterator[bytes], context: Context) -> None:
         call = Call(context)
         try:
             identify(call)
-            await behave((parsed(parse, frame) async for frame in frames), call)
+            with place():
+                await behave((parsed(parse, frame) async for frame in frames), call)
         except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
             refused = foreseen(error, call.id)
         else:
@@ -204,19 +208,20 @@ def _of_one(
     identify: Callable[[Call], None],
 ) -> Callable[[object, Context], Awaitable[T]]:
     """Return what reads one message, once it is known who calls, and acts on it."""
+    place = guard.place if identify is not nobody_asked else nullcontext
 
     async def handle(_messages: object, context: Context) -> T:
         call = Call(context)
-        data: bytes | None = None
         try:
             identify(call)
-            data = await guard.read(context)
-            return await behave(parsed(parse, data), call)
+            with place():
+                data = await guard.read(context)
+                try:
+                    return await behave(parsed(parse, data), call)
+                finally:
+                    guard.release(data)
         except Exception as error:  # noqa: BLE001 - the outermost frame of ours: nothing may leak
             refused = foreseen(error, call.id)
-        finally:
-            if data is not None:
-                guard.release(data)
         return await call.refuse(refused)
 
     return handle

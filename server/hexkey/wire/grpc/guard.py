@@ -44,20 +44,19 @@ class Guard:
         finally:
             self._watchers -= 1
 
-    async def read(self, context: Any) -> bytes:
-        """Return the one message of a call, which is under way until ``release``."""
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Count a call that is under way; ``ServeError`` if too many are."""
         if self._calls >= self._limits.max_calls:
             raise self._busy(f"{self._calls} calls are under way")
         self._calls += 1
         try:
-            data = await self._read(context)
-        except BaseException:
+            yield
+        finally:
             self._calls -= 1
-            raise
-        self._held += len(data)
-        return data
 
-    async def _read(self, context: Any) -> bytes:
+    async def read(self, context: Any) -> bytes:
+        """Return the one message of a call, which is held until ``release``."""
         try:
             async with asyncio.timeout(self._limits.message_s):
                 data: bytes = await context.read()
@@ -69,11 +68,11 @@ class Guard:
             raise invalid("the call has no message")
         if self._held + len(data) > self._limits.max_held_bytes:
             raise self._busy("the messages of calls fill the memory set aside for them")
+        self._held += len(data)
         return data
 
     def release(self, data: bytes) -> None:
-        """Count a message, and its call, no longer: that has ended."""
-        self._calls -= 1
+        """Count a message no longer; its call has ended."""
         self._held -= len(data)
 
     def _busy(self, why: str) -> ServeError:

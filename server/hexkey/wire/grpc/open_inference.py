@@ -54,7 +54,7 @@ class OpenInference:
             "ModelMetadata": unary(pb.ModelMetadataRequest.FromString, self.model),
             "ModelInfer": unary(pb.ModelInferRequest.FromString, self.infer),
             "ModelStreamInfer": calls.duplex(
-                pb.ModelInferRequest.FromString, self.stream_infer, identify=self._identify
+                guard, pb.ModelInferRequest.FromString, self.stream_infer, identify=self._identify
             ),
         }
         return grpc.method_handlers_generic_handler(NAME, methods)

@@ -109,11 +109,13 @@ def test_a_cancel_loses_nothing_of_what_the_cache_knows(driver: Driver) -> None:
     driver.run(complete("x", max_tokens=1))  # the pipeline frees in its next step
 
 
+@pytest.mark.parametrize(("blocks", "tokens"), [(7, 80), (25, 400)])
+@pytest.mark.parametrize("every", [1, 2])
 def test_sequences_that_wait_for_memory_are_not_taken_for_computed(
-    driver: Driver, smollm: Path
+    driver: Driver, smollm: Path, blocks: int, tokens: int, every: int
 ) -> None:
     config = SchedulerConfig()
-    config.cache_size, config.num_kv_blocks = 0, 7
+    config.cache_size, config.num_kv_blocks = 0, blocks
     config.max_num_batched_tokens = 256
     engine = OpenvinoEngine(
         ContinuousBatchingPipeline(str(smollm), config, "CPU", {}),
@@ -124,6 +126,11 @@ def test_sequences_that_wait_for_memory_are_not_taken_for_computed(
         max_sequences=64,
     )
     small = Driver(engine)
-    answers = small.run(*(complete(COUNTING, max_tokens=80) for _ in range(3)), skim=True)
-    assert [answer.usage.output_tokens for answer in answers] == [80] * 3
+    answers = [small.add(complete(COUNTING, max_tokens=tokens)) for _ in range(3)]
+    step = 0
+    while engine.running:
+        step += 1
+        small.step(skim=step % every == 0)
+    assert [answer.usage.output_tokens for answer in answers] == [tokens] * 3
     assert all(accounted(answer) for answer in answers)
+    assert all(computed > 0 for answer in answers for computed in answer.computed)
