@@ -25,7 +25,7 @@ from tests.waiting import until
 CONFIG = """
 cost: {{currency: EUR, price_per_hour: "3600", watts: "50"}}
 usage: {{folder: {folder}}}
-models: [{{name: text, engine: fake, tasks: [autocomplete, chat]}}]
+models: [{{name: text, engine: fake, tasks: [autocomplete, chat], options: {{step_ms: 1}}}}]
 """
 CANARY = "the-payload-of-a-user"
 
