@@ -130,7 +130,9 @@ async def test_a_killed_parent_leaves_no_process_and_no_shared_memory(smollm_fol
     command = [sys.executable, "-c", PARENT, str(smollm_folder), json.dumps(OPTIONS)]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 - the next line waits
     assert parent.stdout is not None
-    host = psutil.Process(int(await asyncio.to_thread(parent.stdout.readline)))
+    # What the host prints is logged there, too.
+    pid = next(line for line in iter(parent.stdout.readline, "") if line.strip().isdigit())
+    host = psutil.Process(int(pid))
     family = [host, *host.children(recursive=True)]
     assert len(family) >= 3
     segments = held(host.pid)
