@@ -94,10 +94,10 @@ def _serve(options: argparse.Namespace) -> int:
 
     settings = read()
     writer = logs.configure(settings.log.level, json=settings.log.json)
-    # A model says how its load goes whenever it is loaded, and may have nobody who listens.
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Lines are written together: one that the terminal cannot show must not cost the others.
         sys.stdout.reconfigure(errors="backslashreplace")
+    # A model says how its load goes whenever it is loaded, and may have nobody who listens.
     screen = logs.LineWriter(lambda: sys.stdout)
     begun = time.monotonic()
 

@@ -123,13 +123,7 @@ TASKS: dict[Task, Entry] = {
         able=_sampled,
         notes=_suffix,
     ),
-    Task.CHAT: Entry(
-        Chat,
-        Unit.TOKENS,
-        validation.chat,
-        _choices,
-        able=_sampled,
-    ),
+    Task.CHAT: Entry(Chat, Unit.TOKENS, validation.chat, _choices, able=_sampled),
     Task.TRANSLATE: Entry(Translate, Unit.CHARACTERS, validation.translate, _texts),
     Task.EMBED: Entry(
         Embed,
@@ -147,18 +141,10 @@ TASKS: dict[Task, Entry] = {
         notes=_models_own,
     ),
     Task.CLASSIFY: Entry(
-        Classify,
-        Unit.TOKENS,
-        validation.classify,
-        _texts,
-        able=_labels,
-        notes=_models_own,
+        Classify, Unit.TOKENS, validation.classify, _texts, able=_labels, notes=_models_own
     ),
     Task.TRANSCRIBE: Entry(
-        Transcribe,
-        Unit.AUDIO_SECONDS,
-        validation.transcribe,
-        lambda _payload: 1,
+        Transcribe, Unit.AUDIO_SECONDS, validation.transcribe, lambda _payload: 1
     ),
     Task.SUMMARIZE: Entry(
         Summarize,

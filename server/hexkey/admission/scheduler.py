@@ -69,8 +69,6 @@ class Scheduler:
             return [Decision(ticket, self._unable(ticket, now))]
         self.lanes.put(ticket)
         decisions = self._start(now)
-        if not self._overfull():
-            return decisions
         while self._overfull():
             victim = self.lanes.least(by_tokens=self.lanes.requests <= self.policy.max_requests)
             self.lanes.drop(victim)

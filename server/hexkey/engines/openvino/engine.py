@@ -126,20 +126,14 @@ class OpenvinoEngine:
 
     def step(self) -> StepReport:
         """One token of every running sequence, and a part of the prompts that wait."""
-        self._start()
-        report = self._compute()
-        self._read(report)
-        return report
+        return self._step(skim=False)
 
     def skim(self, enough: Callable[[], bool]) -> list[StepReport]:
         """As ``step``, but tokens stay in the pipeline while each sequence gets one and goes on."""
         active = self._active
         joins = self._waiting and len(active) < self._max_sequences
         if joins or self._behind or not all(one.skimmable for one in active):
-            self._start()
-            report = self._compute()
-            self._read(report, skim=True)
-            return [report]
+            return [self._step(skim=True)]
         handles = [one.handle for one in active]
         reports: list[StepReport] = []
         while True:
@@ -154,6 +148,12 @@ class OpenvinoEngine:
         self._skimmed(reports[:-1])
         self._read(report, skim=True)
         return reports
+
+    def _step(self, *, skim: bool) -> StepReport:
+        self._start()
+        report = self._compute()
+        self._read(report, skim=skim)
+        return report
 
     def _skimmed(self, reports: list[StepReport]) -> None:
         """Every active sequence got one token in each of these steps."""
@@ -170,7 +170,7 @@ class OpenvinoEngine:
         self._behind |= self._scheduled < len(self._active)
         return StepReport(begin_ns, done_ns, kv_used=metrics.cache_usage / 100)
 
-    def _read(self, report: StepReport, *, skim: bool = False) -> None:
+    def _read(self, report: StepReport, *, skim: bool) -> None:
         """Tell what a step computed, and what became known by it and those that were skimmed.
 
         With ``skim`` those that got a token and go on are left unread, up to ``MAX_UNREAD``.
