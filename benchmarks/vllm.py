@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib.util
 import io
 import json
@@ -162,6 +163,9 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.update(environment())
     importlib.import_module("vllm.benchmarks.serve")
+    # Else a collection of all that was imported may stop the harness for a second in mid-run.
+    gc.collect()
+    gc.freeze()
     folder, threads = convert(SOURCE), options.threads
     seeds = range(options.first, options.first + options.rounds)
     print(f"{machine()}; {INPUT} tokens in, {OUTPUT} out; threads: {threads or 'as each has them'}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -16,6 +18,7 @@ import pytest
 import vllm
 from hexkey.engines.frames import Step
 from hexkey.engines.vllm import executor, scheduler
+from hexkey.engines.vllm.generation import Generation
 from hexkey.errors import Code
 from hexkey.types import (
     Autocomplete,
@@ -24,6 +27,7 @@ from hexkey.types import (
     Event,
     Finish,
     Message,
+    ModelInfo,
     Request,
     Sampling,
     Translate,
@@ -99,6 +103,31 @@ async def test_the_core_leaves_the_cpu_to_those_who_compute(rig: Rig) -> None:
     assert link.ready is not None
     (worker,) = (one.pid for one in children if "Worker" in one.cmdline()[0])
     assert link.ready.workers == (worker,)
+
+
+async def test_the_workers_heap_asks_for_huge_pages(rig: Rig) -> None:
+    """Which shows that its C library was told how to keep memory; see executor.py."""
+    link = await rig.supervisor.link(wait=False)
+    assert link.ready is not None
+    (worker,) = link.ready.workers
+    maps = await asyncio.to_thread(Path(f"/proc/{worker}/smaps").read_text)
+    heap = re.search(r"\[heap\]\n(?:[A-Z].*\n)*?VmFlags: (.*)", maps)
+    assert heap is not None
+    assert "hg" in heap[1].split()
+
+
+@pytest.mark.parametrize(("step", "window", "tokens"), [(512, 2048, 512), (8192, 100, 92)])
+async def test_a_step_as_wide_as_there_are_comes_before_the_first_request(
+    step: int, window: int, tokens: int
+) -> None:
+    vocabulary: Any = SimpleNamespace(nothing=0, pieces=[])
+    parts: dict[str, Any] = {"prompts": None, "interpreter": None, "vocabulary": vocabulary}
+    info = ModelInfo(context_tokens=window)
+    made = Generation(None, info=info, step_tokens=step, **parts)  # type: ignore[arg-type]
+    first, *others = made.warm_ups()
+    assert isinstance(first, Autocomplete)
+    assert len(first.tokens) == tokens
+    assert len(others) == 2
 
 
 async def test_the_tokens_of_a_translations_sentences_add_up(rig: Rig) -> None:

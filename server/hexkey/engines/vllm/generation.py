@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from hexkey.engines.vllm.vocabulary import Vocabulary
     from hexkey.types import ModelInfo, Payload, Terms
 
+_WARM_TOKENS = 8
+_WIDEST = 2048
+"""Tokens of the widest step at the start, which takes seconds on a CPU."""
 _WARM_UPS = (
-    Sampling(max_tokens=8),
+    Sampling(max_tokens=_WARM_TOKENS),
     Sampling(
-        max_tokens=8,
+        max_tokens=_WARM_TOKENS,
         temperature=1.0,
         top_p=0.9,
         top_k=5,
@@ -34,14 +37,15 @@ _WARM_UPS = (
         frequency_penalty=1.0,
         logprobs=True,
     ),
-    Sampling(max_tokens=8, json_schema='{"type": "object"}'),
+    Sampling(max_tokens=_WARM_TOKENS, json_schema='{"type": "object"}'),
 )
 
 
 class Generation:
     """Completes texts, answers chats and translates; see ``hexkey.engines.vllm.jobs.Kind``.
 
-    Greedy outputs of one request would all be equal, so they are generated once.
+    Greedy outputs of one request would all be equal, so they are generated once. ``step_tokens``
+    are what a step of the engine takes at most.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Generation:
         vocabulary: Vocabulary,
         prompts: PromptMaker,
         interpreter: Interpreter,
+        step_tokens: int,
     ) -> None:
         self.info = info
         self._interpreter = interpreter
@@ -59,6 +64,7 @@ class Generation:
         self._prompts = prompts
         self._vocabulary = vocabulary
         self._nothing = vocabulary.nothing
+        self._widest = min(step_tokens, info.context_tokens - _WARM_TOKENS, _WIDEST)
         self._pieces = vocabulary.pieces
 
     def lex(self, question: Question) -> Lexed:
@@ -68,9 +74,12 @@ class Generation:
         return self._vocabulary.answer(question)
 
     def warm_ups(self) -> list[Payload]:
-        """Each way of choosing tokens."""
-        prompt = (self._nothing,) * 2
-        return [Autocomplete(prefix="", tokens=prompt, sampling=one) for one in _WARM_UPS]
+        """Each way of choosing tokens, and a step as wide as there are, which takes its memory."""
+        prompts = ((self._nothing,) * tokens for tokens in (self._widest, 2, 2))
+        return [
+            Autocomplete(prefix="", tokens=prompt, sampling=sampling)
+            for prompt, sampling in zip(prompts, _WARM_UPS, strict=True)
+        ]
 
     def job(self, job_id: int, payload: Payload, terms: Terms) -> Job:
         """Return the sequences of a completion or a chat, or the sentences of a translation."""

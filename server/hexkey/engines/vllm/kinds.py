@@ -64,7 +64,12 @@ def generation(
         chats=vocabulary.chats,
     )
     made = Generation(
-        requests, info=info, vocabulary=vocabulary, prompts=prompts, interpreter=interpreter
+        requests,
+        info=info,
+        vocabulary=vocabulary,
+        prompts=prompts,
+        interpreter=interpreter,
+        step_tokens=llm.vllm_config.scheduler_config.max_num_batched_tokens,
     )
     return made, requests
 

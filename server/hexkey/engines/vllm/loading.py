@@ -58,7 +58,7 @@ def load(context: LoadContext) -> VllmEngine:
         notes.append(f"vLLM {vllm.__version__} is not the one hexkey knows: coarse step reports")
     calm = executor if current_platform.is_cpu() else None
     if calm is not None:
-        config.parallel_config.distributed_executor_backend = calm.CalmExecutor
+        calm.install(config)
     try:
         alone = contextlib.nullcontext() if current_platform.is_cpu() else devices.turn()
         with alone, sharedmemory.followed(os.getpgid(0)):
