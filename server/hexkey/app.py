@@ -240,13 +240,13 @@ async def _reload(app: App) -> None:
 def _end_downloads() -> None:
     """End pip where it runs for us; the next fetch sweeps up what it leaves.
 
-    Engine hosts have sessions of their own, and end with all that is theirs when we do: a signal
-    would end them alone.
+    Engine hosts lead process groups of their own, and end with all that is theirs when we do: a
+    signal would end them alone.
     """
     for children in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for pid in map(int, children.read_text().split()):
-                if os.getsid(pid) == os.getsid(0):
+                if os.getpgid(pid) == os.getpgid(0):
                     os.kill(pid, signal.SIGTERM)
 
 

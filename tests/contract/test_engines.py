@@ -135,6 +135,14 @@ async def test_a_deadline_ends_the_request_here_and_in_the_engine(rig: Rig) -> N
     await soon(lambda: rig.supervisor.running == 0, rig.step_s)
 
 
+async def test_a_host_leads_a_process_group_in_our_session(rig: Rig) -> None:
+    """Its own group is ended as one; in a session of its own it kept us from the cores."""
+    pid = rig.supervisor.pid
+    assert pid is not None
+    assert os.getpgid(pid) == pid
+    assert os.getsid(pid) == os.getsid(0)
+
+
 async def test_a_killed_host_fails_its_streams_at_once_and_comes_back(rig: Rig) -> None:
     took = []
     for _ in range(rig.kills):

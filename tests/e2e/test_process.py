@@ -233,7 +233,7 @@ HURRY = """
 import subprocess, time
 from hexkey import app
 download = subprocess.Popen(["sleep", "60"])
-host = subprocess.Popen(["sleep", "60"], start_new_session=True)
+host = subprocess.Popen(["sleep", "60"], process_group=0)
 app._end_downloads()
 ended = download.wait(10)
 time.sleep(0.2)

@@ -214,7 +214,7 @@ def _await_launch(channel: Channel) -> Launch:
 
 
 def main() -> int:
-    """Entry of ``python -m hexkey.engines.host FD MODEL``; the parent made a session for us."""
+    """Entry of ``python -m hexkey.engines.host FD MODEL``; we lead a process group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))

@@ -142,7 +142,9 @@ class HostProcess:
                 stdout=console.write_fd,
                 stderr=console.write_fd,
                 pass_fds=(theirs.fileno(),),
-                start_new_session=True,
+                # Not a session: where the kernel schedules by session (autogroup), what computes in
+                # one of its own kept all others from both cores for a second at a time.
+                preexec_fn=os.setpgrp,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         except BaseException:
