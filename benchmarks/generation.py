@@ -10,7 +10,8 @@ in one step, which clients that send their requests one after another cannot bri
 
 Latency added is measured at one request at a time, for each prompt bare, hexkey whole, hexkey as a
 stream, bare: the median of the differences to the mean of both bare ones, of whole requests and of
-the first byte of a stream against the first token.
+the first byte of a stream against the first token. Beyond its step is the first byte of a stream
+of one token, less the seconds that the server tells of the one step it took.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import asyncio
 import json
 import multiprocessing
 import random
+import re
 import statistics
 import time
+import urllib.request
 from multiprocessing.connection import Connection
 
 from _harness import Client, clients, closed_loop, machine, percentile, ratio_line, served
@@ -175,6 +178,32 @@ async def latency(other: Bare, pool: list[Client], wanted: list[Job]) -> None:
         )
 
 
+def steps(port: int) -> tuple[int, float]:
+    """How many steps the engine has taken, and the seconds of all."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        text = answer.read().decode()
+    count, total = (
+        float(re.findall(rf"hexkey_engine_step_seconds_{name}{{[^}}]*}} (\S+)", text)[0])
+        for name in ("count", "sum")
+    )
+    return int(count), total
+
+
+async def beyond(pool: list[Client], port: int, wanted: list[Job]) -> None:
+    added = []
+    for text, _ in wanted:
+        count, seconds = await asyncio.to_thread(steps, port)
+        _, _, _, [first] = await through(pool, [(text, 1)], stream=True)
+        now, total = await asyncio.to_thread(steps, port)
+        assert now == count + 1, "a prompt and its one token take one step"
+        added.append((first - (total - seconds)) * 1000)
+    print(
+        f"1 at a time, first token beyond its step: p50 {statistics.median(added):.2f} ms "
+        f"(quartiles {percentile(added, 0.25):.2f} to {percentile(added, 0.75):.2f})",
+        flush=True,
+    )
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -190,6 +219,7 @@ async def main() -> None:
             async with clients(host, port, 1) as pool:
                 await through(pool, jobs(3, mixed=False))
                 await latency(other, pool, jobs(options.pairs, mixed=False))
+                await beyond(pool, port, jobs(options.pairs, mixed=False))
         for concurrency in options.concurrency:
             for name in options.answers:
                 wanted = jobs(max(8, 3 * concurrency), mixed=name == "mixed")
