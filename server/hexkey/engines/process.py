@@ -142,8 +142,8 @@ class HostProcess:
                 stdout=console.write_fd,
                 stderr=console.write_fd,
                 pass_fds=(theirs.fileno(),),
-                # Not a session: where the kernel schedules by session (autogroup), what computes in
-                # one of its own kept all others from both cores for a second at a time.
+                # Not a session: where the kernel shares cores out by session (autogroup), one that
+                # computes could keep all others from them for a second at a time (ADR 1).
                 preexec_fn=os.setpgrp,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )

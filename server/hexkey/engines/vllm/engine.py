@@ -73,7 +73,8 @@ class VllmEngine:
         self._core: Any = llm.engine_core
         self._kind = kind
         self._adapters = adapters
-        self._statistics = statistics
+        self._statistics: Statistics | None = None  # nothing of the warm-up
+        self._begin_with = statistics
         self._sleeper = Sleeper(llm, sleep_after_s)
         self._jobs: dict[int, Job] = {}
         self._parts: dict[str, tuple[Job, Part]] = {}
@@ -99,6 +100,7 @@ class VllmEngine:
             self.add(number, payload)
         while self.running:
             await self.step()
+        self._statistics = self._begin_with
         sharedmemory.remember(os.getpgid(0))
 
     def add(self, request_id: int, payload: Payload) -> None:

@@ -6,7 +6,8 @@ core from those who compute and serve, so here EngineCore sleeps until it is not
 
 Each layer of each step takes buffers and gives them back, of the same sizes. The C library returns
 large ones to the kernel, which clears them page by page when the next layer writes to them: that
-was up to a third of a prompt's step. Here they are kept, as huge pages where the kernel has some.
+was up to a quarter of a step full of prompts. Here those of up to 32 MiB are kept, as huge pages
+where the kernel has some.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ _MALLOC = ":".join(
     (
         "glibc.malloc.hugetlb=1",
         f"glibc.malloc.mmap_threshold={32 << 20}",
-        f"glibc.malloc.trim_threshold={4 << 30}",
+        f"glibc.malloc.trim_threshold={1 << 30}",
     )
 )
+"""32 MiB is the most that glibc takes; larger buffers come and go as before. Of what is free at the
+heap's end at most 1 GiB is kept, which the room that ``memory.py`` leaves a host covers."""
 
 
 def workers(group: int) -> tuple[int, ...]:

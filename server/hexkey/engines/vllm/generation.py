@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from hexkey.types import ModelInfo, Payload, Terms
 
 _WARM_TOKENS = 8
-_WIDEST = 2048
-"""Tokens of the widest step at the start, which takes seconds on a CPU."""
+_WIDEST = 512
+"""Tokens of the widest step at the start: four times as many take a model of 7 B a minute and more
+on a CPU, and whoever waits for a cold start waits for them."""
 _WARM_UPS = (
     Sampling(max_tokens=_WARM_TOKENS),
     Sampling(
@@ -74,7 +75,7 @@ class Generation:
         return self._vocabulary.answer(question)
 
     def warm_ups(self) -> list[Payload]:
-        """Each way of choosing tokens, and a step as wide as there are, which takes its memory."""
+        """Each way of choosing tokens, and a step of some width, so that its memory is there."""
         prompts = ((self._nothing,) * tokens for tokens in (self._widest, 2, 2))
         return [
             Autocomplete(prefix="", tokens=prompt, sampling=sampling)
