@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import uvloop
 
 from hexkey.engines import sharedmemory
 from hexkey.engines.console import Console
@@ -84,6 +86,18 @@ def ending(returncode: int | None) -> str:
     return f"signal {-returncode}" if returncode < 0 else f"exit {returncode}"
 
 
+def _leading_a_group() -> dict[str, Any]:
+    """Return what makes a process that this loop starts the leader of a process group.
+
+    Not of a session: where the kernel shares cores out by session (autogroup), one that computes
+    could keep all others from them for a second at a time (ADR 1). uvloop has no ``process_group``,
+    and runs Python's handlers between fork and exec in any case. asyncio's own loop would do so for
+    a ``preexec_fn`` alone, and those of gRPC crash there.
+    """
+    uv = isinstance(asyncio.get_running_loop(), uvloop.Loop)
+    return {"preexec_fn": os.setpgrp} if uv else {"process_group": 0}
+
+
 class HostProcess:
     """A running host and its link.
 
@@ -142,10 +156,8 @@ class HostProcess:
                 stdout=console.write_fd,
                 stderr=console.write_fd,
                 pass_fds=(theirs.fileno(),),
-                # Not a session: where the kernel shares cores out by session (autogroup), one that
-                # computes could keep all others from them for a second at a time (ADR 1).
-                preexec_fn=os.setpgrp,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                **_leading_a_group(),
             )
         except BaseException:
             ours.close()
