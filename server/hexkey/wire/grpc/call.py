@@ -20,6 +20,7 @@ from hexkey.wire.grpc.errors import foreseen, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from google.protobuf.message import Message
 
@@ -149,6 +150,13 @@ def nobody_asked(_call: Call) -> None:
     """Let everybody in, unseen: who asks whether the server lives takes nobody's place either."""
 
 
+def _place(
+    guard: Guard, identify: Callable[[Call], None]
+) -> Callable[[], AbstractContextManager[None]]:
+    """Return what a call holds while it is under way."""
+    return guard.place if identify is not nobody_asked else nullcontext
+
+
 def unary(
     guard: Guard,
     parse: Callable[[bytes], M],
@@ -183,7 +191,7 @@ def duplex(
     identify: Callable[[Call], None] = nobody_asked,
 ) -> Method:
     """Return the handler of a method that takes and gives messages; ``behave`` writes them."""
-    place = guard.place if identify is not nobody_asked else nullcontext
+    place = _place(guard, identify)
 
     async def handle(frames: AsyncIterator[bytes], context: Context) -> None:
         call = Call(context)
@@ -208,7 +216,7 @@ def _of_one(
     identify: Callable[[Call], None],
 ) -> Callable[[object, Context], Awaitable[T]]:
     """Return what reads one message, once it is known who calls, and acts on it."""
-    place = guard.place if identify is not nobody_asked else nullcontext
+    place = _place(guard, identify)
 
     async def handle(_messages: object, context: Context) -> T:
         call = Call(context)
