@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,44 +52,73 @@ def _ports(server: subprocess.Popen[str], timeout_s: float) -> tuple[str, int, i
     raise SystemExit("the server did not come up")
 
 
-class Client:
+class Client(asyncio.Protocol):
     """One keep-alive connection; the cheapest client that is still HTTP."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._first = 0.0
+        self._length: int | None = None  # of head and body together; None where chunks tell
+        self._answered: asyncio.Future[None] | None = None
 
-    @classmethod
-    async def open(cls, host: str, port: int) -> Client:
-        return cls(*await asyncio.open_connection(host, port))
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received
+        if not received:
+            self._first = time.perf_counter()
+        received += data
+        if self._length == 0 and (head := received.find(b"\r\n\r\n")) >= 0:
+            length = re.search(rb"content-length: (\d+)", received[:head].lower())
+            self._length = head + 4 + int(length[1]) if length else None
+        whole = (
+            received.endswith(b"\r\n0\r\n\r\n")
+            if self._length is None
+            else 0 < self._length <= len(received)
+        )
+        if whole and self._answered is not None:
+            self._answered.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(exc or ConnectionResetError("the server hung up"))
 
     async def post(self, path: str, body: object) -> tuple[bytes, float]:
-        """Return the body (of 200 answers) and the time of its first byte, by perf_counter."""
+        """Return the body (of 200 answers) and the time of its first byte, by perf_counter.
+
+        What is sent first has a part of the answer with it: hexkey's headers wait for one.
+        """
         data = json.dumps(body).encode()
-        self._writer.write(
+        self._length = 0
+        self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(
             b"POST %b HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
             b"content-length: %d\r\n\r\n%b" % (path.encode(), len(data), data)
         )
-        head = await self._reader.readuntil(b"\r\n\r\n")
+        await self._answered
+        head, answer = bytes(self._received).split(b"\r\n\r\n", 1)
+        self._received.clear()
         if b" 200 " not in head[:16]:
             raise SystemExit(f"{path}: {head.decode()}")
-        if length := re.search(rb"content-length: (\d+)", head.lower()):
-            answer = await self._reader.readexactly(int(length[1]))
-            return answer, time.perf_counter()
-        parts, first = [], 0.0
-        while size := int(await self._reader.readuntil(b"\r\n"), 16):
-            parts.append((await self._reader.readexactly(size + 2))[:-2])
-            first = first or time.perf_counter()
-        await self._reader.readexactly(2)
-        return b"".join(parts), first
+        return answer if self._length is not None else _unchunked(answer), self._first
 
     def close(self) -> None:
-        self._writer.close()
+        self._transport.close()
+
+
+def _unchunked(data: bytes) -> bytes:
+    parts = []
+    while size := int((part := data.split(b"\r\n", 1))[0], 16):
+        parts.append(part[1][:size])
+        data = part[1][size + 2 :]
+    return b"".join(parts)
 
 
 @contextlib.asynccontextmanager
 async def clients(host: str, port: int, count: int) -> AsyncIterator[list[Client]]:
-    made = [await Client.open(host, port) for _ in range(count)]
+    loop = asyncio.get_running_loop()
+    made = [(await loop.create_connection(Client, host, port))[1] for _ in range(count)]
     try:
         yield made
     finally:

@@ -10,8 +10,12 @@ in one step, which clients that send their requests one after another cannot bri
 
 Latency added is measured at one request at a time, for each prompt bare, hexkey whole, hexkey as a
 stream, bare: the median of the differences to the mean of both bare ones, of whole requests and of
-the first byte of a stream against the first token. Beyond its step is the first byte of a stream
-of one token, less the seconds that the server tells of the one step it took.
+the first byte of a stream against the first token. Beyond its step is what passes until the token
+of a request for one is here, less the one step it takes: what the server tells of it, and what the
+bare loop sees, which tokenises, adds and reads.
+
+Two processes that do the same differ by some percent for as long as they live, so both sides are
+started anew ``--starts`` times; the ratios are those of all rounds.
 """
 
 from __future__ import annotations
@@ -23,10 +27,13 @@ import multiprocessing
 import random
 import re
 import statistics
+import sys
 import time
 import urllib.request
 from multiprocessing.connection import Connection
+from typing import NamedTuple, cast
 
+import uvloop
 from _harness import Client, clients, closed_loop, machine, percentile, ratio_line, served
 
 from hexkey.models.cache import default_cache, fetch
@@ -41,13 +48,27 @@ models:
     options: {{prefix_caching: false}}
 """
 TOKENS = 64
+LATENCIES = (WHOLE, FIRST, BEYOND) = ("whole request", "first token", "first token beyond its step")
 TOPICS = ("sea", "wood", "city", "road", "king", "bird", "clock", "garden")
 
 Job = tuple[str, int]
 """A prompt, and how many tokens are wanted."""
 
-Round = tuple[float, int, list[float], list[float]]
-"""Seconds, tokens, the seconds of each whole request, those to each first token."""
+
+class Round(NamedTuple):
+    """What a round took; ``whole`` and ``first`` have the seconds of each request."""
+
+    seconds: float
+    tokens: int
+    whole: list[float]
+    first: list[float]
+    stepping: float = 0.0
+    """Seconds in the engine's steps, where the side knows."""
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second."""
+        return self.tokens / self.seconds
 
 
 def jobs(count: int, *, mixed: bool) -> list[Job]:
@@ -77,7 +98,7 @@ def bare(pipe: Connection) -> None:
     number = 0
     while (job := pipe.recv()) is not None:
         concurrency, wanted = job
-        waiting, tokens = list(reversed(wanted)), 0
+        waiting, tokens, stepping = list(reversed(wanted)), 0, 0.0
         running: dict[int, tuple[object, float, bool]] = {}
         whole, first = [], []
         begun = time.perf_counter()
@@ -88,7 +109,9 @@ def bare(pipe: Connection) -> None:
                 ids = tokenizer.encode(text).input_ids
                 number += 1
                 running[number] = (pipeline.add_request(number, ids, config), since, False)
+            step = time.perf_counter()
             pipeline.step()
+            stepping += time.perf_counter() - step
             for key, (handle, since, seen) in list(running.items()):
                 if handle.can_read():  # type: ignore[attr-defined]
                     for output in handle.read().values():  # type: ignore[attr-defined]
@@ -99,7 +122,7 @@ def bare(pipe: Connection) -> None:
                         if output.finish_reason != genai.GenerationFinishReason.NONE:
                             whole.append(time.perf_counter() - since)
                             del running[key]
-        pipe.send((time.perf_counter() - begun, tokens, whole, first))
+        pipe.send(Round(time.perf_counter() - begun, tokens, whole, first, stepping))
 
 
 class Bare:
@@ -130,7 +153,7 @@ async def through(pool: list[Client], wanted: list[Job], *, stream: bool = False
 
     async def do(number: int, job: object) -> None:
         nonlocal tokens
-        text, length = job  # type: ignore[misc]  # a Job
+        text, length = cast("Job", job)
         since = time.perf_counter()
         body = {"prefix": text, "max_tokens": length, "stream": stream}
         answer, first_byte = await pool[number].post("/v1/autocomplete", body)
@@ -140,42 +163,55 @@ async def through(pool: list[Client], wanted: list[Job], *, stream: bool = False
             tokens += json.loads(answer)["usage"]["output_tokens"]
 
     seconds = await closed_loop(len(pool), wanted, do)
-    return seconds, tokens, whole, first
+    return Round(seconds, tokens, whole, first)
 
 
 async def throughput(
-    other: Bare, pool: list[Client], wanted: list[Job], rounds: int, name: str
-) -> None:
+    other: Bare, pool: list[Client], wanted: list[Job], rounds: int
+) -> list[tuple[float, float]]:
+    """Return the tokens a second of each round, hexkey's and the bare loop's."""
     concurrency = len(pool)
     await through(pool, wanted[:concurrency])
     await other.run(concurrency, wanted[:concurrency])
-    ours, theirs = [], []
+    pairs = []
     for _ in range(rounds):
-        seconds, tokens, _whole, _first = await other.run(concurrency, wanted)
-        theirs.append(tokens / seconds)
-        seconds, tokens, _whole, _first = await through(pool, wanted)
-        ours.append(tokens / seconds)
-    print(ratio_line(f"{concurrency:2} at a time, {name}", ours, theirs, "tokens/s"), flush=True)
+        theirs = await other.run(concurrency, wanted)
+        pairs.append(((await through(pool, wanted)).rate, theirs.rate))
+    return pairs
 
 
-async def latency(other: Bare, pool: list[Client], wanted: list[Job]) -> None:
-    whole, first = [], []
+async def latency(
+    other: Bare, pool: list[Client], port: int, wanted: list[Job]
+) -> dict[str, list[tuple[float, float]]]:
+    """Return the seconds of each prompt, hexkey's and the bare loop's, of each kind of latency."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in LATENCIES}
     for job in wanted:
-        _, _, [before], [first_before] = await other.run(1, [job])
-        _, _, [ours], _ = await through(pool, [job])
-        _, _, _, [ours_first] = await through(pool, [job], stream=True)
-        _, _, [after], [first_after] = await other.run(1, [job])
-        theirs, theirs_first = (before + after) / 2, (first_before + first_after) / 2
-        whole.append((ours - theirs, theirs))
-        first.append((ours_first - theirs_first, theirs_first))
-    for name, pairs in (("whole request", whole), ("first token", first)):
-        added = [one * 1000 for one, _ in pairs]
-        print(
-            f"1 at a time, {name}: bare p50 {statistics.median(b for _, b in pairs) * 1000:.2f} "
-            f"ms, hexkey adds p50 {statistics.median(added):.2f} ms "
-            f"(quartiles {percentile(added, 0.25):.2f} to {percentile(added, 0.75):.2f})",
-            flush=True,
-        )
+        before = await other.run(1, [job])
+        [whole] = (await through(pool, [job])).whole
+        [first] = (await through(pool, [job], stream=True)).first
+        after = await other.run(1, [job])
+        found[WHOLE].append((whole, statistics.mean(before.whole + after.whole)))
+        found[FIRST].append((first, statistics.mean(before.first + after.first)))
+    for text, _ in wanted:
+        theirs = await other.run(1, [(text, 1)])
+        count, seconds = await asyncio.to_thread(steps, port)
+        [first] = (await through(pool, [(text, 1)], stream=True)).first
+        now, total = await asyncio.to_thread(steps, port)
+        assert now == count + 1, "a prompt and its one token take one step"
+        found[BEYOND].append((first - (total - seconds), theirs.first[0] - theirs.stepping))
+    return found
+
+
+def tell(name: str, pairs: list[tuple[float, float]]) -> None:
+    """Print what hexkey adds to a latency, from the seconds of pairs."""
+    ours, theirs = ([one * 1000 for one in side] for side in zip(*pairs, strict=True))
+    added = [a - b for a, b in zip(ours, theirs, strict=True)]
+    print(
+        f"1 at a time, {name}: hexkey p50 {statistics.median(ours):.2f} ms, bare "
+        f"{statistics.median(theirs):.2f} ms, hexkey adds {statistics.median(added):.2f} "
+        f"(quartiles {percentile(added, 0.25):.2f} to {percentile(added, 0.75):.2f})",
+        flush=True,
+    )
 
 
 def steps(port: int) -> tuple[int, float]:
@@ -189,44 +225,47 @@ def steps(port: int) -> tuple[int, float]:
     return int(count), total
 
 
-async def beyond(pool: list[Client], port: int, wanted: list[Job]) -> None:
-    added = []
-    for text, _ in wanted:
-        count, seconds = await asyncio.to_thread(steps, port)
-        _, _, _, [first] = await through(pool, [(text, 1)], stream=True)
-        now, total = await asyncio.to_thread(steps, port)
-        assert now == count + 1, "a prompt and its one token take one step"
-        added.append((first - (total - seconds)) * 1000)
-    print(
-        f"1 at a time, first token beyond its step: p50 {statistics.median(added):.2f} ms "
-        f"(quartiles {percentile(added, 0.25):.2f} to {percentile(added, 0.75):.2f})",
-        flush=True,
-    )
-
-
-async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--concurrency", type=int, nargs="*", default=[1, 8, 32])
-    parser.add_argument("--pairs", type=int, default=30, help="requests that tell the latency")
-    parser.add_argument("--answers", nargs="*", default=["mixed", "equal"])
-    options = parser.parse_args()
-    print(machine(), flush=True)
+async def start(options: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
+    """Start both sides and measure; returns pairs, hexkey's and the bare loop's, by name."""
     other = Bare()
+    found: dict[str, list[tuple[float, float]]] = {}
     with served(CONFIG) as (host, port, _grpc, _pid):
         await other.run(1, jobs(3, mixed=False))
         if options.pairs:
             async with clients(host, port, 1) as pool:
                 await through(pool, jobs(3, mixed=False))
-                await latency(other, pool, jobs(options.pairs, mixed=False))
-                await beyond(pool, port, jobs(options.pairs, mixed=False))
+                found |= await latency(other, pool, port, jobs(options.pairs, mixed=False))
         for concurrency in options.concurrency:
             for name in options.answers:
                 wanted = jobs(max(8, 3 * concurrency), mixed=name == "mixed")
                 async with clients(host, port, concurrency) as pool:
-                    await throughput(other, pool, wanted, options.rounds, name)
+                    pairs = await throughput(other, pool, wanted, options.rounds)
+                found[f"{concurrency:2} at a time, {name}"] = pairs
     other.close()
+    return found
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--starts", type=int, default=3, help="how often both sides start anew")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each start")
+    parser.add_argument("--concurrency", type=int, nargs="*", default=[1, 8, 32])
+    parser.add_argument("--pairs", type=int, default=15, help="prompts that tell the latency")
+    parser.add_argument("--answers", nargs="*", default=["mixed", "equal"])
+    options = parser.parse_args()
+    print(machine(), flush=True)
+    found: dict[str, list[tuple[float, float]]] = {}
+    for number in range(options.starts):
+        print(f"start {number + 1} of {options.starts}", file=sys.stderr, flush=True)
+        for name, pairs in (await start(options)).items():
+            found.setdefault(name, []).extend(pairs)
+    for name, pairs in found.items():
+        if name in LATENCIES:
+            tell(name, pairs)
+        else:
+            ours, theirs = zip(*pairs, strict=True)
+            print(ratio_line(name, ours, theirs, "tokens/s"), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

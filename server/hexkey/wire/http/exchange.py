@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from hexkey.errors import ServeError
     from hexkey.types import Timing
     from hexkey.wire.http.errors import Dialect, Header
+    from hexkey.wire.http.presence import Line
     from hexkey.wire.http.stream import Framing
     from hexkey.wire.wishes import Wishes
 
 PROTOCOL = "http"
 KEY = "hexkey.exchange"
+LINE = "hexkey.line"
 MAX_TIMEOUT_MS = 24 * 3600 * 1000
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
@@ -75,6 +77,12 @@ class Exchange:
         self.traceparent = ""
         sent = self.headers.get(b"x-request-id", b"")
         self.id = sent.decode() if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
+
+    @property
+    def line(self) -> Line:
+        """The connection it came by."""
+        line: Line = self.scope[LINE]
+        return line
 
     def deadline(self) -> float | None:
         """Return the deadline on the loop's clock; ``ServeError`` for a header that is no time."""

@@ -16,7 +16,7 @@ from hexkey.wire.http.exchange import KEY, Exchange
 from hexkey.wire.http.inflate import ENCODINGS, PATHS, inflate
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from hexkey.service import Service
     from hexkey.wire.http.limits import HttpLimits
@@ -78,8 +78,9 @@ class Guard:
         try:
             while more:
                 until = limits.body_first_s + size / limits.body_min_rate
-                async with asyncio.timeout_at(began + min(until, limits.body_total_s)):
-                    message = await exchange.receive()
+                # A body mostly comes with its headers, and a timer for nothing has its price.
+                end = None if exchange.line.whole else began + min(until, limits.body_total_s)
+                message = await _next(exchange.receive, end)
                 if message["type"] == "http.disconnect":
                     raise ClientGone
                 part, more = message.get("body", b""), message.get("more_body", False)
@@ -131,6 +132,13 @@ class Guard:
             code=Code.TOO_LARGE,
             headers=(CLOSE,),
         )
+
+
+async def _next(receive: Receive, end: float | None) -> Message:
+    if end is None:
+        return await receive()
+    async with asyncio.timeout_at(end):
+        return await receive()
 
 
 def _packed(exchange: Exchange) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from hexkey.wire.http.errors import ClientGone
 
@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-    from starlette.types import Receive
+
+class Line(Protocol):
+    """The connection that a request came by, which serves one request at a time."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the body of each request that has begun is here."""
+
+    def watch(self, gone: Callable[[], None] | None) -> None:
+        """Have ``gone`` called once the client leaves, soon if it has; None ends the watch."""
 
 
 class Presence:
@@ -21,17 +30,19 @@ class Presence:
     ``pulse`` is given it is awaited every ``pulse_s`` seconds of the client's presence.
     """
 
-    __slots__ = ("_left", "_pulse", "_pulse_s", "_receive", "_task", "_watcher")
+    __slots__ = ("_beat", "_left", "_line", "_pulse", "_pulse_s", "_task", "_timer")
 
     def __init__(
         self,
-        receive: Receive,
+        line: Line,
         pulse: Callable[[], Awaitable[None]] | None = None,
         pulse_s: float = 0.0,
     ) -> None:
-        self._receive = receive
+        self._line = line
         self._pulse = pulse
         self._pulse_s = pulse_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat: asyncio.Task[None] | None = None
         self._left = False
 
     async def __aenter__(self) -> Self:
@@ -39,7 +50,8 @@ class Presence:
         if task is None:
             raise RuntimeError("a Presence belongs to a task")
         self._task = task
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        self._line.watch(self._leave)
+        self._wait()
         return self
 
     async def __aexit__(
@@ -48,25 +60,31 @@ class Presence:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._watcher.cancel()
+        self._line.watch(None)
+        self._rest()
         # A cancellation that came from elsewhere as well must go on as one.
         if self._left and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
             raise ClientGone from None
 
-    async def _watch(self) -> None:
-        if self._pulse is None:
-            await self._departure()
-        else:
-            while True:
-                try:
-                    async with asyncio.timeout(self._pulse_s):
-                        await self._departure()
-                    break
-                except TimeoutError:
-                    await self._pulse()
+    def _leave(self) -> None:
+        self._rest()
         self._left = True
         self._task.cancel()
 
-    async def _departure(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    def _wait(self) -> None:
+        if self._pulse is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._pulse_s, self._due)
+
+    def _due(self) -> None:
+        self._beat = asyncio.get_running_loop().create_task(self._tell())
+
+    async def _tell(self) -> None:
+        if self._pulse is not None:
+            await self._pulse()
+        self._wait()
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beat is not None:
+            self._beat.cancel()

@@ -11,9 +11,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from hexkey.errors import Code
 from hexkey.wire.http import errors
 from hexkey.wire.http.errors import HttpError
+from hexkey.wire.http.exchange import LINE
+from hexkey.wire.http.joined import Joined
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
     from typing import Any
 
     from hexkey.wire.http.limits import HttpLimits
@@ -52,6 +55,19 @@ class Protocol(HttpToolsProtocol):
         self._in_headers = False
         self._in_trailers = False
         self._section_begun = False
+        self._gone: Callable[[], None] | None = None
+        self._lost = False
+
+    @property
+    def whole(self) -> bool:
+        """See ``Line``."""
+        return not self.cycle.more_body
+
+    def watch(self, gone: Callable[[], None] | None) -> None:
+        """See ``Line``."""
+        self._gone = gone
+        if self._lost and gone is not None:
+            self.loop.call_soon(gone)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
@@ -73,6 +89,9 @@ class Protocol(HttpToolsProtocol):
         self._headers_came()
         self.resume_writing()
         super().connection_lost(exc)
+        self._lost = True
+        if self._gone is not None:
+            self._gone()
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
@@ -121,7 +140,9 @@ class Protocol(HttpToolsProtocol):
             raise HeaderTooLarge
         if self.parser.should_upgrade():
             return
+        self.scope[LINE] = self  # type: ignore[literal-required]  # a key of our own
         super().on_headers_complete()
+        self.cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]  # as far as it is used
         self._door.requested_at = self.loop.time()
         if self._door.stopping:
             self.cycle.keep_alive = False

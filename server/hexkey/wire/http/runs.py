@@ -87,7 +87,7 @@ async def whole(exchange: Exchange, run: Runs) -> Answer:
     """Run to the end; what its answer's headers tell is in the exchange then."""
     run.whole()
     exchange.traceparent = run.traceparent
-    async with Presence(exchange.receive), run:
+    async with Presence(exchange.line), run:
         answer = await gather(run)
         exchange.notes = run.notes
     exchange.timing = answer.usage.timing
@@ -121,7 +121,7 @@ async def stream(exchange: Exchange, run: Runs, encoder: Encoder, framing: Frami
     """
     out = EventStream(exchange, framing)
     exchange.traceparent = run.traceparent
-    async with Presence(exchange.receive, out.pulse, exchange.quiet_s), run:
+    async with Presence(exchange.line, out.pulse, exchange.quiet_s), run:
         out.prepare(run, encoder)
         while True:
             event = await run.__anext__()

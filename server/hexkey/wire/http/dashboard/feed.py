@@ -62,7 +62,7 @@ class Feed:
         history = _event(b"history", list(points if costs else map(without_spend, points)))
         self._enter(mailbox, costs=costs)
         try:
-            async with Presence(exchange.receive):
+            async with Presence(exchange.line):
                 exchange.framing = SSE
                 await exchange.start(200, ((b"content-type", SSE.content_type), *HEADERS))
                 await exchange.write(history, more=True)

@@ -145,7 +145,7 @@ async def _hold(exchange: Exchange, service: Service, body: OllamaFields, make: 
 
 async def _load(exchange: Exchange, service: Service, name: str) -> None:
     try:
-        async with Presence(exchange.receive), asyncio.timeout_at(exchange.deadline()):
+        async with Presence(exchange.line), asyncio.timeout_at(exchange.deadline()):
             await service.pool.attend(name)
     except TimeoutError:
         raise ServeError(
