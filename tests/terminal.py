@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+
+import psutil
 
 _LEAD = """
 import fcntl, os, sys, termios
@@ -60,15 +61,15 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(
-    command: Sequence[str], cwd: os.PathLike[str] | None = None
-) -> Iterator[Terminal]:
+def terminal(command: Sequence[str], cwd: os.PathLike[str] | None = None) -> Iterator[Terminal]:
     """Open one for as long as the block lasts."""
     one = Terminal(command, cwd)
     try:
         yield one
     finally:
         one.close()
-        if one.process.poll() is None:
-            os.killpg(one.process.pid, signal.SIGKILL)
+        for each in psutil.process_iter():
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                if os.getsid(each.pid) == one.process.pid:
+                    each.kill()
         one.process.wait()

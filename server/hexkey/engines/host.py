@@ -215,7 +215,7 @@ def _await_launch(channel: Channel) -> Launch:
 
 def main() -> int:
     """Entry of ``python -m hexkey.engines.host FD MODEL``; we lead a process group."""
-    # ^C is the server's to answer, and a group in the terminal's background is stopped by the others.
+    # ^C is the server's to answer; the others stop a group in a terminal's background.
     for number in (signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
