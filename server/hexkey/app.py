@@ -142,10 +142,15 @@ class App:
         self._grpc.set_ready(True)
 
     async def stop(self, grace_s: float | None = None) -> None:
-        """Take nothing new, let what runs finish for ``grace_s``, then end the engines."""
-        grace_s = self.config.limits.stop_grace_s if grace_s is None else grace_s
+        """Take nothing new, let what runs finish for ``grace_s``, then end the engines.
+
+        With the grace of the configuration, balancers first have its time to hear of it.
+        """
         self.service.stopping = True
         self._grpc.set_ready(False)
+        if grace_s is None:
+            await asyncio.sleep(self.config.limits.lame_duck_s)
+            grace_s = self.config.limits.stop_grace_s
         await asyncio.gather(self._http.stop(grace_s), self._grpc.stop(grace_s))
         await self.pool.stop()
         if self._recorder is not None:
