@@ -170,8 +170,10 @@ def test_a_port_in_use_is_said_before_anything_is_started(fake_config: Path, wir
         version = run("--version")
         start_s, begun = time.monotonic() - begun, time.monotonic()
         ended = subprocess.run(
-            [sys.executable, "-c", WATCHED, "serve", str(fake_config), wire, address]
-            + [other, "127.0.0.1:0"],
+            [
+                *(sys.executable, "-c", WATCHED, "serve", str(fake_config)),
+                *(wire, address, other, "127.0.0.1:0"),
+            ],
             capture_output=True,
             text=True,
             timeout=60,

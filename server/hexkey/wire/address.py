@@ -83,7 +83,7 @@ def _holder(address: str) -> str:
     sockets = _listening(split[1]) if split is not None else set()
     for found in Path("/proc").glob("[0-9]*/fd/*") if sockets else ():
         with contextlib.suppress(OSError):  # it ended, or is not ours
-            if os.readlink(found) in sockets:
+            if str(found.readlink()) in sockets:
                 process = found.parents[1]
                 return f"process {process.name} ({(process / 'comm').read_text().strip()})"
     return "another process"
