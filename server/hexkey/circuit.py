@@ -15,6 +15,9 @@ FAILURES = 5
 """Failures among them that open the circuit, if they are half of them or more."""
 PAUSE_S = 2.0
 MAX_PAUSE_S = 60.0
+PROBATION = 20
+"""Successes on end that an engine owes once its circuit was open: one failure among them opens it
+again, for longer. Else an engine that fails half the time is back after each lucky probe."""
 
 
 class CircuitState(StrEnum):
@@ -28,13 +31,14 @@ class CircuitState(StrEnum):
 class Circuit:
     """One engine's results. ``now`` is in seconds on any clock that does not go back."""
 
-    __slots__ = ("_open_until", "_pause_s", "_probing", "_results")
+    __slots__ = ("_open_until", "_owed", "_pause_s", "_probing", "_results")
 
     def __init__(self) -> None:
         self._results: deque[bool] = deque(maxlen=WINDOW)
         self._open_until: float | None = None
         self._pause_s = PAUSE_S
         self._probing = False
+        self._owed = 0
 
     def state(self, now: float) -> CircuitState:
         """Return the state: open for a pause, then half open until the next result."""
@@ -63,8 +67,13 @@ class Circuit:
             elif not failed:
                 # It serves, whether it was asked to or not.
                 self._open_until = None
+            return
+        if self._owed:
+            self._owed -= 1
+            if failed:
+                self._open(now)
+            elif not self._owed:
                 self._pause_s = PAUSE_S
-                self._results.clear()
             return
         self._results.append(failed)
         failures = sum(self._results)
@@ -73,4 +82,6 @@ class Circuit:
 
     def _open(self, now: float) -> None:
         self._open_until = now + self._pause_s
+        self._results.clear()
+        self._owed = PROBATION
         self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
