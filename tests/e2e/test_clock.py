@@ -80,13 +80,13 @@ def test_a_clock_that_jumps_ends_nothing_and_grants_nothing(served: Served, cloc
     until(lambda: ask(anyone).is_success, what="the new keys")
     host = served.host_of("slow")
 
-    # Requests, and a deadline, under way while the clock goes back an hour and on by three.
+    # Requests, and a deadline, under way while the clock goes on by hours and back by days.
     begun = time.monotonic()
     with ThreadPoolExecutor(2) as pool:
         whole = pool.submit(ask, anyone, 200, **{"x-request-timeout-ms": "50000"})
         late = pool.submit(ask, anyone, 5000, **{"x-request-timeout-ms": "4000"})
         until(lambda: metric("requests_in_flight") == 2)
-        for to_s in (-HOUR_S, 3 * HOUR_S, -30 * DAY_S, 0):
+        for to_s in (3 * HOUR_S, -30 * DAY_S, -HOUR_S):
             clock(to_s)
             time.sleep(0.2)
         assert late.result().status_code == 504
