@@ -50,13 +50,12 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
         offset.with_suffix(".new").write_text(f"{to_s:+d}\n")
         offset.with_suffix(".new").rename(offset)
 
-    jump(0)
     return jump
 
 
 @pytest.fixture
 def served(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    assert clock
+    clock(0)
     monkeypatch.setenv("HEXKEY_STATE", str(tmp_path / "state"))
     path = tmp_path / "c.yaml"
     path.write_text(CONFIG.format(folder=tmp_path / "usage"))

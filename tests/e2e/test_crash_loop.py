@@ -37,7 +37,7 @@ def slow_s(took: list[float]) -> float:
 
 def frail_host(served: Served) -> int | None:
     try:
-        return served.host_of("frail").pid
+        return int(served.host_of("frail").pid)
     except AssertionError:
         return None
 
@@ -49,9 +49,10 @@ def test_a_process_that_dies_at_each_start_costs_nobody_else(tmp_path: Path) -> 
         ready = f"{served.http}/ready"
         before = [ask_s(served) for _ in range(200)]
         # It serves; this end is no failure to start.
-        killed = {served.host_of("frail").pid}
-        os.kill(*killed, signal.SIGKILL)
-        begun, during = time.monotonic(), []
+        first = served.host_of("frail").pid
+        os.kill(first, signal.SIGKILL)
+        begun, killed = time.monotonic(), {first}
+        during = []
         while len(killed) <= CRASHES:
             during.append(ask_s(served))
             host = frail_host(served)

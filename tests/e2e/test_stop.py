@@ -20,7 +20,7 @@ from tests.e2e.conftest import serve
 from tests.waiting import until
 from tests.wire.grpc import frames
 
-LAME_S, GRACE_S = 3.0, 1.0
+LAME_S, GRACE_S, LONG = 3.0, 1.0, 5000
 CONFIG = f"""
 models:
   - {{name: slow, engine: fake, tasks: [autocomplete], options: {{step_ms: 20}}}}
@@ -32,7 +32,7 @@ Status = health_pb2.HealthCheckResponse
 def test_it_is_not_ready_then_closed_then_over(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(CONFIG)
-    body = {"prefix": "x", "max_tokens": 5000}
+    body = {"prefix": "x", "max_tokens": LONG}
     heard: list[int] = []
     with (
         serve(path) as served,
@@ -48,7 +48,7 @@ def test_it_is_not_ready_then_closed_then_over(tmp_path: Path) -> None:
                 heard.extend(update.status for update in call)
 
         def outlast() -> grpc.StatusCode:
-            message = pb.AutocompleteRequest(**body)
+            message = pb.AutocompleteRequest(prefix="x", max_tokens=LONG)
             stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
             try:
                 for _ in stub.StreamAutocomplete(message):
