@@ -56,13 +56,13 @@ def test_it_ends_with_grace_and_leaves_nothing(window: Window, end: str) -> None
     leader = psutil.Process(one.process.pid)
     processes = [leader, *leader.children(recursive=True)]
     assert any(process.cmdline()[-1:] == ["slow"] for process in processes), "the host"
-    body = {"prefix": "hello", "max_tokens": 60}
+    body = {"prefix": "hello", "max_tokens": 30}
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(httpx.post, f"{url}/v1/autocomplete", json=body, timeout=30)
         flight = 'hexkey_requests_in_flight{model="slow"} 1.0'
         until(lambda: flight in httpx.get(f"{url}/metrics").text)
         ENDS[end](one)
-        assert answer.result().json()["usage"]["output_tokens"] == 60
+        assert answer.result().json()["usage"]["output_tokens"] == 30
     until(lambda: one.ended, what="the end")
     _, alive = psutil.wait_procs(processes, timeout=5)
     assert not alive

@@ -81,10 +81,9 @@ def _holder(address: str) -> str:
     """Return who listens at a port; another user's processes cannot be looked into."""
     split = split_address(address)
     sockets = _listening(split[1]) if split is not None else set()
-    for found in Path("/proc").glob("[0-9]*/fd/*") if sockets else ():
+    for process in Path("/proc").glob("[0-9]*") if sockets else ():
         with contextlib.suppress(OSError):  # it ended, or is not ours
-            if str(found.readlink()) in sockets:
-                process = found.parents[1]
+            if any(str(one.readlink()) in sockets for one in (process / "fd").iterdir()):
                 return f"process {process.name} ({(process / 'comm').read_text().strip()})"
     return "another process"
 
