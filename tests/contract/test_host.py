@@ -285,7 +285,7 @@ host.wait()
 
 def test_a_host_is_not_stopped_by_the_terminal_of_its_session() -> None:
     with terminal([sys.executable, "-c", SESSION, AT_A_TERMINAL]) as window:
-        until(lambda: window.ended, 10, "the host's end")
+        until(lambda: window.ended, 30, "the host's end")
         assert "a library's word" in window.shown
         assert "to read was refused: Input/output error" in window.shown
 

@@ -186,7 +186,7 @@ def test_a_port_in_use_is_said_before_anything_is_started(fake_config: Path, wir
     assert ended.stderr.rstrip().endswith(f"stop it or choose another: {address}")
     assert ended.stdout == "memory of children: 0\n", "a host was started"
     assert "Traceback" not in ended.stdout + ended.stderr
-    assert took_s < 2 + 5 * start_s, "Python itself takes most of it"
+    assert took_s < max(10, 10 * start_s), "2 s on a quiet machine"
 
 
 def test_two_servers_never_share_a_port(fake_config: Path) -> None:
