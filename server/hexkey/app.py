@@ -40,6 +40,7 @@ from hexkey.provisioning import (
 )
 from hexkey.recorder import Recorder
 from hexkey.service import Service
+from hexkey.terminal import Terminal
 from hexkey.tracing import OtlpTracer
 from hexkey.validation import Limits
 from hexkey.wire.grpc.server import GrpcServer
@@ -141,10 +142,15 @@ class App:
         self._grpc.set_ready(True)
 
     async def stop(self, grace_s: float | None = None) -> None:
-        """Take nothing new, let what runs finish for ``grace_s``, then end the engines."""
-        grace_s = self.config.limits.stop_grace_s if grace_s is None else grace_s
+        """Take nothing new, let what runs finish for ``grace_s``, then end the engines.
+
+        With the grace of the configuration, balancers first have its time to hear of it.
+        """
         self.service.stopping = True
         self._grpc.set_ready(False)
+        if grace_s is None:
+            await asyncio.sleep(self.config.limits.lame_duck_s)
+            grace_s = self.config.limits.stop_grace_s
         await asyncio.gather(self._http.stop(grace_s), self._grpc.stop(grace_s))
         await self.pool.stop()
         if self._recorder is not None:
@@ -177,14 +183,17 @@ async def serve(
     """Serve until SIGTERM or SIGINT, then stop with grace; a second signal ends at once.
 
     So does one that comes while models are fetched: nobody is served yet. SIGHUP takes in the
-    configuration that ``read`` returns.
+    configuration that ``read`` returns, or, where the terminal was closed that we write to, tells
+    of that: then we stop.
     """
     stopping = asyncio.Event()
+    terminal = Terminal()
     loop = asyncio.get_running_loop()
     app: App | None = None
 
     def on_signal(number: int) -> None:
-        if app is None or stopping.is_set():
+        again = stopping.is_set() and number != signal.SIGHUP  # which a shell repeats
+        if app is None or again:
             # The hosts' lifelines close with us, so nothing is left behind.
             _end_downloads()
             os._exit(128 + number)
@@ -193,15 +202,17 @@ async def serve(
     reloads: set[asyncio.Task[None]] = set()
 
     def on_hangup() -> None:
-        if app is None:
-            return  # The models of the configuration as it was are still fetched.
-        reload = asyncio.create_task(_reload(app), name="reload")
-        reloads.add(reload)
-        reload.add_done_callback(reloads.discard)
+        if terminal.closed:
+            on_signal(signal.SIGHUP)
+        elif app is not None:  # else the models of the configuration as it was are still fetched
+            reload = asyncio.create_task(_reload(app), name="reload")
+            reloads.add(reload)
+            reload.add_done_callback(reloads.discard)
 
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+    terminal.watch(on_hangup)
     # Before the models are fetched, which may take minutes.
     _access(config).ensure_safe(
         [_address(one)[0] for one in (config.listen.http, config.listen.grpc) if one]

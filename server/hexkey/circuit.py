@@ -12,9 +12,15 @@ from enum import StrEnum
 WINDOW = 20
 """Results that are remembered."""
 FAILURES = 5
-"""Failures among them that open the circuit, if they are half of them or more."""
+SHARE = 0.4
+"""Failures among them, and their least share, that open the circuit: one that fails half the time
+has fewer than half in many a window."""
 PAUSE_S = 2.0
 MAX_PAUSE_S = 60.0
+PROBATION = 20
+"""Successes on end that an engine owes once its circuit was open: one failure among them opens it
+again, for longer. Else an engine that fails half the time is back after each lucky probe. At a time
+it gets one request more than it has paid off, so that not all come while the first is under way."""
 
 
 class CircuitState(StrEnum):
@@ -28,13 +34,14 @@ class CircuitState(StrEnum):
 class Circuit:
     """One engine's results. ``now`` is in seconds on any clock that does not go back."""
 
-    __slots__ = ("_open_until", "_pause_s", "_probing", "_results")
+    __slots__ = ("_open_until", "_owed", "_pause_s", "_probes", "_results")
 
     def __init__(self) -> None:
         self._results: deque[bool] = deque(maxlen=WINDOW)
         self._open_until: float | None = None
         self._pause_s = PAUSE_S
-        self._probing = False
+        self._probes = 0
+        self._owed = 0
 
     def state(self, now: float) -> CircuitState:
         """Return the state: open for a pause, then half open until the next result."""
@@ -44,33 +51,42 @@ class Circuit:
 
     def ejects(self, now: float) -> bool:
         """Return whether others should go first; one request at a time probes a half-open one."""
-        state = self.state(now)
-        return state is CircuitState.OPEN or (state is CircuitState.HALF_OPEN and self._probing)
+        if self.state(now) is CircuitState.OPEN:
+            return True
+        return self._owed > 0 and self._probes > PROBATION - self._owed
 
     def begin(self, now: float) -> None:
         """A request goes to the engine."""
-        self._probing = self._probing or self.state(now) is CircuitState.HALF_OPEN
+        if self._owed and self.state(now) is not CircuitState.OPEN:
+            self._probes += 1
 
     def end(self, now: float, *, failed: bool | None) -> None:
         """A request has ended; None says that it tells nothing, as where its caller left."""
         half_open = self.state(now) is CircuitState.HALF_OPEN
-        self._probing = False
+        self._probes = max(0, self._probes - 1)
         if failed is None:
             return
         if self._open_until is not None:
-            if failed and half_open:
+            # While it is open that is the end of what began before, which is known by now.
+            if half_open and failed:
                 self._open(now)
-            elif not failed:
-                # It serves, whether it was asked to or not.
+            elif half_open:
                 self._open_until = None
+            return
+        if self._owed:
+            self._owed -= 1
+            if failed:
+                self._open(now)
+            elif not self._owed:
                 self._pause_s = PAUSE_S
-                self._results.clear()
             return
         self._results.append(failed)
         failures = sum(self._results)
-        if failures >= FAILURES and 2 * failures >= len(self._results):
+        if failures >= FAILURES and failures >= SHARE * len(self._results):
             self._open(now)
 
     def _open(self, now: float) -> None:
         self._open_until = now + self._pause_s
+        self._results.clear()
+        self._owed = PROBATION
         self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)

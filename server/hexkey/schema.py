@@ -10,10 +10,12 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Any, TypeVar, Union
+from typing import Annotated, Any, TypeVar, Union
+
+from hexkey.values import shown
 
 T = TypeVar("T")
 
@@ -26,7 +28,29 @@ _WORDS = {
 }
 _MAX_EXACT = 1 << 53
 """Whole numbers up to here are the same number as a float."""
-_MAX_SHOWN = 80
+_WRONG = object()
+"""Stands for a value that is wrong."""
+
+
+class Known(tuple[T, ...]):
+    """The items of a list that are right, where some are not.
+
+    Whether it has another item is not known: to ask raises ``UnknownError``.
+    """
+
+    __slots__ = ()
+
+    def __contains__(self, item: object) -> bool:
+        if super().__contains__(item):
+            return True
+        raise UnknownError
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class UnknownError(Exception):
+    """What was asked for is not known, since it was written down wrong."""
 
 
 class Reader:
@@ -38,94 +62,151 @@ class Reader:
     def read(self, kind: type[T], data: object, path: str) -> T | None:
         """Return ``data`` as dataclass ``kind``, or None where errors were found in it.
 
-        Where the class has ``BOUNDS``, they name the least and the most of its numbers.
+        Annotations may hold checks (``hexkey.values``). Where the class has ``BOUNDS``, they name
+        the least and the most of its numbers.
         """
         before = len(self.errors)
+        value = self.read_known(kind, data, path)
+        return value if len(self.errors) == before else None
+
+    def read_known(self, kind: type[T], data: object, path: str) -> T:
+        """Return ``data`` as ``kind``, a dataclass with slots, without the fields that are wrong.
+
+        ``if_known`` leaves out what asks for one. A list with wrong items is ``Known``.
+        """
+        before = len(self.errors)
+        record = object.__new__(kind)
         if not isinstance(data, Mapping):
-            self._say(path, f"expected a mapping, found {_found(data)}")
-            return None
+            self._say(path, f"expected a mapping, found {shown(data)}")
+            return record
         fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-        for key in data:
-            if key not in fields:
-                self._say(f"{path}.{key}".strip("."), f"unknown key{_suggest(str(key), fields)}")
-        hints = typing.get_type_hints(kind)
+        meant = {self._unknown(f"{path}.{key}", key, fields) for key in data if key not in fields}
+        hints = typing.get_type_hints(kind, include_extras=True)
+        bounds: Mapping[str, tuple[float, float]] = getattr(kind, "BOUNDS", {})
         values: dict[str, Any] = {}
         for name, field in fields.items():
-            here = f"{path}.{name}".strip(".")
+            here = f"{path}.{name}"
             if name in data:
-                values[name] = self._value(hints[name], data[name], here)
-            elif (
-                field.default is dataclasses.MISSING
-                and field.default_factory is dataclasses.MISSING
-            ):
-                self._say(here, f"is missing; expected {_expected(hints[name])}")
-        bounds: Mapping[str, tuple[float, float]] = getattr(kind, "BOUNDS", {})
-        for name, (low, high) in bounds.items():
-            value: Any = values.get(name)
-            if type(value) is hints[name] and not low <= value <= high:
-                self._say(f"{path}.{name}".strip("."), f"must be between {low} and {high}")
-        return kind(**values) if len(self.errors) == before else None
+                value = self._value(hints[name], data[name], here)
+                if value is not _WRONG and name in bounds:
+                    value = self._within(bounds[name], value, here)
+            elif name in meant:  # what its name is has been told
+                value = _WRONG
+            else:
+                value = self._default(field, hints[name], here)
+            if value is not _WRONG:
+                values[name] = value
+        if len(self.errors) == before:
+            return kind(**values)
+        for name, value in values.items():
+            object.__setattr__(record, name, value)
+        return record
+
+    def _unknown(self, path: str, key: object, fields: Mapping[str, object]) -> str:
+        """Report a key that there is not; return the one that was meant, if that can be told."""
+        near = difflib.get_close_matches(str(key), fields, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the keys are: {', '.join(fields)}"
+        self._say(path, f"unknown key; {hint}")
+        return near[0] if near else ""
+
+    def _default(self, field: dataclasses.Field[Any], hint: Any, path: str) -> Any:
+        if field.default is not dataclasses.MISSING:
+            return field.default
+        if field.default_factory is not dataclasses.MISSING:
+            return field.default_factory()
+        return self._say(path, f"is missing; expected {_expected(hint)}")
+
+    def _within(self, bounds: tuple[float, float], value: Any, path: str) -> Any:
+        low, high = bounds
+        if low <= value <= high:
+            return value
+        return self._say(path, f"must be between {low} and {high}")
 
     def _value(self, hint: Any, value: object, path: str) -> Any:  # noqa: PLR0911 - a case each
         origin = typing.get_origin(hint)
+        if origin is Annotated:
+            return self._checked(hint, value, path)
         if origin in {Union, types.UnionType}:
             inner = [one for one in typing.get_args(hint) if one is not type(None)]
             return None if value is None else self._value(inner[0], value, path)
         if dataclasses.is_dataclass(hint):
-            return self.read(typing.cast("type[Any]", hint), value, path)
+            return self.read_known(typing.cast("type[Any]", hint), value, path)
         if origin is tuple:
             return self._items(typing.get_args(hint)[0], value, path)
         if origin is dict:
-            return self._mapping(typing.get_args(hint)[1], value, path)
+            return self._mapping(typing.get_args(hint), value, path)
         if isinstance(hint, type) and issubclass(hint, StrEnum):
             return self._choice(hint, value, path)
         if hint is float and type(value) is int and abs(value) <= _MAX_EXACT:
             return float(value)
         if hint is not object and (type(value) is not hint):
-            self._say(path, f"expected {_expected(hint)}, found {_found(value)}")
+            quoted = "; put it in quotes" if hint is str and isinstance(value, bool) else ""
+            return self._say(path, f"expected {_expected(hint)}, found {shown(value)}{quoted}")
         return value
 
-    def _items(self, hint: Any, value: object, path: str) -> tuple[Any, ...]:
+    def _checked(self, hint: Any, value: object, path: str) -> Any:
+        inner, *checks = typing.get_args(hint)
+        read = self._value(inner, value, path)
+        if read is _WRONG or read is None:
+            return read
+        wrong = [said for check in checks if (said := check(read)) is not None]
+        for said in wrong:
+            self._say(path, said)
+        return _WRONG if wrong else read
+
+    def _items(self, hint: Any, value: object, path: str) -> Any:
         if not isinstance(value, list):
-            self._say(path, f"expected a list, found {_found(value)}")
-            return ()
-        return tuple(self._value(hint, one, f"{path}[{i}]") for i, one in enumerate(value))
+            return self._say(path, f"expected a list, found {shown(value)}")
+        items = [self._value(hint, one, f"{path}[{i}]") for i, one in enumerate(value)]
+        right = [one for one in items if one is not _WRONG]
+        return tuple(right) if len(right) == len(items) else Known(right)
 
-    def _mapping(self, hint: Any, value: object, path: str) -> dict[str, Any]:
+    def _mapping(self, hints: tuple[Any, Any], value: object, path: str) -> Any:
+        """Read a mapping whose keys are text; an entry with a wrong key is left out."""
         if not isinstance(value, Mapping):
-            self._say(path, f"expected a mapping, found {_found(value)}")
-            return {}
-        return {str(key): self._value(hint, one, f"{path}.{key}") for key, one in value.items()}
+            return self._say(path, f"expected a mapping, found {shown(value)}")
+        values: dict[str, Any] = {}
+        for key, one in value.items():
+            here = f"{path}.{key}"
+            name, item = self._value(hints[0], str(key), here), self._value(hints[1], one, here)
+            if name is not _WRONG:
+                values[name] = item
+        return _WRONG if _WRONG in values.values() else values
 
-    def _choice(self, hint: type[StrEnum], value: object, path: str) -> StrEnum | None:
+    def _choice(self, hint: type[StrEnum], value: object, path: str) -> Any:
         try:
             return hint(str(value))
         except ValueError:
-            self._say(path, f"expected one of {', '.join(hint)}, found {_found(value)}")
-            return None
+            return self._say(path, f"expected one of {', '.join(hint)}, found {shown(value)}")
 
-    def _say(self, path: str, text: str) -> None:
-        self.errors.append(f"{path or 'the file'}: {text}")
+    def _say(self, path: str, text: str) -> object:
+        """Report an error; returns what stands for a value that is wrong."""
+        line = f"{path.removeprefix('.') or 'the file'}: {text}"
+        if line not in self.errors[-1:]:
+            self.errors.append(line)
+        return _WRONG
+
+
+def if_known(lines: Iterator[str]) -> list[str]:
+    """Return what a check finds until it asks for what was written down wrong."""
+    found: list[str] = []
+    try:
+        for line in lines:
+            found.append(line)  # noqa: PERF402 - what came before an error is kept
+    except UnknownError:
+        pass
+    except AttributeError as error:
+        record = error.obj
+        if not (dataclasses.is_dataclass(record) and error.name in record.__dataclass_fields__):
+            raise
+    return found
 
 
 def _expected(hint: Any) -> str:
+    if typing.get_origin(hint) is Annotated:
+        return _expected(typing.get_args(hint)[0])
     if typing.get_origin(hint) is tuple:
         return "a list"
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return f"one of {', '.join(hint)}"
     return _WORDS.get(hint, "a mapping")
-
-
-def _found(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return repr(value) if len(repr(value)) <= _MAX_SHOWN else f"{repr(value)[:_MAX_SHOWN]}…"
-
-
-def _suggest(key: str, fields: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(key, fields, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; the keys are: {', '.join(fields)}"

@@ -34,6 +34,8 @@ from hexkey.engines.link import Link
 from hexkey.errors import Code
 from hexkey.types import Delta, Failure, Usage
 from tests.contract.conftest import ENGINES, RUNS_ON
+from tests.terminal import terminal
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -232,7 +234,7 @@ def test_a_host_takes_its_descendants_along() -> None:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=(theirs.fileno(),),
-            start_new_session=True,
+            process_group=0,  # as a host is started
         )
         with host:
             assert host.stdin is not None
@@ -246,6 +248,46 @@ def test_a_host_takes_its_descendants_along() -> None:
             while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
                 assert time.monotonic() - begun < 1, "the host's child outlived it"
                 time.sleep(0.01)
+
+
+AT_A_TERMINAL = """
+import os
+from hexkey.engines import factory, host
+from hexkey.models.errors import ModelError
+
+def load(_context):
+    terminal = os.open("/dev/tty", os.O_RDWR)
+    os.write(terminal, b"a library's word")
+    try:
+        os.read(terminal, 1)
+    except OSError as error:
+        raise ModelError(f"to read was refused: {error.strerror}")
+
+factory.find = lambda _engine: load
+host.main()
+"""
+SESSION = """
+import socket, subprocess, sys, termios
+from hexkey.engines.frames import Launch, encode
+settings = termios.tcgetattr(0)
+settings[3] |= termios.TOSTOP
+termios.tcsetattr(0, termios.TCSANOW, settings)
+ours, theirs = socket.socketpair()
+command = [sys.executable, "-c", sys.argv[1], str(theirs.fileno())]
+descriptors = {"stdin": subprocess.PIPE, "pass_fds": (theirs.fileno(),)}
+host = subprocess.Popen(command, **descriptors, process_group=0)
+theirs.close()
+ours.sendall(encode(Launch(1, "fake", "m", "", {})))
+print(ours.recv(1 << 16))
+host.wait()
+"""
+
+
+def test_a_host_is_not_stopped_by_the_terminal_of_its_session() -> None:
+    with terminal([sys.executable, "-c", SESSION, AT_A_TERMINAL]) as window:
+        until(lambda: window.ended, 30, "the host's end")
+        assert "a library's word" in window.shown
+        assert "to read was refused: Input/output error" in window.shown
 
 
 async def test_frames_of_an_earlier_launch_are_dropped() -> None:

@@ -148,20 +148,56 @@ def test_killing_the_server_leaves_no_process_behind(fake_config: Path) -> None:
         assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
 
 
+WATCHED = """
+import resource, sys
+from hexkey import cli
+status = cli.main(sys.argv[1:])
+print("memory of children:", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+"""
+
+
 @pytest.mark.parametrize("wire", ["--http", "--grpc"])
-def test_a_port_in_use_is_said_at_once(fake_config: Path, wire: str) -> None:
+def test_a_port_in_use_is_said_before_anything_is_started(fake_config: Path, wire: str) -> None:
+    """The one that has it is ready to share it, as gRPC's servers are by default."""
     other = "--grpc" if wire == "--http" else "--http"
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         begun = time.monotonic()
-        ended = run("serve", str(fake_config), wire, address, other, "127.0.0.1:0")
+        version = run("--version")
+        start_s, begun = time.monotonic() - begun, time.monotonic()
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-c", WATCHED, "serve", str(fake_config)),
+                *(wire, address, other, "127.0.0.1:0"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        took_s = time.monotonic() - begun
+    assert version.returncode == 0
     assert ended.returncode == 1
-    assert address in ended.stderr
-    assert "in use" in ended.stderr
+    assert f"in use by process {os.getpid()} (" in ended.stderr
+    assert ended.stderr.rstrip().endswith(f"stop it or choose another: {address}")
+    assert ended.stdout == "memory of children: 0\n", "a host was started"
     assert "Traceback" not in ended.stdout + ended.stderr
-    assert time.monotonic() - begun < 10
+    assert took_s < max(10, 10 * start_s), "2 s on a quiet machine"
+
+
+def test_two_servers_never_share_a_port(fake_config: Path) -> None:
+    with serve(fake_config) as served:
+        http = served.http.removeprefix("http://")
+        for wire, address in (("--http", http), ("--grpc", served.grpc)):
+            other = "--grpc" if wire == "--http" else "--http"
+            ended = run("serve", str(fake_config), wire, address, other, "127.0.0.1:0")
+            assert ended.returncode == 1
+            assert f"in use by process {served.process.pid} (" in ended.stderr
+        assert ready(served)
 
 
 @pytest.mark.parametrize(

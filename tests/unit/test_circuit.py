@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
+import random
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +68,39 @@ def test_a_few_failures_among_many_successes_are_no_reason() -> None:
         circuit.begin(0)
         circuit.end(0, failed=number % 3 == 0)
     assert circuit.state(0) is CircuitState.CLOSED
+
+
+def days(per_s: int, answer_s: float, heals_at_s: float = 1e9) -> Iterator[tuple[float, str]]:
+    """Yield when and how requests end, half of which fail; those ``aside`` went elsewhere."""
+    lots, circuit = random.Random(1), Circuit()  # noqa: S311 - lots, no secret
+    under_way: list[tuple[float, bool]] = []
+    for number in range(120 * per_s):
+        now = number / per_s
+        while under_way and under_way[0][0] <= now:
+            ended, failed = heapq.heappop(under_way)
+            circuit.end(ended, failed=failed)
+            yield ended, "failed" if failed else "ok"
+        if circuit.ejects(now):
+            yield now, "aside"
+            continue
+        circuit.begin(now)
+        fails = now < heals_at_s and lots.random() < 0.5
+        heapq.heappush(under_way, (now + answer_s * lots.uniform(0.5, 1.5), fails))
+
+
+@pytest.mark.parametrize("answer_s", [0.05, 1.0])
+@pytest.mark.parametrize("per_s", [5, 20, 100])
+def test_few_are_lost_to_one_that_fails_half_the_time_also_where_many_are_under_way(
+    per_s: int, answer_s: float
+) -> None:
+    ends = Counter(how for when, how in days(per_s, answer_s) if when > 5)
+    assert 0 < ends["failed"] < 0.02 * ends.total()
+
+
+@pytest.mark.parametrize("answer_s", [0.05, 1.0])
+def test_one_that_is_well_again_gets_all_within_a_minute(answer_s: float) -> None:
+    ends = {how for when, how in days(20, answer_s, heals_at_s=30) if when > 30 + MAX_PAUSE_S}
+    assert ends == {"ok"}
 
 
 @given(RESULTS)

@@ -88,7 +88,10 @@ def test_pairs_are_read_as_directions() -> None:
             f"{GOOD}limits: {{stop_grace_s: soon}}",
             "limits.stop_grace_s: expected a number, found 'soon'",
         ),
-        (f"{GOOD}log: {{level: loud}}", "log.level: expected one of debug, info, warning, error"),
+        (
+            f"{GOOD}log: {{level: loud}}",
+            "log.level: expected one of debug, info, warning, error, found 'loud'",
+        ),
         (f"{GOOD}log: {{json: 1}}", "log.json: expected true or false, found 1"),
         (f"{GOOD}cache_dir: [a]", "cache_dir: expected text, found a list"),
         ("models: {a: 1}", "models: expected a list, found a mapping"),
@@ -148,10 +151,13 @@ def test_pairs_are_read_as_directions() -> None:
             "models[0].adapters[0].name: 'm' is taken by an earlier model",
         ),
         (f"models: [{MODEL}, {MODEL}]", "models[1].name: 'm' is taken by an earlier model"),
-        (model("queue: {concurrency: -1}"), "models[0].queue.concurrency: must be 0 or more"),
+        (
+            model("queue: {concurrency: -1}"),
+            "models[0].queue.concurrency: must be a number, 0 or more",
+        ),
         (
             model("queue: {headroom: 1}"),
-            "models[0].queue.headroom: must be a share from 0 to less than 1",
+            "models[0].queue.headroom: expected a share from 0 to less than 1, found 1.0",
         ),
         (
             f"{GOOD}access: {{tenants: [{{name: acme, weight: 0}}]}}",
@@ -171,7 +177,7 @@ def test_pairs_are_read_as_directions() -> None:
         (
             f'{GOOD}access: {{hosts: ["a.example.org:80"]}}',
             (
-                "access.hosts[0]: expected a name such as hexkey.example.org, without port; "
+                "access.hosts[0]: expected a name without port such as hexkey.example.org, "
                 "found 'a.example.org:80'"
             ),
         ),
@@ -197,44 +203,9 @@ def test_a_bad_source_says_the_forms_there_are() -> None:
     assert "package:NAME==VERSION" in error
 
 
-def test_everything_wrong_is_told_at_once() -> None:
-    text = """
-listen: {http: 1, grcp: a}
-limits: {max_characters: x}
-models:
-  - {name: a, engine: 3, tasks: [sing, chat, dance]}
-  - {engine: fake}
-"""
-    assert {error.partition(":")[0] for error in errors(text)} == {
-        "listen.http",
-        "listen.grcp",
-        "limits.max_characters",
-        "models[0].engine",
-        "models[0].tasks[0]",
-        "models[0].tasks[2]",
-        "models[1].name",
-        "models[1].tasks",
-    }
-    text = """
-listen: {http: a, grpc: b}
-models:
-  - {name: '?', engine: x, tasks: [], pairs: [q], stall_timeout_s: 0}
-"""
-    paths = [error.partition(":")[0] for error in errors(text)]
-    assert paths == [
-        *("models[0].name", "models[0].engine", "models[0].tasks", "models[0].source"),
-        *("models[0].pairs[0]", "models[0].pairs", "models[0].stall_timeout_s"),
-        *("listen.http", "listen.grpc"),
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (f"{GOOD}{GOOD}", "the key 'models' is given twice"),
-        (model("options: {a: 1, b: 2, a: 3}"), "the key 'a' is given twice"),
-        (model("options: {codes: {no: nob_Latn}}"), "the key False is not text"),
-        ("? [1]\n: 2", "the key [1] is not text"),
         ("models: *m", "an alias is not taken here"),
         ("models: 2020-13-45", "month must be in 1..12"),
         (f"models: {'9' * 10_000}", "4300 digits"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hexkey.config import strictyaml
@@ -68,29 +69,37 @@ class ConfigError(Exception):
         self.errors = errors
 
 
-def load(path: Path) -> Config:
-    """Read and check a file; ``ConfigError`` lists all that is wrong with it."""
+def load(path: Path, *, options: bool = False) -> Config:
+    """Read and check a file; ``ConfigError`` lists all that is wrong with it.
+
+    With ``options`` those of engines are read, too, which may load their libraries.
+    """
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(str(path), [f"it cannot be read: {error.strerror}"]) from None
-    return parse_config(text, str(path))
+    return parse_config(text, str(path), options=options)
 
 
-def parse_config(text: bytes, where: str = "the configuration") -> Config:
+def parse_config(text: bytes, where: str = "the configuration", *, options: bool = False) -> Config:
     """Read and check the text of a configuration."""
     if len(text) > MAX_BYTES:
         raise ConfigError(where, [f"it is larger than {MAX_BYTES} bytes"])
     try:
-        data = strictyaml.read(text)
+        data, errors = strictyaml.read(text)
     except ValueError as error:
         raise ConfigError(where, [f"its YAML cannot be read: {error}"]) from None
     reader = Reader()
-    config = reader.read(Config, data, "")
-    if config is None:
-        raise ConfigError(where, reader.errors)
-    errors = check(config)
+    config = reader.read_known(Config, data, "")
+    errors += [*reader.errors, *check(config, options=options)]
     if errors:
-        raise ConfigError(where, errors)
+        raise ConfigError(where, _by_place(errors))
     return config
+
+
+def _by_place(errors: list[str]) -> list[str]:
+    """Return what is wrong with one model, or one section, together."""
+    places = [re.split(r"[.:]", one, maxsplit=1)[0] for one in errors]
+    order = sorted(range(len(errors)), key=lambda at: places.index(places[at]))
+    return [errors[at] for at in order]

@@ -1,26 +1,18 @@
-"""What is wrong with the section ``cost``, and with where models are placed on its devices."""
+"""What settings of ``cost``, and the devices of models, must be for the sake of others."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import fields
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from hexkey.config.bounds import negative, not_decimal
-from hexkey.cost.price import Owned, device_rates
+from hexkey.cost.price import device_rates
+from hexkey.schema import if_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
-    from hexkey.config.sections import (
-        Config,
-        CostConfig,
-        DeviceConfig,
-        OwnedConfig,
-        ReferenceConfig,
-    )
+    from hexkey.config.sections import Config, ReferenceConfig
 
 TOKENS = ("input_per_million", "output_per_million")
 CACHED = "cached_per_million"
@@ -33,128 +25,99 @@ HOSTED = (
     *SPEEDS, "characters_per_second", "audio_per_second", "requests_per_second",
 )  # fmt: skip
 """Speeds that a machine of one's own may have."""
-_SOURCE = re.compile(r"static|rapl|nvml(:\d{1,2})?")
-_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
-def check_cost(cost: CostConfig) -> list[str]:
-    """Return lines of ``path: what to do``."""
-    errors = not_decimal(cost, ("price_per_hour", "watts"))
-    if not re.fullmatch("[A-Z]{3}", cost.currency):
-        errors.append(f"currency: expected three letters such as EUR, found {cost.currency!r}")
-    if cost.expose not in {"all", "admin", "none"}:
-        errors.append(f"expose: expected all, admin or none, found {cost.expose!r}")
-    if cost.owned is not None:
-        errors += _check_owned(cost.owned)
-        if cost.price_per_hour != "0":
-            errors.append("price_per_hour: leave it out where owned is given")
-    errors += _check_energy(cost.energy)
-    errors += _check_devices(cost)
-    for index, one in enumerate(cost.references):
-        errors += [f"references[{index}]{line}" for line in _check_reference(one)]
-    errors += [f"references: {one!r} is there twice" for one in _twice(cost.references)]
-    return errors
+def _one_price(config: Config) -> Iterator[str]:
+    if config.cost.owned is not None and config.cost.price_per_hour != "0":
+        yield "cost.price_per_hour: leave it out where owned is given"
 
 
-def check_placement(config: Config) -> list[str]:
-    """Return what is wrong with where the models are."""
-    names = [one.name for one in config.cost.devices]
-    errors = []
-    for index, model in enumerate(config.models):
-        path = f"models[{index}].device"
-        if model.device and not names:
-            errors.append(f"{path}: there are no devices to choose from; list them in cost.devices")
-        elif model.device not in names and (model.device or len(names) > 1):
-            said = f"found {model.device!r}" if model.device else "it is missing"
-            errors.append(f"{path}: expected one of {', '.join(names)}; {said}")
-    return errors
+def _worn(config: Config) -> Iterator[str]:
+    owned = config.cost.owned
+    if owned is not None and Decimal(owned.residual) > Decimal(owned.capex):
+        yield "cost.owned.residual: must not be more than capex"
 
 
-def _check_devices(cost: CostConfig) -> list[str]:
-    if not cost.devices:
-        return []
-    errors = []
-    for index, one in enumerate(cost.devices):
-        wrong = not_decimal(one, ("share", "watts"))
-        wrong += negative(one, ("memory_gib",))
-        wrong += _check_energy(one.energy)
-        if not _DEVICE.fullmatch(one.name):
-            wrong.append("name: letters, digits and . _ - only, 63 at most")
-        errors += [f"devices[{index}].{line}" for line in wrong]
-    errors += [f"devices: {one!r} is there twice" for one in _twice(cost.devices)]
-    errors += [
-        f"{name}: leave it out where devices are given; each has its own"
-        for name, default in (("watts", "0"), ("energy", "static"))
-        if getattr(cost, name) != default
-    ]
-    if errors:
-        return errors
+def _instead_of_devices(config: Config) -> Iterator[str]:
+    for name, default in (("watts", "0"), ("energy", "static")):
+        if config.cost.devices and getattr(config.cost, name, default) != default:
+            yield f"cost.{name}: leave it out where devices are given; each has its own"
+
+
+def _shared(config: Config) -> Iterator[str]:
+    shares = {str(at): Decimal(one.share) for at, one in enumerate(config.cost.devices)}
     try:
-        device_rates(0, {one.name: Decimal(one.share) for one in cost.devices})
+        if shares:
+            device_rates(0, shares)
     except ValueError as error:
-        errors.append(f"devices: the shares {error}")
-    return errors + _counted_twice(cost.devices)
+        yield f"cost.devices: the shares {error}"
 
 
-def _counted_twice(devices: Sequence[DeviceConfig]) -> list[str]:
-    """Return what is wrong with counters that more than one device would be billed for."""
-    read = Counter(source for one in devices for source in set(one.energy.split("+")))
+def _counted_once(config: Config) -> Iterator[str]:
+    """Say which counters more than one device would be billed for."""
+    sources = (set(one.energy.split("+")) for one in config.cost.devices)
+    read = Counter(source for several in sources for source in several)
     gpus = [source for source in read if source.startswith("nvml")]
-    odd = [source for source, count in read.items() if count > 1 and source != "static"]
+    odd = {source for source, count in read.items() if count > 1 and source != "static"}
     if "nvml" in gpus and len(gpus) > 1:
-        odd.append("nvml")
-    return [
-        f"devices: the energy of {source} is counted more than once; "
-        "give it to one device, single GPUs as nvml:0, nvml:1 and so on"
-        for source in sorted(set(odd))
-    ]
+        odd.add("nvml")
+    for source in sorted(odd):
+        yield (
+            f"cost.devices: the energy of {source} is counted more than once; "
+            "give it to one device, single GPUs as nvml:0, nvml:1 and so on"
+        )
 
 
-def _check_energy(energy: str) -> list[str]:
-    sources = energy.split("+")
-    if all(map(_SOURCE.fullmatch, sources)) and len(set(sources)) == len(sources):
-        return []
-    known = "static, rapl, nvml, one GPU such as nvml:0, or some of them such as rapl+nvml"
-    return [f"energy: expected {known}, found {energy!r}"]
+def _named_once(config: Config) -> Iterator[str]:
+    for section in ("devices", "references"):
+        names = (getattr(one, "name", None) for one in getattr(config.cost, section, ()))
+        for name, times in Counter(filter(None, names)).items():
+            if times > 1:
+                yield f"cost.{section}: {name!r} is there twice"
 
 
-def _check_owned(owned: OwnedConfig) -> list[str]:
-    names = tuple(one.name for one in fields(owned) if one.name != "months")
-    errors = [f"owned.{line}" for line in not_decimal(owned, names)]
-    if errors:
-        return errors
-    try:
-        Owned(months=owned.months, **{name: Decimal(getattr(owned, name)) for name in names})
-    except ValueError as error:
-        return [f"owned.{error}"]
-    return []
+def _placed(config: Config) -> Iterator[str]:
+    names = [one.name for one in config.cost.devices]
+    for index, model in enumerate(config.models):
+        path, device = f"models[{index}].device", getattr(model, "device", None)
+        if device and not names:
+            yield f"{path}: there are no devices to choose from; list them in cost.devices"
+        elif device is not None and device not in names and (device or len(names) > 1):
+            said = f"found {device!r}" if device else "it is missing"
+            yield f"{path}: expected one of {', '.join(names)}; {said}"
 
 
-def _check_reference(one: ReferenceConfig) -> list[str]:
+def _referred(config: Config) -> Iterator[str]:
+    for index, one in enumerate(config.cost.references):
+        yield from (f"cost.references[{index}]: {line}" for line in if_known(_priced(one)))
+
+
+def _priced(one: ReferenceConfig) -> Iterator[str]:
     listed, hosted = _given(one, LISTED), _given(one, HOSTED)
-    if one.price_per_hour is None:
-        if hosted or not listed:
-            return [f": give prices, of {', '.join(LISTED)}, or else price_per_hour with speeds"]
-        pair = TOKENS
+    owned = bool(_given(one, ["price_per_hour"]))
+    if not owned and (hosted or not listed):
+        yield f"give prices, of {', '.join(LISTED)}, or else price_per_hour with speeds"
+    elif owned and (listed or not hosted):
+        yield f"give price_per_hour with speeds, of {', '.join(HOSTED)}, or else prices"
     else:
-        if listed or not hosted:
-            return [f": give price_per_hour with speeds, of {', '.join(HOSTED)}, or else prices"]
-        pair = SPEEDS
-    given = {*listed, *hosted}
-    half = given & set(pair)
-    if (half and half != set(pair)) or (CACHED in given and not half):
-        return [f": {' and '.join(pair)} go together"]
-    errors = [f".{line}" for line in not_decimal(one, sorted(given))]
-    if one.price_per_hour is not None:
-        errors += [f".{line}" for line in not_decimal(one, ("price_per_hour",))]
-    return errors or [
-        f".{name}: must be greater than 0" for name in hosted if not Decimal(getattr(one, name))
-    ]
+        pair = SPEEDS if owned else TOKENS
+        half = {*listed, *hosted} & {*pair}
+        if (half and half != {*pair}) or (CACHED in listed and not half):
+            yield f"{' and '.join(pair)} go together"
 
 
 def _given(one: ReferenceConfig, names: Iterable[str]) -> list[str]:
-    return [name for name in names if getattr(one, name) is not None]
+    """Return those that are given; one that is wrong is given, too."""
+    return [name for name in names if getattr(one, name, "") is not None]
 
 
-def _twice(named: Sequence[DeviceConfig | ReferenceConfig]) -> list[str]:
-    return sorted(name for name, times in Counter(one.name for one in named).items() if times > 1)
+CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+    _one_price,
+    _worn,
+    _instead_of_devices,
+    _shared,
+    _counted_once,
+    _named_once,
+    _placed,
+    _referred,
+)

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date  # noqa: TC003 - schema reads the annotations at run time
+from typing import Annotated
 
+from hexkey.config import fields  # noqa: TC001 - and these
 from hexkey.routing import ANY, Candidate, Pair, Policy, PolicyName, Rules, parse_pair
 from hexkey.types import Task
+from hexkey.values import not_empty, one_of
 
 
 @dataclass(frozen=True, slots=True)
 class ListenConfig:
     """Addresses as ``host:port``; port 0 takes a free one. An empty ``grpc`` turns gRPC off."""
 
-    http: str = "127.0.0.1:8080"
-    grpc: str = "127.0.0.1:8081"
+    http: fields.Address = "127.0.0.1:8080"
+    grpc: fields.AddressOrNone = "127.0.0.1:8081"
 
 
 @dataclass(frozen=True, slots=True)
 class LimitsConfig:
     """Bounds on what one request may hold and on how long a stop may take (seconds)."""
 
-    max_characters: int = 400_000
-    max_body_bytes: int = 8 << 20
-    stop_grace_s: float = 30.0
-    memory_gib: float = 0.0
-    cold_start_s: float = 60.0
+    max_characters: fields.Bound = 400_000
+    max_body_bytes: fields.BodyBytes = 8 << 20
+    lame_duck_s: fields.NotNegative = 0.0
+    stop_grace_s: fields.Positive = 30.0
+    memory_gib: fields.NotNegative = 0.0
+    cold_start_s: fields.Positive = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
     """``level`` is debug, info, warning or error; ``json`` false prints for people."""
 
-    level: str = "info"
+    level: Annotated[str, one_of("debug", "info", "warning", "error")] = "info"
     json: bool = True
 
 
@@ -44,18 +48,18 @@ class QueueConfig:
     interactive requests.
     """
 
-    concurrency: int = 0
-    headroom: float = 0.125
-    max_requests: int = 256
-    max_tokens: int = 1 << 18
+    concurrency: fields.Count = 0
+    headroom: fields.Share = 0.125
+    max_requests: fields.Count = 256
+    max_tokens: fields.Count = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
     """A LoRA adapter: a model of its own that its base's host serves; ``tasks`` as the base's."""
 
-    name: str
-    source: str
+    name: fields.Name
+    source: fields.Source
     tasks: tuple[Task, ...] = ()
     sha256: dict[str, str] = field(default_factory=dict)
 
@@ -64,23 +68,23 @@ class AdapterConfig:
 class ModelConfig:
     """One model: where its files come from, which engine runs it, what it is for."""
 
-    name: str
-    engine: str
-    tasks: tuple[Task, ...]
-    source: str = ""
+    name: fields.Name
+    engine: fields.Engine
+    tasks: fields.Tasks
+    source: fields.SourceOrNone = ""
     sha256: dict[str, str] = field(default_factory=dict)
-    pairs: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    labels: dict[str, str] = field(default_factory=dict)
+    pairs: tuple[fields.PairText, ...] = ()
+    languages: tuple[fields.Language, ...] = ()
+    labels: dict[fields.Label, fields.Label] = field(default_factory=dict)
     options: dict[str, object] = field(default_factory=dict)
     queue: QueueConfig = QueueConfig()
     adapters: tuple[AdapterConfig, ...] = ()
-    load_timeout_s: float = 300.0
-    stall_timeout_s: float = 7.0
-    load: str = "start"
+    load_timeout_s: fields.Positive = 300.0
+    stall_timeout_s: fields.Positive = 7.0
+    load: Annotated[str, one_of("start", "on_request")] = "start"
     pinned: bool = False
-    idle_unload_s: float = 0.0
-    memory_gib: float = 0.0
+    idle_unload_s: fields.NotNegative = 0.0
+    memory_gib: fields.NotNegative = 0.0
     device: str = ""
 
     def parsed_pairs(self) -> tuple[Pair, ...]:
@@ -110,7 +114,7 @@ class PolicyConfig:
     """How a task chooses among models; ``weights`` for weighted, ``model`` for pinned."""
 
     policy: PolicyName = PolicyName.FIRST
-    weights: dict[str, int] = field(default_factory=dict)
+    weights: dict[str, fields.Count] = field(default_factory=dict)
     model: str = ""
 
 
@@ -119,7 +123,7 @@ class RoutingConfig:
     """How models are chosen; ``policies`` by task, ``pivot`` through a third language."""
 
     pivot: bool = True
-    policies: dict[str, PolicyConfig] = field(default_factory=dict)
+    policies: dict[fields.TaskName, PolicyConfig] = field(default_factory=dict)
 
     def rules(self) -> Rules:
         """Return this as the router takes it."""
@@ -136,12 +140,12 @@ class RoutingConfig:
 class OwnedConfig:
     """A machine of one's own; money and factors are quoted decimals, ``months`` its life."""
 
-    capex: str
-    months: int
-    residual: str = "0"
-    opex_per_hour: str = "0"
-    pue: str = "1"
-    price_per_kwh: str = "0"
+    capex: fields.Money
+    months: fields.Bound
+    residual: fields.Money = "0"
+    opex_per_hour: fields.Money = "0"
+    pue: fields.Factor = "1"
+    price_per_kwh: fields.Money = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,42 +158,42 @@ class ReferenceConfig:
 
     name: str
     as_of: date
-    input_per_million: str | None = None
-    output_per_million: str | None = None
-    cached_per_million: str | None = None
-    characters_per_million: str | None = None
-    audio_per_minute: str | None = None
-    requests_per_thousand: str | None = None
-    price_per_hour: str | None = None
-    input_per_second: str | None = None
-    output_per_second: str | None = None
-    characters_per_second: str | None = None
-    audio_per_second: str | None = None
-    requests_per_second: str | None = None
+    input_per_million: fields.Money | None = None
+    output_per_million: fields.Money | None = None
+    cached_per_million: fields.Money | None = None
+    characters_per_million: fields.Money | None = None
+    audio_per_minute: fields.Money | None = None
+    requests_per_thousand: fields.Money | None = None
+    price_per_hour: fields.Money | None = None
+    input_per_second: fields.Speed | None = None
+    output_per_second: fields.Speed | None = None
+    characters_per_second: fields.Speed | None = None
+    audio_per_second: fields.Speed | None = None
+    requests_per_second: fields.Speed | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceConfig:
     """A part of the machine: its share of the price, its memory (0: the machine's), its power."""
 
-    name: str
-    share: str
-    memory_gib: float = 0.0
-    watts: str = "0"
-    energy: str = "static"
+    name: fields.DeviceName
+    share: fields.Money
+    memory_gib: fields.NotNegative = 0.0
+    watts: fields.Money = "0"
+    energy: fields.Energy = "static"
 
 
 @dataclass(frozen=True, slots=True)
 class CostConfig:
     """What the machine costs. ``expose``: who is told, ``all``, ``admin`` or ``none``."""
 
-    currency: str = "USD"
-    price_per_hour: str = "0"
+    currency: fields.Currency = "USD"
+    price_per_hour: fields.Money = "0"
     owned: OwnedConfig | None = None
-    watts: str = "0"
-    energy: str = "static"
+    watts: fields.Money = "0"
+    energy: fields.Energy = "static"
     devices: tuple[DeviceConfig, ...] = ()
-    expose: str = "all"
+    expose: Annotated[str, one_of("all", "admin", "none")] = "all"
     references: tuple[ReferenceConfig, ...] = ()
 
 
@@ -205,11 +209,11 @@ class AutocompleteConfig:
     """
 
     latest_wins: bool = True
-    debounce_ms: float = 0.0
-    adaptive_debounce_ms: float = 0.0
-    cache_entries: int = 4096
-    cache_bytes: int = 16 << 20
-    cache_ttl_s: float = 300.0
+    debounce_ms: fields.Debounce = 0.0
+    adaptive_debounce_ms: fields.Debounce = 0.0
+    cache_entries: fields.Count = 4096
+    cache_bytes: fields.Bound = 16 << 20
+    cache_ttl_s: fields.Positive = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +223,13 @@ class TenantConfig:
     ``weight`` is how many turns it has to one of another's while both have requests waiting.
     """
 
-    name: str
-    requests_per_minute: int = 0
-    tokens_per_minute: int = 0
-    concurrent: int = 0
-    budget_per_day: str = "0"
-    budget_per_month: str = "0"
-    weight: float = 1.0
+    name: fields.TenantName
+    requests_per_minute: fields.Count = 0
+    tokens_per_minute: fields.Count = 0
+    concurrent: fields.Count = 0
+    budget_per_day: fields.Money = "0"
+    budget_per_month: fields.Money = "0"
+    weight: fields.Positive = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +240,10 @@ class AccessConfig:
     that one on loopback may be reached by.
     """
 
-    keys: str = "auto"
+    keys: Annotated[str, one_of("auto", "on", "off")] = "auto"
     file: str = ""
-    origins: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
+    origins: tuple[fields.Origin, ...] = ()
+    hosts: tuple[fields.Host, ...] = ()
     tenants: tuple[TenantConfig, ...] = ()
 
 
@@ -248,23 +252,23 @@ class UsageConfig:
     """The usage ledger on disk; an empty ``folder`` keeps none."""
 
     folder: str = ""
-    keep_days: int = 400
-    max_gib: float = 10.0
+    keep_days: fields.Bound = 400
+    max_gib: fields.Positive = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class TracesConfig:
     """Where traces go, an OTLP/HTTP collector, and which share of them; empty turns them off."""
 
-    endpoint: str = ""
-    sample: float = 1.0
+    endpoint: fields.Collector = ""
+    sample: fields.Sample = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything an operator decides."""
 
-    models: tuple[ModelConfig, ...]
+    models: Annotated[tuple[ModelConfig, ...], not_empty("model to serve")]
     listen: ListenConfig = ListenConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()

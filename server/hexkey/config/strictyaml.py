@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 _UNFIT = (ValueError, LookupError, AttributeError)
 
 
-def read(text: bytes) -> Any:
-    """Return the plain data that a text holds; ``ValueError`` says what is wrong with it."""
+def read(text: bytes) -> tuple[Any, list[str]]:
+    """Return the plain data that a text holds, and what is wrong with its keys.
+
+    Entries with such a key are left out. ``ValueError`` says why the text cannot be read at all.
+    """
     try:
-        return yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader underneath
+        loader = _StrictLoader(text)
+        try:
+            return loader.get_single_data(), loader.wrong
+        finally:
+            loader.dispose()
     except (yaml.YAMLError, RecursionError, *_UNFIT) as error:
         raise ValueError(" ".join(str(error).split())) from None
 
@@ -27,6 +34,10 @@ class _StrictLoader(yaml.SafeLoader):
     Aliases are refused, since a few lines of them stand for more than any memory holds; so are
     keys that only look like text, such as ``no``, which YAML reads as false.
     """
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self.wrong: list[str] = []
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -43,19 +54,18 @@ class _StrictLoader(yaml.SafeLoader):
         node: yaml.MappingNode,
         deep: bool = False,  # noqa: FBT001, FBT002 - yaml's signature
     ) -> dict[Hashable, Any]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+        seen: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        for entry in node.value:
+            key = self.construct_object(entry[0], deep=True)
             if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    f"the key {key!r} is not text; put it in quotes",
-                    key_node.start_mark,
-                )
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(key)
+                self._say(entry[0], f"the key {key!r} is not text; put it in quotes")
+            elif key in seen:
+                self._say(entry[0], f"the key {key!r} is given twice")
+            else:
+                seen[key] = entry
+        node.value = [*seen.values()]
         return super().construct_mapping(node, deep)
+
+    def _say(self, node: yaml.Node, text: str) -> None:
+        mark = node.start_mark
+        self.wrong.append(f"line {mark.line + 1}, column {mark.column + 1}: {text}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hexkey.types import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from hexkey.engines.base import Factory
     from hexkey.engines.supervisor import HostSettings
@@ -70,10 +70,14 @@ def fit(models: Sequence[HostSettings]) -> None:
             import_module(module).fit(own)
 
 
-def options_of(name: str, tasks: Iterable[Task] = ()) -> type[Any]:
+def options_of(name: str, tasks: Collection[Task] = ()) -> type[Any]:
     """Return the dataclass of an engine's options for a model; its libraries may load along."""
-    by_task = (_OPTIONS_BY_TASK.get((name, task)) for task in tasks)
-    place = next(filter(None, by_task), _OPTIONS[name])
+    by_task = (
+        place
+        for (engine, task), place in _OPTIONS_BY_TASK.items()
+        if engine == name and task in tasks
+    )
+    place = next(by_task, _OPTIONS[name])
     module, _, kind = place.partition(":")
     found: type[Any] = getattr(import_module(module), kind)
     return found

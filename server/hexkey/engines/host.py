@@ -215,7 +215,9 @@ def _await_launch(channel: Channel) -> Launch:
 
 def main() -> int:
     """Entry of ``python -m hexkey.engines.host FD MODEL``; we lead a process group."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # ^C is the server's to answer; the others stop a group in a terminal's background.
+    for number in (signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     try:

@@ -38,7 +38,7 @@ class Instruction:
     def __init__(self, template: str) -> None:
         missing = [field for field in _FIELDS if field not in template]
         if missing:
-            raise ModelError(f"translate_prompt has no {missing[0]}; it needs {', '.join(_FIELDS)}")
+            raise ModelError(f"has no {missing[0]}; it needs {', '.join(_FIELDS)}")
         self._template = template
 
     def ask(self, sentence: str, payload: Translate) -> str:

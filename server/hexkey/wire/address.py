@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 from hexkey.config import split_address
 
 UNIX = "unix:"
+_LISTENS = "0A"  # in /proc/net/tcp
 
 
 class AddressInUse(OSError):  # noqa: N818 - named for what is the case
@@ -20,7 +22,7 @@ class AddressInUse(OSError):  # noqa: N818 - named for what is the case
     def __init__(self, address: str) -> None:
         super().__init__(
             errno.EADDRINUSE,
-            f"the address is in use by another process; stop it or choose another: {address}",
+            f"the address is in use by {_holder(address)}; stop it or choose another: {address}",
         )
 
     def __str__(self) -> str:
@@ -73,3 +75,26 @@ def _try_path(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(path) == 0:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
+
+
+def _holder(address: str) -> str:
+    """Return who listens at a port; another user's processes cannot be looked into."""
+    split = split_address(address)
+    sockets = _listening(split[1]) if split is not None else set()
+    for process in Path("/proc").glob("[0-9]*") if sockets else ():
+        with contextlib.suppress(OSError):  # it ended, or is not ours
+            if any(str(one.readlink()) in sockets for one in (process / "fd").iterdir()):
+                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
+    return "another process"
+
+
+def _listening(port: int) -> set[str]:
+    """Return what listens at a port, as the links in /proc/PID/fd name it."""
+    sockets: set[str] = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == port:
+                    sockets.add(f"socket:[{fields[9]}]")
+    return sockets

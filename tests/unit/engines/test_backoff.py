@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hexkey.engines.backoff import CIRCUIT, HEALTHY_S, PAUSES_S, Backoff
 
 
@@ -11,6 +13,9 @@ def test_pauses_grow_up_to_the_last() -> None:
     assert pauses == [*PAUSES_S, *PAUSES_S[-1:] * 3]
     assert sorted(pauses) == pauses
     assert sum(pauses[:5]) > 5, "a crash loop must not eat the machine"
+    launches = list(itertools.accumulate(pauses))
+    assert sum(at <= 60 for at in launches) <= 8
+    assert sum(60 < at <= 120 for at in launches) <= 1
 
 
 def test_only_a_host_that_lived_for_a_while_makes_them_short_again() -> None:

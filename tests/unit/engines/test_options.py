@@ -67,7 +67,10 @@ def test_every_kind_of_value_is_read() -> None:
         ({"fast": 1}, "m.options.fast: expected true or false, found 1"),
         ({"names": "ab"}, "m.options.names: expected a list, found 'ab'"),
         ({"names": ["a", 1]}, "m.options.names[1]: expected text, found 1"),
-        ({"codes": {"pt": False}}, "m.options.codes.pt: expected text, found False"),
+        (
+            {"codes": {"pt": False}},
+            "m.options.codes.pt: expected text, found False; put it in quotes",
+        ),
         ({"codes": []}, "m.options.codes: expected a mapping, found a list"),
     ],
 )

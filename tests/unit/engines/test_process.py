@@ -45,7 +45,7 @@ def family() -> Iterator[tuple[int, int]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        process_group=0,  # as a host is started
     ) as process:
         assert process.stdout is not None
         yield process.pid, int(process.stdout.readline())

@@ -40,7 +40,7 @@ def maker(request: pytest.FixtureRequest) -> Iterator[Maker]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        process_group=0,  # as a host is started
     ) as process:
         assert process.stdout is not None
         segment = SHM / process.stdout.readline().strip()

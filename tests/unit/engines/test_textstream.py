@@ -231,4 +231,5 @@ def test_any_bytes_decode_like_the_whole(data: bytes, size: int) -> None:
     text, _ = write(data, step=size)
     whole = data.decode(errors="replace")
     assert whole.startswith(text)
-    assert whole[len(text) :] in {"", "\ufffd"}
+    # The beginning of a character that never came; two where what began is a surrogate's code.
+    assert whole[len(text) :] in {"", "\ufffd", "\ufffd\ufffd"}

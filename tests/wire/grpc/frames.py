@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 
 DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
@@ -43,3 +44,13 @@ def call_of(method: str, message: bytes, size: int | None = None, stream: int = 
 def goaway(words: bytes) -> bytes:
     """Return the frame by which a client leaves for an internal error, with its last words."""
     return frame(GOAWAY, 0, 0, struct.pack(">II", 0, 2) + words)
+
+
+def kinds(connection: socket.socket) -> list[int]:
+    """Return the kinds of the frames that come until the other end closes."""
+    found: list[int] = []
+    with connection.makefile("rb") as stream:
+        while header := stream.read(9):
+            found.append(header[3])
+            stream.read(int.from_bytes(header[:3], "big"))
+    return found

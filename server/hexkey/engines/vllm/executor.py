@@ -1,19 +1,13 @@
-"""vLLM's executor for a CPU: it waits without a core of its own and keeps the memory of its steps.
+"""vLLM's executor for a CPU: it waits without a core of its own.
 
 EngineCore reads the Worker's answers from shared memory, and looks for them without a pause for a
 second after each (``SpinCondition``). Beside a GPU that saves microseconds. On a CPU it takes a
 core from those who compute and serve, so here EngineCore sleeps until it is notified.
-
-Each layer of each step takes buffers and gives them back, of the same sizes. The C library returns
-large ones to the kernel, which clears them page by page when the next layer writes to them: that
-was up to a quarter of a step full of prompts. Here those of up to 32 MiB are kept, as huge pages
-where the kernel has some.
 """
 
 from __future__ import annotations
 
 import inspect
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +15,7 @@ from vllm.distributed.device_communicators.shm_broadcast import SpinCondition
 from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
 from hexkey.engines.sharedmemory import members
+from hexkey.engines.vllm.malloc import keep_memory
 
 if TYPE_CHECKING:
     from vllm.config import VllmConfig
@@ -31,15 +26,6 @@ keeps one message), and vLLM would look for the second after five seconds."""
 
 
 _TITLE = b"VLLM::Worker"
-_MALLOC = ":".join(
-    (
-        "glibc.malloc.hugetlb=1",
-        f"glibc.malloc.mmap_threshold={32 << 20}",
-        f"glibc.malloc.trim_threshold={1 << 30}",
-    )
-)
-"""32 MiB is the most that glibc takes; larger buffers come and go as before. Of what is free at the
-heap's end at most 1 GiB is kept, which the room that ``memory.py`` leaves a host covers."""
 
 
 def workers(group: int) -> tuple[int, ...]:
@@ -50,7 +36,7 @@ def workers(group: int) -> tuple[int, ...]:
 def install(config: VllmConfig) -> None:
     """Have vLLM start with this executor."""
     config.parallel_config.distributed_executor_backend = CalmExecutor
-    os.environ.setdefault("GLIBC_TUNABLES", _MALLOC)  # read by processes when they start
+    keep_memory()
 
 
 def _title(pid: int) -> bytes:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from hexkey.engines import instruction
 from hexkey.engines.options import Bounds  # noqa: TC001 - get_type_hints reads it
 from hexkey.models.errors import ModelError
+from hexkey.values import one_of, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _BOUNDS: Bounds = {
     "max_model_len": (0, 1 << 24),
@@ -25,7 +26,6 @@ _BOUNDS: Bounds = {
     "threads": (0, 1024),
 }
 _FEW_CORES = 4
-_DTYPES = ("auto", "bfloat16", "float16", "float32")
 _REFUSED = ("VLLM_ALLOW_INSECURE_SERIALIZATION", "VLLM_SERVER_DEV_MODE")
 _ENVIRONMENT = {
     "VLLM_PLUGINS": "",  # else any installed package could have its code imported
@@ -58,7 +58,7 @@ class Options:
     ``stall_timeout_s``; ``max_num_batched_tokens`` bounds a step.
     """
 
-    dtype: str = "auto"
+    dtype: Annotated[str, one_of("auto", "bfloat16", "float16", "float32")] = "auto"
     max_model_len: int = 0
     gpu_memory_utilization: float = 0.9
     kv_cache_gib: float = 0.0
@@ -72,22 +72,24 @@ class Options:
     quantization: str = ""
     sleep_after_s: float = 0.0
     threads: int = 0
-    step_reports: str = "exact"
+    step_reports: Annotated[str, one_of("exact", "coarse")] = "exact"
     fim: bool | None = None
-    translate_prompt: str = instruction.DEFAULT
+    translate_prompt: Annotated[str, refused(instruction.Instruction, ModelError)] = (
+        instruction.DEFAULT
+    )
 
     BOUNDS: ClassVar[Bounds] = _BOUNDS
 
-    def check(self, model: str) -> None:
-        """Raise ``ModelError`` naming the first option that does not fit the others."""
-        instruction.Instruction(self.translate_prompt)
+    def wrong(self) -> Iterator[str]:
+        """Yield what one option must be for the sake of another."""
         parts = self.tensor_parallel_size
         if self.devices and (len(set(self.devices)) != parts or min(self.devices) < 0):
-            raise ModelError(f"{model}.options.devices: must name {parts} GPUs by their numbers")
-        if self.step_reports not in {"exact", "coarse"}:
-            raise ModelError(f"{model}.options.step_reports: must be exact or coarse")
-        if self.dtype not in _DTYPES:
-            raise ModelError(f"{model}.options.dtype: must be one of {', '.join(_DTYPES)}")
+            yield f"devices: must name {parts} GPUs by their numbers"
+
+    def check(self, model: str) -> None:
+        """Raise ``ModelError`` where there is something."""
+        for line in self.wrong():
+            raise ModelError(f"{model}.options.{line}")
 
 
 def prepare_environment(threads: int, devices: Sequence[int] = ()) -> None:
