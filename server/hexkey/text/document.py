@@ -3,7 +3,7 @@
 import sys
 from collections import deque
 
-from hexkey.text.placeholders import census
+from hexkey.text.placeholders import census, find
 from hexkey.text.protect import SentencePlan, is_unspaced
 from hexkey.text.segment import MAX_CHARS, pieces
 
@@ -128,6 +128,9 @@ def _head(text: str) -> str:
 
 
 def _tail(text: str) -> str:
-    """Return the end of `text` from behind the last white space."""
+    """Return the end of `text` from behind the last white space that is in no placeholder."""
     tail = text[-_TOUCHING:]
-    return "" if not tail or tail[-1].isspace() else tail.rsplit(maxsplit=1)[-1]
+    if not tail or tail[-1].isspace():
+        return ""
+    start = len(tail) - len(tail.rsplit(maxsplit=1)[-1])
+    return tail[next((one.start for one in find(tail) if one.start < start < one.end), start) :]
