@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from hexkey.text import numbers, placeholders
+from hexkey.text.spaces import respace
 
 MASKS: tuple[Callable[[int], str], ...] = (lambda n: f"A{n}", lambda n: f"_{n}_")
 """The ways to write the n-th mask, first choice first.
@@ -199,7 +200,8 @@ class SentencePlan:
         try:
             self._pending = next(self._steps) if answers is None else self._steps.send(answers)
         except StopIteration as stop:
-            self._pending, self.text = [], stop.value
+            spaced = respace(self.source, stop.value)
+            self._pending, self.text = [], spaced if _keeps(self.source, spaced) else stop.value
 
 
 _Steps = Generator[list[str], list[str], str]

@@ -39,8 +39,8 @@ _WIDE_STOPS = frozenset("。！？｡．")
 _OPENERS = "\"'“‘«‹([{¿¡「『【《〈（*_—–- "
 _CLAUSE = re.compile(r"[;:,—–](?=\s)|[、，；：،؛]")
 _SPACE = re.compile(r"\s+")
-_GAP = re.compile(r"\s{3,}|\t")
-"""What stands between columns; a model makes one space of it."""
+_GAP = re.compile(r"\s{3,}|[\t\u2001\u2003\u3000]|\s\s(?=(.))")
+"""What stands between columns; two spaces do unless a small letter follows."""
 _WORD_BEFORE = re.compile(r"[\w.'°-]*$")
 _INITIALS = re.compile(r"(?:^|[.-])[^\W\d_]$")
 _MAX_ORDINAL = 2  # digits: `31. Oktober`, but `2024.` ends
@@ -121,7 +121,7 @@ class _Line:
     def _boundaries(self) -> Iterator[int]:
         """Yield the ascending ends of the sentences; the last is the end of the line."""
         ends = {edge for kept in self.kept if kept.breaks for edge in (kept.start, kept.end)}
-        ends.update(gap.end() for gap in _GAP.finditer(self.text))
+        ends.update(gap.end() for gap in _GAP.finditer(self.text) if not (gap[1] or "").islower())
         for match in _END.finditer(self.text):
             if self._around(match.start()) is None:
                 end = self._past_closing_tags(match.end())

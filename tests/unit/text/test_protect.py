@@ -108,6 +108,19 @@ def test_third_round_translates_around_the_placeholders() -> None:
 DEAF = str.maketrans("H", "h", "A1_25")
 
 
+@pytest.mark.parametrize(
+    ("source", "said", "text"),
+    [
+        ("Weighs 10_kg  now", "Pesa 10 kg", "Pesa 10_kg"),
+        ("Hi_{name}, you owe 10_000_€", "Olá A1, deves 10 000 €", "Olá_{name}, deves 10_000_€"),
+        ("x_{a} of_`c d`", "x A1 de A2", "x_{a} de_`c d`"),
+    ],
+)
+def test_odd_spaces_come_back(source: str, said: str, text: str) -> None:
+    source, text = (one.replace("_", "\u00a0") for one in (source, text))
+    assert run(source, lambda _: said) == (text, 1)
+
+
 def test_feed_wants_as_many_as_pending() -> None:
     with pytest.raises(ValueError, match="1 translations wanted, 0 given"):
         SentencePlan("Hello").feed([])

@@ -106,10 +106,14 @@ def test_layout_is_verbatim() -> None:
 
 
 def test_columns_are_apart_and_what_is_between_them_is_kept() -> None:
-    text = "Name:\t{name}\tAge and place:   here\t \tnow but  not <a  \t b> or `x\ty`."
+    text = (
+        "Name:\t{name}\tAge and place:   here\t \tnow but  not <a  \t b> or `x\ty`."
+        "\nAnna S.  31  New York\u3000red\u2003it"
+    )
     found = segment(text, "en")
     assert "".join(piece.text for piece in found) == text
     wanted = ["Name:", "Age and place:", "here", "now but  not <a  \t b> or `x\ty`."]
+    wanted += ["Anna S.", "New York", "red", "it"]
     assert [piece.text for piece in found if piece.translate] == wanted
 
 
