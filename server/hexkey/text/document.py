@@ -80,7 +80,7 @@ class DocumentPlan:
         return "".join(taken)
 
     def _apart(self, source: str, target: str, after: str) -> str:
-        """Return `target`, or `source` where the former makes a placeholder with what touches it.
+        """Return `target`, or `source` where the former makes other placeholders with what touches.
 
         The next sentence, whose translation is not known, counts as its source here: it meets this
         one as it has become when it is its turn.
@@ -88,8 +88,8 @@ class DocumentPlan:
         before = "" if self._joint(source, target) else self._touching
         if not (before or after):
             return target
-        apart = census(before) + census(target) + census(after)
-        return target if census(before + target + after) == apart else source
+        wanted = census(before + source + after)
+        return target if census(before + target + after) == wanted else source
 
     def _joint(self, source: str, target: str) -> str:
         """Return the space that a spaced target needs between sentences of an unspaced source."""

@@ -33,10 +33,38 @@ def run(source: str, translate: Callable[[str], str]) -> tuple[str, int]:
         ("Run `x y` or ``z``, @me, #top", ["`x y`", "``z``", "@me", "#top"]),
         ("Nice 👍🏽 work → go", ["👍🏽", "→"]),
         ("5 < 7 or {open", ["<", "{open"]),
+        (
+            "#{a} %{b} { $c } {d:,.1%} {e!r:>9} {{{f}}} {% if x %}",
+            ["#{a}", "%{b}", "{ $c }", "{d:,.1%}", "{e!r:>9}", "{{{f}}}", "{% if x %}"],
+        ),
+        ("$t(a.b, x) $v :count @:a.b 9:30 a:b R$ 5", ["$t(a.b, x)", "$v", ":count", "@:a"]),
+        (
+            "{n, plural, =0 {No} one {# item} other {# items}} {d, date, short}",
+            ["{n, plural, =0 {", "} one {", "#", "} other {", "#", "}}", "{d, date, short}"],
+        ),
+        (
+            "**a** *b*, ***c*** ~~d~~ __e__ _f_ 2*3 * 4_",
+            ["**", "**", "*", "*", "***", "***", "~~", "~~", "__", "__", "_", "_", "_"],
+        ),
+        ('[a b](c.d) ![e](f "g") [h] i (j)', ["[", "](c.d)", "![", '](f "g")']),
+        ("|a | b|| c .... f ____", ["|", "|", "||", "....", "____"]),
+        (
+            r"a\nB \t \"c\" C:\new\d, ~/e/f. /g/h/ or i/j /k ./l",
+            [r"\n", r"\t", r"\"", r"\"", r"C:\new\d", "~/e/f", "/g/h", "./l"],
+        ),
+        (
+            "a_b __NAME__ 20 m² 2½ x² <?php a ?> <!DOCTYPE b>",
+            ["a_b", "__NAME__", "m²", "½", "x²", "<?php a ?>", "<!DOCTYPE b>"],
+        ),
     ],
 )
 def test_grammar(text: str, kept: list[str]) -> None:
     assert [found.text for found in find(text)] == kept
+
+
+@given(TEXTS)
+def test_a_quick_look_overlooks_no_placeholder(text: str) -> None:
+    assert [*find(text)] == [*find(f"{text}\n<")][:-1]
 
 
 @pytest.mark.parametrize(
