@@ -23,7 +23,7 @@ _MIN_FILL = 0.4  # a soft cut leaves at least this share of `max_chars` before i
 _LOOKBACK = 24  # characters read before a stop to recognise an abbreviation
 
 _INDENT = re.compile(
-    r"\s*(?:(?:[-*+•‣◦·>–—]|#{1,6}|\[[ xX]\]|\d{1,3}[.)]|\(\d{1,3}\)|[A-Za-z]\))\s+)*"
+    r"\ufeff?\s*(?:(?:[-*+•‣◦·>–—]|#{1,6}|\[[ xX]\]|\d{1,3}[.)]|\(\d{1,3}\)|[A-Za-z]\))\s+)*"
 )
 _FENCE = re.compile(r"\s*(```|~~~)(?!.*\1)")
 _CODE = re.compile(

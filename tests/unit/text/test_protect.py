@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from hexkey.text import numbers
 from hexkey.text.placeholders import census, find
 from hexkey.text.protect import MASKS, SentencePlan, protect, restore
+from hexkey.text.typography import Knows, knows_all
 
 from .texts import TEXTS, mangle
 
 
-def run(source: str, translate: Callable[[str], str]) -> tuple[str, int]:
-    plan, rounds = SentencePlan(source), 0
+def run(source: str, translate: Callable[[str], str], knows: Knows = knows_all) -> tuple[str, int]:
+    plan, rounds = SentencePlan(source, knows), 0
     while not plan.done:
         plan.feed([translate(text) for text in plan.pending()])
         rounds += 1
