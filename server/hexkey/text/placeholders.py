@@ -22,7 +22,7 @@ _GRAMMAR = re.compile(
                   (?:\ ?offset:\d{1,3})?\ ?(?:=\d{1,6}|\w{1,40})\ ?\{
               |   \}\ ?(?:(?:=\d{1,6}|zero|one|two|few|many|other|fe?male|true|false)\ ?\{|\})
               |   [._=~*-]{4,400} | \|{1,9}    # dot leaders, columns
-              |   \\[nrt](?![a-z])
+              |   \\[nrt](?![a-z]) | (?<![\s{$(])\\[nrt](?![a-z]{1,30}[{\[])    # \n, not \textbf{a}
     )
   | (?P<value>    \{\{\{[^{}\n]{1,80}\}\}\} | \{\{[^{}\n]{1,80}\}\}    # {{handlebars}}
               |   \{%[^{}\n]{1,200}%\} | \$\{[^{}\n]{1,80}\}    # {% if %}, ${VAR}
@@ -45,7 +45,7 @@ _GRAMMAR = re.compile(
               |   (?<![^\W\d])[^\W\d_]{0,3}[²³¹⁰-₟¼-¾⅐-⅞]{1,9}    # m², ½
     )
   | (?P<format>   \{\} | (?<!\d)%(?:[-+0\#]{0,3}\d{0,3}(?:\.\d{1,3})?
-                  (?:hh?|ll?|z)?[sdifuxXcgeEGp@]|%) | \\["'\\] )
+                  (?:hh?|ll?|z)?[sdifuxXcgeEGp@]|%) )
   | (?P<mark>     (?<!\w)(?:\*{1,3}+|_{1,3}+|~~)(?=\S)    # **a**, _b_
               |   (?<=\S)(?:\*{1,3}+|_{1,3}+|~~)(?!\w) )
   | (?P<symbol>   (?<![\w&\#/])\#(?!\w)    # of an ICU plural
@@ -121,12 +121,16 @@ def is_plain(text: str) -> bool:
 
 def has_words(text: str) -> bool:
     """Tell whether `text` has a letter outside its placeholders: something to translate."""
+    return any(any(map(str.isalpha, gap)) for gap in between(text))
+
+
+def between(text: str) -> Iterator[str]:
+    """Yield what is before, between and after the placeholders of `text`."""
     end = 0
-    for found in find(text):
-        if any(map(str.isalpha, text[end : found.start])):
-            return True
-        end = found.end
-    return any(map(str.isalpha, text[end:]))
+    for found in _matches(text):
+        yield text[end : found.start()]
+        end = found.end()
+    yield text[end:]
 
 
 def _matches(text: str) -> Iterator[re.Match[str]]:

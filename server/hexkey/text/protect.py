@@ -12,7 +12,18 @@ from dataclasses import dataclass
 
 from hexkey.text import numbers, placeholders
 from hexkey.text.spaces import respace
-from hexkey.text.typography import Knows, is_loud, knows_all, restyle, sober, spell, strange
+from hexkey.text.typography import (
+    Knows,
+    escape,
+    escaped,
+    is_loud,
+    knows_all,
+    restyle,
+    sober,
+    spell,
+    strange,
+    unescape,
+)
 
 MASKS: tuple[Callable[[int], str], ...] = (lambda n: f"A{n}", lambda n: f"_{n}_")
 """The ways to write the n-th mask, first choice first.
@@ -196,7 +207,9 @@ class SentencePlan:
         self.source = source
         self.text: str | None = None
         self._pending: list[str] = []
-        self._steps = _translate(source, knows)
+        self._quotes = escaped(source)
+        self._plain = unescape(source, self._quotes)
+        self._steps = _translate(self._plain, knows)
         self._advance(None)
 
     @property
@@ -219,8 +232,9 @@ class SentencePlan:
         try:
             self._pending = next(self._steps) if answers is None else self._steps.send(answers)
         except StopIteration as stop:
-            text = restyle(self.source, respace(self.source, stop.value))
-            self._pending, self.text = [], text if _keeps(self.source, text) else stop.value
+            text = respace(self._plain, restyle(self._plain, stop.value))
+            text = text if _keeps(self._plain, text) else stop.value
+            self._pending, self.text = [], escape(text, self._quotes)
 
 
 _Steps = Generator[list[str], list[str], str]
@@ -231,6 +245,7 @@ def _translate(source: str, knows: Knows) -> _Steps:
     head, core, tail = _peel(source)
     if not placeholders.has_words(core):
         return source
+    loud = is_loud(" ".join(placeholders.between(core)))
     style, hide_numbers, asked = 0, False, set[str]()
     for _ in MASKS:
         protected = protect(core, MASKS[style], hide_numbers=hide_numbers, knows=knows)
@@ -238,8 +253,7 @@ def _translate(source: str, knows: Knows) -> _Steps:
         if protected.masked in asked or not placeholders.has_words(plain):
             continue
         asked.add(protected.masked)
-        if is_loud(plain):
-            # Models learn from few texts in capitals.
+        if loud:  # models learn from few texts in capitals
             quiet = protected.beside(protected.masked, str.lower)
             (answer,) = yield [quiet[:1].upper() + quiet[1:]]
             answer = protected.beside(answer, str.upper)

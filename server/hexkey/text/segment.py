@@ -41,8 +41,9 @@ _OPENERS = "\"'“‘«‹([{¿¡「『【《〈（*_—–- "
 _CLAUSE = re.compile(r"[;:,—–](?=\s)|[、，；：،؛]")
 _SPACE = re.compile(r"\s+")
 _GAP = re.compile(r"\s{3,}|[\t\u2001\u2003\u3000]|\s\s(?=(.))")
-"""What stands between columns; two spaces do unless a small letter follows."""
-_SEMICOLON = re.compile(r"(?<=[\w\"]);(?=[\w\"])")  # of a CSV file: prose has a space after it
+"""What stands between columns; two spaces before a small letter only without single ones."""
+_SINGLE = re.compile(r"\S\s\S")
+_FIELDS = re.compile(r"(?<=[\w\"]);(?=[\w\"])|(?<=\"),(?=\")")  # CSV: prose has a space after it
 _WORD_BEFORE = re.compile(r"[\w.'°-]*$")
 _INITIALS = re.compile(r"(?:^|[.-])[^\W\d_]$")
 _MAX_ORDINAL = 2  # digits: `31. Oktober`, but `2024.` ends
@@ -124,8 +125,10 @@ class _Line:
     def _boundaries(self) -> Iterator[int]:
         """Yield the ascending ends of the sentences; the last is the end of the line."""
         ends = {edge for kept in self.kept if kept.breaks for edge in (kept.start, kept.end)}
-        ends.update(gap.end() for gap in _GAP.finditer(self.text) if not (gap[1] or "").islower())
-        ends.update(edge for one in _SEMICOLON.finditer(self.text) for edge in one.span())
+        for gap in _GAP.finditer(self.text):
+            if not (gap[1] or "").islower() or not _SINGLE.search(self.text):
+                ends.add(gap.end())
+        ends.update(edge for one in _FIELDS.finditer(self.text) for edge in one.span())
         for match in _END.finditer(self.text):
             if self._around(match.start()) is None:
                 end = self._past_closing_tags(match.end())

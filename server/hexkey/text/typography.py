@@ -72,11 +72,26 @@ def restyle(source: str, target: str) -> str:
     return target
 
 
+def escaped(text: str) -> str:
+    """Return the quotes that `text` escapes wherever it has them, as strings in a file do."""
+    return "".join(quote for quote in "\"'" if 0 < text.count(f"\\{quote}") == text.count(quote))
+
+
+def escape(text: str, quotes: str) -> str:
+    """Escape the quotes of some kinds in `text`."""
+    return re.sub(f"([{quotes}])", r"\\\1", text) if quotes else text
+
+
+def unescape(text: str, quotes: str) -> str:
+    """Undo `escape`."""
+    return re.sub(rf"\\([{quotes}])", r"\1", text) if quotes else text
+
+
 def sober(source: str, target: str) -> str:
     """Return `target` without what models like to add: an aside, a mark at the end of a title."""
     if "(" not in source:
         target = _ASIDE.sub("", target)
-    return _END.sub("", target) if source[-1:].isalnum() else target
+    return _END.sub("", target).strip() if source[-1:].isalnum() else target.strip()
 
 
 def is_loud(text: str) -> bool:

@@ -48,10 +48,11 @@ def run(source: str, translate: Callable[[str], str], knows: Knows = knows_all) 
             ["**", "**", "*", "*", "***", "***", "~~", "~~", "__", "__", "_", "_", "_"],
         ),
         ('[a b](c.d) ![e](f "g") [h] i (j)', ["[", "](c.d)", "![", '](f "g")']),
+        (r"a\nb \textbf{c} \neq d\ref{e}", [r"\n", "{c}", "{e}"]),
         ("|a | b|| c .... f ____", ["|", "|", "||", "....", "____"]),
         (
             r"a\nB \t \"c\" C:\new\d, ~/e/f. /g/h/ or i/j /k ./l",
-            [r"\n", r"\t", r"\"", r"\"", r"C:\new\d", "~/e/f", "/g/h", "./l"],
+            [r"\n", r"\t", r"C:\new\d", "~/e/f", "/g/h", "./l"],
         ),
         (
             "a_b __NAME__ 20 m² 2½ x² <?php a ?> <!DOCTYPE b>",
@@ -141,6 +142,7 @@ DEAF = str.maketrans("H", "h", "A1_25")
     ("source", "said", "text"),
     [
         ("Weighs 10_kg  now", "Pesa 10 kg", "Pesa 10_kg"),
+        ("Say “it”  now", 'Diz "isto" já', "Diz “isto”  já"),
         ("Hi_{name}, you owe 10_000_€", "Olá A1, deves 10 000 €", "Olá_{name}, deves 10_000_€"),
         ("x_{a} of_`c d`", "x A1 de A2", "x_{a} de_`c d`"),
     ],

@@ -122,6 +122,10 @@ def test_columns_are_apart_and_what_is_between_them_is_kept() -> None:
     ("text", "wanted"),
     [
         ("| Anna S. | 31 | New York |\n|Bob|5|London  |", ["Anna S.", "New York", "Bob", "London"]),
+        ("red apples  pears  plums", ["red apples  pears  plums"]),
+        ("apples  pears  plums", ["apples", "pears", "plums"]),
+        ('"One thing","three, four";5', ['"One thing"', '"three, four"']),
+        (r"Open\nthe door", ["Open", "the door"]),
         ("One thing;31;Two things", ["One thing", "Two things"]),
         ("The first part ..... 3", ["The first part"]),
         ("Name: ________ Town: ____", ["Name:", "Town:"]),

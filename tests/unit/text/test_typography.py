@@ -81,6 +81,9 @@ def test_nothing_is_added(source: str, said: str, text: str) -> None:
     [
         ("Müller’s 10 “cats”", 'A1\'s 10 "cats"', '10 "gatos" de A1', "10 “gatos” de Müller"),
         ("PRESS {ok} NOW, Y’ALL", "Press A1 now, y'all", "Prima A1 já", "PRIMA {ok} JÁ"),
+        ("ATÉ MAÇÃ, ŠKODA", "Até maçã, A1", "Hello, A1", "HELLO, ŠKODA"),
+        (r"Don\'t \"go\"", 'Don\'t "go"', 'Não "vá" d\'água', r"Não \"vá\" d\'água"),
+        (r"Don\'t go, Müller\'s", "Don't go, A1's", "Não A1's", r"Não Müller\'s"),
         ("USB", "USB", "USB", "USB"),
         ("Pay € 5 of §", "Pay A1 5 of A2", "Paga A1 5 de A2", "Paga € 5 de §"),
     ],
