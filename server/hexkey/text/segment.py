@@ -41,8 +41,8 @@ _OPENERS = "\"'“‘«‹([{¿¡「『【《〈（*_—–- "
 _CLAUSE = re.compile(r"[;:,—–](?=\s)|[、，；：،؛]")
 _SPACE = re.compile(r"\s+")
 _GAP = re.compile(r"\s{3,}|[\t\u2001\u2003\u3000]|\s\s(?=(.))")
-"""What stands between columns; two spaces before a small letter only without single ones."""
-_SINGLE = re.compile(r"\S\s\S")
+"""What stands between columns; two spaces before a small letter do not in what looks like prose."""
+_PROSE = re.compile(r"\S\s\S|[.!?…]\s*\Z")
 _FIELDS = re.compile(r"(?<=[\w\"]);(?=[\w\"])|(?<=\"),(?=\")")  # CSV: prose has a space after it
 _WORD_BEFORE = re.compile(r"[\w.'°-]*$")
 _INITIALS = re.compile(r"(?:^|[.-])[^\W\d_]$")
@@ -126,7 +126,7 @@ class _Line:
         """Yield the ascending ends of the sentences; the last is the end of the line."""
         ends = {edge for kept in self.kept if kept.breaks for edge in (kept.start, kept.end)}
         for gap in _GAP.finditer(self.text):
-            if not (gap[1] or "").islower() or not _SINGLE.search(self.text):
+            if not (gap[1] or "").islower() or not _PROSE.search(self.text):
                 ends.add(gap.end())
         ends.update(edge for one in _FIELDS.finditer(self.text) for edge in one.span())
         for match in _END.finditer(self.text):

@@ -124,6 +124,7 @@ def test_columns_are_apart_and_what_is_between_them_is_kept() -> None:
         ("| Anna S. | 31 | New York |\n|Bob|5|London  |", ["Anna S.", "New York", "Bob", "London"]),
         ("red apples  pears  plums", ["red apples  pears  plums"]),
         ("apples  pears  plums", ["apples", "pears", "plums"]),
+        ("We  are  here.", ["We  are  here."]),
         ('"One thing","three, four";5', ['"One thing"', '"three, four"']),
         (r"Open\nthe door", ["Open", "the door"]),
         ("One thing;31;Two things", ["One thing", "Two things"]),
