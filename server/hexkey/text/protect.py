@@ -245,6 +245,7 @@ def _translate(source: str, knows: Knows) -> _Steps:
     head, core, tail = _peel(source)
     if not placeholders.has_words(core):
         return source
+    knows = knows_all if knows(core) else knows
     loud = is_loud(" ".join(placeholders.between(core)))
     style, hide_numbers, asked = 0, False, set[str]()
     for _ in MASKS:

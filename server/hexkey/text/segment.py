@@ -125,8 +125,9 @@ class _Line:
     def _boundaries(self) -> Iterator[int]:
         """Yield the ascending ends of the sentences; the last is the end of the line."""
         ends = {edge for kept in self.kept if kept.breaks for edge in (kept.start, kept.end)}
+        prose = _PROSE.search(self.text) is not None
         for gap in _GAP.finditer(self.text):
-            if not (gap[1] or "").islower() or not _PROSE.search(self.text):
+            if not (prose and (gap[1] or "").islower()):
                 ends.add(gap.end())
         ends.update(edge for one in _FIELDS.finditer(self.text) for edge in one.span())
         for match in _END.finditer(self.text):
