@@ -83,6 +83,16 @@ def test_a_suffix_is_never_repeated_and_said_to_be_unread(quickstart: Served) ->
         ("See https://example.com/a?b=1&c=2 for more.", ["https://example.com/a?b=1&c=2"]),
         ("Name:\t{name}\tThe age is:   %d", ["\t{name}\t", "   %d"]),
         ("  Two spaces before.\n\n\tA tab here.\r\nEnd.", ["  ", "\n\n\t", "\r\n"]),
+        ("It weighs 10\u00a0kg.  Name  Age\u3000Town", ["10\u00a0kg", ".  ", "  ", "\u3000"]),
+        ("**One** [book](a/b.c) or ~~two~~", ["**", "[", "](a/b.c)", "~~"]),
+        ("| Name | Town |\n|:--|---|\n| {x}  | Home |", ["|", "|:--|---|", " {x}  "]),
+        (
+            "{n, plural, one {# car} other {# cars}} in $t(town)",
+            ["{n, plural, one {# ", "} other {# ", "}} ", "$t(town)"],
+        ),
+        ("Müller and 서승우 wrote to user@host.", ["Müller", "서승우", "user@host"]),
+        ('<p class="a">Good <b>day</b>.</p>', ['<p class="a">', "<b>", "</b>", "</p>"]),
+        ("“The dog” is “very big”…", ["“", "”", "…"]),
     ],
 )
 def test_translation_keeps_what_is_not_language(

@@ -14,6 +14,7 @@ from hexkey.engines.base import StepReport
 from hexkey.engines.batcher import Batcher
 from hexkey.errors import Code, invalid
 from hexkey.text.document import DocumentPlan
+from hexkey.text.typography import Knows, knows_all
 from hexkey.text.veil import VeiledDocument
 from hexkey.types import (
     Delta,
@@ -56,6 +57,9 @@ class BatchLimits(NamedTuple):
 class Translator(Protocol[Token]):
     """A model that translates rows of tokens, each row the same in any company."""
 
+    def knows(self, text: str) -> bool:
+        """Tell whether the model has tokens for all of a text."""
+
     def encode(self, sentence: str, payload: Translate) -> list[Token]:
         """Return a sentence as the model's tokens."""
 
@@ -96,11 +100,11 @@ class _Work:
     usage: Usage = field(default_factory=Usage)
 
 
-def plan(text: str, payload: Translate) -> DocumentPlan:
+def plan(text: str, payload: Translate, knows: Knows = knows_all) -> DocumentPlan:
     """Return the way of one text: what is in it to translate, and what stays as it is."""
     if payload.format is Format.TEXT and not payload.glossary:
-        return DocumentPlan(text, payload.source)
-    return VeiledDocument(text, payload.source, payload.format, payload.glossary)
+        return DocumentPlan(text, payload.source, knows=knows)
+    return VeiledDocument(text, payload.source, payload.format, payload.glossary, knows=knows)
 
 
 class TranslationEngine(Generic[Token]):
@@ -122,7 +126,9 @@ class TranslationEngine(Generic[Token]):
         """Cut the request's texts into sentences and queue the first of them."""
         if not isinstance(payload, Translate):
             raise invalid("this model translates only")
-        documents = [_Document(plan(text, payload)) for text in payload.texts]
+        documents = [
+            _Document(plan(text, payload, self._translator.knows)) for text in payload.texts
+        ]
         work = _Work(payload, documents)
         work.usage.input_characters = sum(map(len, payload.texts))
         self._works[request_id] = work

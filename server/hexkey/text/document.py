@@ -3,9 +3,10 @@
 import sys
 from collections import deque
 
-from hexkey.text.placeholders import census
+from hexkey.text.placeholders import census, find
 from hexkey.text.protect import SentencePlan, is_unspaced
 from hexkey.text.segment import MAX_CHARS, pieces
+from hexkey.text.typography import Knows, knows_all
 
 _TOUCHING = 4096
 """Characters of what touches a sentence that are looked at; no placeholder is as long."""
@@ -20,7 +21,15 @@ class DocumentPlan:
     The text is cut only as far as it is asked for.
     """
 
-    def __init__(self, text: str, language: str | None, *, max_chars: int = MAX_CHARS) -> None:
+    def __init__(
+        self,
+        text: str,
+        language: str | None,
+        *,
+        max_chars: int = MAX_CHARS,
+        knows: Knows = knows_all,
+    ) -> None:
+        self._knows = knows
         # With each sentence what touches its end in the source, no white space between.
         self._parts: deque[str | tuple[SentencePlan, str]] = deque()
         self._asked: dict[int, tuple[SentencePlan, int]] = {}
@@ -80,7 +89,7 @@ class DocumentPlan:
         return "".join(taken)
 
     def _apart(self, source: str, target: str, after: str) -> str:
-        """Return `target`, or `source` where the former makes a placeholder with what touches it.
+        """Return `target`, or `source` where the former makes other placeholders with what touches.
 
         The next sentence, whose translation is not known, counts as its source here: it meets this
         one as it has become when it is its turn.
@@ -88,8 +97,8 @@ class DocumentPlan:
         before = "" if self._joint(source, target) else self._touching
         if not (before or after):
             return target
-        apart = census(before) + census(target) + census(after)
-        return target if census(before + target + after) == apart else source
+        wanted = census(before + source + after)
+        return target if census(before + target + after) == wanted else source
 
     def _joint(self, source: str, target: str) -> str:
         """Return the space that a spaced target needs between sentences of an unspaced source."""
@@ -106,7 +115,7 @@ class DocumentPlan:
         elif not piece.translate:
             self._parts.append(piece.text)
         else:
-            plan = SentencePlan(piece.text)
+            plan = SentencePlan(piece.text, self._knows)
             self._parts.append((plan, _head(self._ahead.text) if self._ahead else ""))
             self._pending.extend(self._ask(plan))
 
@@ -128,6 +137,9 @@ def _head(text: str) -> str:
 
 
 def _tail(text: str) -> str:
-    """Return the end of `text` from behind the last white space."""
+    """Return the end of `text` from behind the last white space that is in no placeholder."""
     tail = text[-_TOUCHING:]
-    return "" if not tail or tail[-1].isspace() else tail.rsplit(maxsplit=1)[-1]
+    if not tail or tail[-1].isspace():
+        return ""
+    start = len(tail) - len(tail.rsplit(maxsplit=1)[-1])
+    return tail[next((one.start for one in find(tail) if one.start < start < one.end), start) :]

@@ -7,10 +7,23 @@ comes out are those that went in, whatever the translator does.
 """
 
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from hexkey.text import numbers, placeholders
+from hexkey.text.spaces import respace
+from hexkey.text.typography import (
+    Knows,
+    escape,
+    escaped,
+    is_loud,
+    knows_all,
+    restyle,
+    sober,
+    spell,
+    strange,
+    unescape,
+)
 
 MASKS: tuple[Callable[[int], str], ...] = (lambda n: f"A{n}", lambda n: f"_{n}_")
 """The ways to write the n-th mask, first choice first.
@@ -61,9 +74,21 @@ class Protected:
         tokens = {mask.token for mask in self.masks}
         return _TOKEN.sub(lambda found: " " if found[0] in tokens else found[0], text)
 
+    def beside(self, text: str, change: Callable[[str], str]) -> str:
+        """Return `text` with all of it changed but the masks."""
+        tokens = "|".join(re.escape(mask.token) for mask in self.masks)
+        parts = re.split(rf"\b({tokens})\b", text) if tokens else [text]
+        return "".join(one if at % 2 else change(one) for at, one in enumerate(parts))
 
-def protect(source: str, style: Callable[[int], str], *, hide_numbers: bool = False) -> Protected:
-    """Mask the placeholders of `source`, and its quantities if `hide_numbers`.
+
+def protect(
+    source: str,
+    style: Callable[[int], str],
+    *,
+    hide_numbers: bool = False,
+    knows: Knows = knows_all,
+) -> Protected:
+    """Mask the placeholders of `source`, words not known, and quantities if `hide_numbers`.
 
     Neighbours with nothing but white space between them share a mask. No token occurs in
     `source`, and each stands apart from the letters around it.
@@ -72,7 +97,7 @@ def protect(source: str, style: Callable[[int], str], *, hide_numbers: bool = Fa
     parts: list[str] = []
     masks: list[Mask] = []
     position = 0
-    for start, end, ordered in _runs(source, hide_numbers=hide_numbers):
+    for start, end, ordered in _runs(source, knows, hide_numbers=hide_numbers):
         number += 1
         while (token := style(number)) in taken:
             number += 1
@@ -86,9 +111,9 @@ def protect(source: str, style: Callable[[int], str], *, hide_numbers: bool = Fa
         masks.append(mask)
         before = " " if _sticks(mask.left or " ") else ""
         after = " " if _sticks(mask.right or " ") else ""
-        parts += source[position:start], before, token, after
+        parts += spell(source[position:start], knows), before, token, after
         position = end
-    return Protected(source, "".join([*parts, source[position:]]), tuple(masks))
+    return Protected(source, "".join([*parts, spell(source[position:], knows)]), tuple(masks))
 
 
 def restore(translated: str, protected: Protected) -> str | None:
@@ -99,7 +124,7 @@ def restore(translated: str, protected: Protected) -> str | None:
     where that matters: none against a word it was stuck to, some against a word it stood off.
     """
     masks = {mask.token: mask for mask in protected.masks}
-    parts = [translated.strip()]
+    parts = [sober(protected.source, translated.strip())]
     if masks:
         tokens = "|".join(map(re.escape, masks))
         parts = re.split(f"(?<![0-9A-Za-z_])({tokens})(?![0-9A-Za-z_])", parts[0])
@@ -136,11 +161,13 @@ def is_intact(source: str, target: str) -> bool:
     )
 
 
-def _runs(source: str, *, hide_numbers: bool) -> Iterator[tuple[int, int, bool]]:
+def _runs(source: str, knows: Knows, *, hide_numbers: bool) -> Iterator[tuple[int, int, bool]]:
     """Yield (start, end, ordered) of what to mask, neighbours joined."""
     marks = [(found.start, found.end, found.ordered) for found in placeholders.find(source)]
+    if not knows(source):
+        marks = _with(marks, source, lambda gap: strange(gap, knows))
     if hide_numbers:
-        marks = _with_numbers(source, marks)
+        marks = _with(marks, source, numbers.spans)
     joined: tuple[int, int, bool] | None = None
     for start, end, ordered in marks:
         if joined and not source[joined[1] : start].strip():
@@ -153,13 +180,17 @@ def _runs(source: str, *, hide_numbers: bool) -> Iterator[tuple[int, int, bool]]
         yield joined
 
 
-def _with_numbers(source: str, marks: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
-    """Add the quantities of the stretches between `marks`."""
+def _with(
+    marks: list[tuple[int, int, bool]],
+    source: str,
+    spans: Callable[[str], Iterable[tuple[int, int]]],
+) -> list[tuple[int, int, bool]]:
+    """Add what is found in the stretches between `marks`."""
     both: list[tuple[int, int, bool]] = []
     position = 0
     for mark in [*marks, (len(source), len(source), False)]:
         gap = source[position : mark[0]]
-        both += ((position + a, position + b, False) for a, b in numbers.spans(gap))
+        both += ((position + a, position + b, False) for a, b in spans(gap))
         both.append(mark)
         position = mark[1]
     return both[:-1]
@@ -172,11 +203,13 @@ class SentencePlan:
     `feed`. Then `text` is the translation. At most three rounds.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, knows: Knows = knows_all) -> None:
         self.source = source
         self.text: str | None = None
         self._pending: list[str] = []
-        self._steps = _translate(source)
+        self._quotes = escaped(source)
+        self._plain = unescape(source, self._quotes)
+        self._steps = _translate(self._plain, knows)
         self._advance(None)
 
     @property
@@ -199,31 +232,41 @@ class SentencePlan:
         try:
             self._pending = next(self._steps) if answers is None else self._steps.send(answers)
         except StopIteration as stop:
-            self._pending, self.text = [], stop.value
+            text = respace(self._plain, restyle(self._plain, stop.value))
+            text = text if _keeps(self._plain, text) else stop.value
+            self._pending, self.text = [], escape(text, self._quotes)
 
 
 _Steps = Generator[list[str], list[str], str]
 
 
-def _translate(source: str) -> _Steps:
+def _translate(source: str, knows: Knows) -> _Steps:
     """Yield what to translate, take the answers, return the text."""
     head, core, tail = _peel(source)
     if not placeholders.has_words(core):
         return source
+    knows = knows_all if knows(core) else knows
+    loud = is_loud(" ".join(placeholders.between(core)))
     style, hide_numbers, asked = 0, False, set[str]()
     for _ in MASKS:
-        protected = protect(core, MASKS[style], hide_numbers=hide_numbers)
-        if protected.masked in asked or not placeholders.has_words(protected.masked):
+        protected = protect(core, MASKS[style], hide_numbers=hide_numbers, knows=knows)
+        plain = protected.outside(protected.masked)
+        if protected.masked in asked or not placeholders.has_words(plain):
             continue
         asked.add(protected.masked)
-        (answer,) = yield [protected.masked]
+        if loud:  # models learn from few texts in capitals
+            quiet = protected.beside(protected.masked, str.lower)
+            (answer,) = yield [quiet[:1].upper() + quiet[1:]]
+            answer = protected.beside(answer, str.upper)
+        else:
+            (answer,) = yield [protected.masked]
         text = restore(answer, protected)
-        counted = numbers.kept(protected.outside(protected.masked), protected.outside(answer))
+        counted = numbers.kept(plain, protected.outside(answer))
         if text is not None and counted and _keeps(source, head + text + tail):
             return head + text + tail
         style += text is None
         hide_numbers = hide_numbers or not counted
-    text = yield from _in_parts(core)
+    text = yield from _in_parts(core, knows)
     return head + text + tail if _keeps(source, head + text + tail) else source
 
 
@@ -233,20 +276,20 @@ def _keeps(source: str, target: str) -> bool:
     return counted and is_intact(source, target)
 
 
-def _in_parts(core: str) -> _Steps:
+def _in_parts(core: str, knows: Knows) -> _Steps:
     """Translate only what is between the placeholders and quantities of `core`."""
     parts: list[str] = []
     position = 0
-    for start, end, _ in _runs(core, hide_numbers=True):
+    for start, end, _ in _runs(core, knows, hide_numbers=True):
         parts += core[position:start], core[start:end]
         position = end
     parts.append(core[position:])
     spots = [i for i in range(0, len(parts), 2) if any(map(str.isalpha, parts[i]))]
     if not spots:
         return core
-    answers = yield [parts[i].strip() for i in spots]
+    answers = yield [spell(parts[i].strip(), knows) for i in spots]
     for i, answer in zip(spots, answers, strict=True):
-        part, said = parts[i], answer.strip()
+        part, said = parts[i], sober(parts[i].strip(), answer.strip())
         if said and placeholders.is_plain(said) and len(said.splitlines()) == 1:
             lead = len(part) - len(part.lstrip())
             parts[i] = part[:lead] + said + part[len(part.rstrip()) :]

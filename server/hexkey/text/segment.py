@@ -23,8 +23,9 @@ _MIN_FILL = 0.4  # a soft cut leaves at least this share of `max_chars` before i
 _LOOKBACK = 24  # characters read before a stop to recognise an abbreviation
 
 _INDENT = re.compile(
-    r"\s*(?:(?:[-*+•‣◦·>–—]|#{1,6}|\[[ xX]\]|\d{1,3}[.)]|\(\d{1,3}\)|[A-Za-z]\))\s+)*"
+    r"\ufeff?\s*(?:(?:[-*+•‣◦·>–—]|#{1,6}|\[[ xX]\]|\d{1,3}[.)]|\(\d{1,3}\)|[A-Za-z]\))\s+)*"
 )
+_FENCE = re.compile(r"\s*(```|~~~)(?!.*\1)")
 _CODE = re.compile(
     r""" >>>\s | \$\s+[a-z][\w-]*\s | \#!/ | \#include\b
       | [\w.\[\]]{1,80}\s?[-+*/:]?=\s?\S{1,200};?$            # x = 1
@@ -39,8 +40,10 @@ _WIDE_STOPS = frozenset("。！？｡．")
 _OPENERS = "\"'“‘«‹([{¿¡「『【《〈（*_—–- "
 _CLAUSE = re.compile(r"[;:,—–](?=\s)|[、，；：،؛]")
 _SPACE = re.compile(r"\s+")
-_GAP = re.compile(r"\s{3,}|\t")
-"""What stands between columns; a model makes one space of it."""
+_GAP = re.compile(r"\s{3,}|[\t\u2001\u2003\u3000]|\s\s(?=(.))")
+"""What stands between columns; two spaces before a small letter do not in what looks like prose."""
+_PROSE = re.compile(r"\S\s\S|[.!?…]\s*\Z")
+_FIELDS = re.compile(r"(?<=[\w\"]);(?=[\w\"])|(?<=\"),(?=\")")  # CSV: prose has a space after it
 _WORD_BEFORE = re.compile(r"[\w.'°-]*$")
 _INITIALS = re.compile(r"(?:^|[.-])[^\W\d_]$")
 _MAX_ORDINAL = 2  # digits: `31. Oktober`, but `2024.` ends
@@ -85,13 +88,14 @@ def pieces(
 
 
 def _pieces(text: str, language: str, max_chars: int) -> Iterator[tuple[str, bool]]:
-    fenced = False
+    fenced = ""
     for line in text.splitlines(keepends=True):
-        fence = line.lstrip().startswith("```") and line.count("```") == 1
+        fence = _FENCE.match(line)
         body = line.rstrip()
         if fenced or fence or not has_words(body):
             yield line, False
-            fenced ^= fence
+            if fence and fenced in {"", fence[1]}:
+                fenced = "" if fenced else fence[1]
             continue
         indent = _INDENT.match(body)
         start = indent.end() if indent else 0
@@ -121,7 +125,11 @@ class _Line:
     def _boundaries(self) -> Iterator[int]:
         """Yield the ascending ends of the sentences; the last is the end of the line."""
         ends = {edge for kept in self.kept if kept.breaks for edge in (kept.start, kept.end)}
-        ends.update(gap.end() for gap in _GAP.finditer(self.text))
+        prose = _PROSE.search(self.text) is not None
+        for gap in _GAP.finditer(self.text):
+            if not (prose and (gap[1] or "").islower()):
+                ends.add(gap.end())
+        ends.update(edge for one in _FIELDS.finditer(self.text) for edge in one.span())
         for match in _END.finditer(self.text):
             if self._around(match.start()) is None:
                 end = self._past_closing_tags(match.end())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hexkey.text.document import DocumentPlan
 from hexkey.text.markup import Kind, Piece, cut
+from hexkey.text.typography import Knows, knows_all
 from hexkey.types import Format
 
 if TYPE_CHECKING:
@@ -140,9 +141,11 @@ class VeiledDocument(DocumentPlan):
         language: str | None,
         form: Format,
         terms: Sequence[tuple[str, str]],
+        *,
+        knows: Knows = knows_all,
     ) -> None:
         self._veil = Veil(text, form, terms)
-        super().__init__(self._veil.text, language)
+        super().__init__(self._veil.text, language, knows=knows)
 
     def take(self) -> str:
         """Return the finished text that follows what was taken before; "" if there is none."""

@@ -31,6 +31,9 @@ class Scripted:
     def __init__(self) -> None:
         self.batches: list[list[list[str]]] = []
 
+    def knows(self, text: str) -> bool:
+        return "ü" not in text
+
     def encode(self, sentence: str, payload: Translate) -> list[str]:
         assert payload.target == "pt"
         if "unencodable" in sentence:
@@ -315,3 +318,12 @@ class Engine(RuleBasedStateMachine):
 
 TestEngine = Engine.TestCase
 TestEngine.settings = settings(max_examples=60, stateful_step_count=30)
+
+
+def test_a_word_that_the_translator_does_not_know_is_copied() -> None:
+    drive = Drive()
+    drive.engine.add(1, Translate(texts=("I met Müller.",), source="en", target="pt"))
+    report = drive.engine.step()
+    assert drive.translator.batches == [[["I", "met", "A1."]]]
+    (told,) = [one for _, events in report.events for one in events if isinstance(one, Delta)]
+    assert told.text == "I MET Müller."

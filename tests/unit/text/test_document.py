@@ -57,6 +57,8 @@ def test_layout_and_placeholders_survive_any_translator(
         ("` Say it.<", {"A1 Say it.": "A1"}, "` Say it.<"),  # `< would be one
         ("你好。lt; well.", {"你好。": "Olá.", "lt; well.": "lt; bem."}, "Olá. lt; bem."),
         ("你好。lt; well.", {"你好。": "Olá &"}, "你好。lt; well."),
+        ("one;two;three", {"one": "um", "two": "dois", "three": "três"}, "um;dois;três"),
+        ('<p class="a">Hello</p>', {"Hello": "Olá"}, '<p class="a">Olá</p>'),
     ],
 )
 def test_what_touches_makes_no_placeholder(text: str, said: dict[str, str], out: str) -> None:

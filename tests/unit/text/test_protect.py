@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from hexkey.text import numbers
 from hexkey.text.placeholders import census, find
 from hexkey.text.protect import MASKS, SentencePlan, protect, restore
+from hexkey.text.typography import Knows, knows_all
 
 from .texts import TEXTS, mangle
 
 
-def run(source: str, translate: Callable[[str], str]) -> tuple[str, int]:
-    plan, rounds = SentencePlan(source), 0
+def run(source: str, translate: Callable[[str], str], knows: Knows = knows_all) -> tuple[str, int]:
+    plan, rounds = SentencePlan(source, knows), 0
     while not plan.done:
         plan.feed([translate(text) for text in plan.pending()])
         rounds += 1
@@ -33,10 +34,39 @@ def run(source: str, translate: Callable[[str], str]) -> tuple[str, int]:
         ("Run `x y` or ``z``, @me, #top", ["`x y`", "``z``", "@me", "#top"]),
         ("Nice 👍🏽 work → go", ["👍🏽", "→"]),
         ("5 < 7 or {open", ["<", "{open"]),
+        (
+            "#{a} %{b} { $c } {d:,.1%} {e!r:>9} {{{f}}} {% if x %}",
+            ["#{a}", "%{b}", "{ $c }", "{d:,.1%}", "{e!r:>9}", "{{{f}}}", "{% if x %}"],
+        ),
+        ("$t(a.b, x) $v :count @:a.b 9:30 a:b R$ 5", ["$t(a.b, x)", "$v", ":count", "@:a"]),
+        (
+            "{n, plural, =0 {No} one {# item} other {# items}} {d, date, short}",
+            ["{n, plural, =0 {", "} one {", "#", "} other {", "#", "}}", "{d, date, short}"],
+        ),
+        (
+            "**a** *b*, ***c*** ~~d~~ __e__ _f_ 2*3 * 4_",
+            ["**", "**", "*", "*", "***", "***", "~~", "~~", "__", "__", "_", "_", "_"],
+        ),
+        ('[a b](c.d) ![e](f "g") [h] i (j)', ["[", "](c.d)", "![", '](f "g")']),
+        (r"a\nb \textbf{c} \neq d\ref{e}", [r"\n", "{c}", "{e}"]),
+        ("|a | b|| c .... f ____", ["|", "|", "||", "....", "____"]),
+        (
+            r"a\nB \t \"c\" C:\new\d, ~/e/f. /g/h/ or i/j /k ./l",
+            [r"\n", r"\t", r"C:\new\d", "~/e/f", "/g/h", "./l"],
+        ),
+        (
+            "a_b __NAME__ 20 m² 2½ x² <?php a ?> <!DOCTYPE b>",
+            ["a_b", "__NAME__", "m²", "½", "x²", "<?php a ?>", "<!DOCTYPE b>"],
+        ),
     ],
 )
 def test_grammar(text: str, kept: list[str]) -> None:
     assert [found.text for found in find(text)] == kept
+
+
+@given(TEXTS)
+def test_a_quick_look_overlooks_no_placeholder(text: str) -> None:
+    assert [*find(text)] == [*find(f"{text}\n<")][:-1]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +136,20 @@ def test_third_round_translates_around_the_placeholders() -> None:
 
 
 DEAF = str.maketrans("H", "h", "A1_25")
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "text"),
+    [
+        ("Weighs 10_kg  now", "Pesa 10 kg", "Pesa 10_kg"),
+        ("Say “it”  now", 'Diz "isto" já', "Diz “isto”  já"),
+        ("Hi_{name}, you owe 10_000_€", "Olá A1, deves 10 000 €", "Olá_{name}, deves 10_000_€"),
+        ("x_{a} of_`c d`", "x A1 de A2", "x_{a} de_`c d`"),
+    ],
+)
+def test_odd_spaces_come_back(source: str, said: str, text: str) -> None:
+    source, text = (one.replace("_", "\u00a0") for one in (source, text))
+    assert run(source, lambda _: said) == (text, 1)
 
 
 def test_feed_wants_as_many_as_pending() -> None:

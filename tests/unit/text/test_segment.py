@@ -88,7 +88,8 @@ def test_sentences(language: str | None, case: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", " \n\t\r\n", "---", "12.5", "https://a.io/b", "{name}", "x = 1;", "call(a,b);", "if (x) {",
-     "$ git push origin", ">>> print(x)", "```\nSome code here.\n```\n", "<br/>", "😀 → 🎲"],
+     "$ git push origin", ">>> print(x)", "```\nSome code here.\n```\n", "<br/>", "😀 → 🎲",
+     "~~~sh\nSome code.\n```\nMore code.\n~~~", "| :-- | 1 |", "a_b|/c/d"],
 )  # fmt: skip
 def test_nothing_to_translate(text: str) -> None:
     assert not any(piece.translate for piece in segment(text, "en"))
@@ -106,11 +107,35 @@ def test_layout_is_verbatim() -> None:
 
 
 def test_columns_are_apart_and_what_is_between_them_is_kept() -> None:
-    text = "Name:\t{name}\tAge and place:   here\t \tnow but  not <a  \t b> or `x\ty`."
+    text = (
+        "Name:\t{name}\tAge and place:   here\t \tnow but  not <a  \t b> or `x\ty`."
+        "\nAnna S.  31  New York\u3000red\u2003it"
+    )
     found = segment(text, "en")
     assert "".join(piece.text for piece in found) == text
     wanted = ["Name:", "Age and place:", "here", "now but  not <a  \t b> or `x\ty`."]
+    wanted += ["Anna S.", "New York", "red", "it"]
     assert [piece.text for piece in found if piece.translate] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("| Anna S. | 31 | New York |\n|Bob|5|London  |", ["Anna S.", "New York", "Bob", "London"]),
+        ("red apples  pears  plums", ["red apples  pears  plums"]),
+        ("apples  pears  plums", ["apples", "pears", "plums"]),
+        ("We  are  here.", ["We  are  here."]),
+        ('"One thing","three, four";5', ['"One thing"', '"three, four"']),
+        (r"Open\nthe door", ["Open", "the door"]),
+        ("One thing;31;Two things", ["One thing", "Two things"]),
+        ("The first part ..... 3", ["The first part"]),
+        ("Name: ________ Town: ____", ["Name:", "Town:"]),
+        (r"One line\nTwo lines.\n\tThree", ["One line", "Two lines.", "Three"]),
+        ("{n, plural, one {An item} other {# items}}.", ["An item", "# items"]),
+    ],
+)
+def test_edges_end_sentences(text: str, wanted: list[str]) -> None:
+    assert [piece.text for piece in segment(text, "en") if piece.translate] == wanted
 
 
 def test_block_tags_end_sentences() -> None:
@@ -155,6 +180,8 @@ def test_lossless(text: str, language: str | None, max_chars: int) -> None:
 @pytest.mark.parametrize(
     "unit",
     ["a.", "a. ", "A. ", "{", "<", "<a", "<!", "`", "`a ", "&", "%", "@", "a@", "http://",
+     "[", "[a](", "](", "|", "a;", "**", "_a", "a_", "A_1", ":a", "~/a", "/a", "{a,plural,",
+     "} one {", "C:\\", "\\", "$t(", "²", "a²", "=", "\u3000", "a  ",
      "a", " ", "\n", "1,", "1 ", "(", "你", "。", "é\u0301", ". ", "!<b>", "a=", "- ", "1."],
 )  # fmt: skip
 def test_linear_time(unit: str) -> None:

@@ -55,6 +55,9 @@ class CTranslate2Options:
 class Tokenizer(Protocol):
     """Text to the model's token strings and back."""
 
+    def knows(self, text: str) -> bool:
+        """Tell whether there are pieces for all of a text."""
+
     def encode(self, text: str) -> list[str]:
         """Return the pieces of a text, without special tokens."""
 
@@ -69,6 +72,9 @@ class _SentencePiece:
         self._source: Any = sentencepiece.SentencePieceProcessor(model_file=str(source))
         self._target: Any = sentencepiece.SentencePieceProcessor(model_file=str(target))
 
+    def knows(self, text: str) -> bool:
+        return self._source.unk_id() not in self._source.encode(text)
+
     def encode(self, text: str) -> list[str]:
         return list(self._source.encode(text, out_type=str))
 
@@ -81,6 +87,11 @@ class _Tokenizers:
         import tokenizers
 
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        unknown = getattr(self._tokenizer.model, "unk_token", None) or "<unk>"
+        self._unknown = self._tokenizer.token_to_id(unknown)
+
+    def knows(self, text: str) -> bool:
+        return self._unknown not in self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def encode(self, text: str) -> list[str]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).tokens)
@@ -97,6 +108,9 @@ class _CTranslate2:
         self._model = model
         self._tokenizer = tokenizer
         self._options = options
+
+    def knows(self, text: str) -> bool:
+        return self._tokenizer.knows(text)
 
     def encode(self, sentence: str, payload: Translate) -> list[str]:
         options = self._options

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hexkey.engines.batcher import BATCHES_AT_HAND
 from hexkey.engines.marian.translator import MAX_SOURCE_TOKENS, MarianTranslator
+from hexkey.engines.marian.vocabulary import UNK
 from hexkey.engines.options import BATCH_BOUNDS, Bounds, read_options
 from hexkey.engines.translation import BatchLimits, Outcome, TranslationEngine
 from hexkey.models.errors import ModelError
@@ -36,6 +37,9 @@ class _Marian:
 
     def __init__(self, model: MarianTranslator) -> None:
         self._model = model
+
+    def knows(self, text: str) -> bool:
+        return UNK not in self._model.encode(text)
 
     def encode(self, sentence: str, payload: Translate) -> list[int]:  # noqa: ARG002 - one pair
         tokens = self._model.encode(sentence)

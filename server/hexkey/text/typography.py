@@ -1,0 +1,99 @@
+# ruff: noqa: RUF001  typographic quotes and dashes are meant
+"""Write a sentence with the characters a model knows, and its translation with those it had.
+
+Small models know few characters. What one does not know it leaves out, or it says something else.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+
+Knows = Callable[[str], bool]
+"""Tells whether a model has tokens for all of a text."""
+
+_PLAIN = str.maketrans(
+    dict.fromkeys("“”„‟«»″", '"') | dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("‐‑‒–—―−", "-")
+)
+_WORD = re.compile(r"""[^\s"'“”„‟«»‘’‚‛(),;:!?…\[\]]*[^\s"'“”„‟«»‘’‚‛(),.;:!?…\[\]]""")
+_FANCY = re.compile("[“”„‟«»‘’‚‛–—―…]")
+_ALIKE = [
+    re.compile('["“”„‟«»]'),
+    re.compile("['‘’‚‛]"),
+    re.compile(r"(?<!\S)[-–—―](?!\S)"),
+    re.compile(r"(?<=\d)[-–](?=\d)"),
+    re.compile(r"\.{3}|…"),
+]
+"""Of each kind the first is what models write."""
+_ASIDE = re.compile(r"\s?\([^()]{0,200}(?:\)|\Z)")
+_END = re.compile(r"(?:[,;:!?]|(?<=[^\W\d_]{4})\.|(?<=\d)\.)\Z")
+
+
+def knows_all(text: str) -> bool:  # noqa: ARG001 - as any Knows
+    """Say yes: for models whose tokens are bytes."""
+    return True
+
+
+def strange(text: str, knows: Knows) -> Iterator[tuple[int, int]]:
+    """Yield the (start, end) of each word that cannot be written for the model."""
+    for word in _WORD.finditer(text):
+        if not knows(word[0]) and _spelled(word[0], knows) is None:
+            yield word.span()
+
+
+def spell(text: str, knows: Knows) -> str:
+    """Return a text without strange words as it is best written for the model."""
+    if knows(text):
+        return text
+    plain = text.translate(_PLAIN)
+    return _WORD.sub(lambda word: _spelled(word[0], knows) or "", plain)
+
+
+def _spelled(word: str, knows: Knows) -> str | None:
+    """Write a word with plain marks, none that are invisible, and no unknown capitals."""
+    plain = word.translate(_PLAIN)
+    bare = "".join(one for one in plain if unicodedata.category(one) != "Cf")
+    if knows(bare):
+        return bare
+    if not knows(bare.lower()):
+        return None
+    # Models learn what to make of `Às`, yet not of `NÃO`.
+    return bare.lower() if bare.isupper() and len(bare) > 1 else bare
+
+
+def restyle(source: str, target: str) -> str:
+    """Return `target` with the quotes, dashes and ellipses of `source`, where it has as many."""
+    if not _FANCY.search(source):
+        return target
+    for kind in _ALIKE:
+        wanted = kind.findall(source)
+        if len(wanted) == len(kind.findall(target)):
+            marks = iter(wanted)
+            target = kind.sub(lambda _, marks=marks: next(marks), target)  # type: ignore[misc]
+    return target
+
+
+def escaped(text: str) -> str:
+    """Return the quotes that `text` escapes wherever it has them, as strings in a file do."""
+    return "".join(quote for quote in "\"'" if 0 < text.count(f"\\{quote}") == text.count(quote))
+
+
+def escape(text: str, quotes: str) -> str:
+    """Escape the quotes of some kinds in `text`."""
+    return re.sub(f"([{quotes}])", r"\\\1", text) if quotes else text
+
+
+def unescape(text: str, quotes: str) -> str:
+    """Undo `escape`."""
+    return re.sub(rf"\\([{quotes}])", r"\1", text) if quotes else text
+
+
+def sober(source: str, target: str) -> str:
+    """Return `target` without what models like to add: an aside, a mark at the end of a title."""
+    if "(" not in source:
+        target = _ASIDE.sub("", target)
+    return _END.sub("", target).strip() if source[-1:].isalnum() else target.strip()
+
+
+def is_loud(text: str) -> bool:
+    """Tell whether a text of more than one word is all in capitals."""
+    return text.isupper() and len(re.findall(r"[^\W\d_]{2,}", text)) > 1

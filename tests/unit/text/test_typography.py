@@ -1,0 +1,102 @@
+# ruff: noqa: RUF001  typographic quotes and dashes are meant
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hexkey.text.protect import SentencePlan
+from hexkey.text.typography import restyle, sober, spell, strange
+
+from .test_protect import run
+
+
+def knows(text: str) -> bool:
+    """Know what a small model for English knows, and small letters with an accent."""
+    return all((one.isascii() and one not in "@^#\\") or one in "ãçéà" for one in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("I met Müller, (Škoda) and Łódź.", ["Müller", "Škoda", "Łódź"]),
+        ("Write to user@host: E = mc^2.", ["user@host", "mc^2"]),
+        ("It’s “fine” – really… Às 5, NÃO!", []),
+        ("Say \u200fשלום\u200e, 你好。", ["\u200fשלום\u200e", "你好。"]),
+        ("so\u00adft ± 2", ["±"]),
+    ],
+)
+def test_strange_words(text: str, words: list[str]) -> None:
+    assert [text[start:end] for start, end in strange(text, knows)] == words
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("It’s “fine” – 10–20 «on» ‘it’", 'It\'s "fine" - 10-20 "on" \'it\''),
+        ("so\u00adft \u202bhe\u200bre\u202c", "soft here"),
+        ("Às 5 NÃO vou à Época", "Às 5 não vou à Época"),
+        ("plain", "plain"),
+    ],
+)
+def test_spelling(text: str, said: str) -> None:
+    assert spell(text, knows) == said
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "text"),
+    [
+        ("“a” b", '"x" y', "“x” y"),
+        ("«a» “b”", '"x" "y"', "«x» “y”"),
+        ("“a” b", "x y", "x y"),
+        ("“a” b", 'x" y', 'x" y'),
+        ("don’t", "não", "não"),
+        ("a — b – c-d", "x - y - z-w", "x — y – z-w"),
+        ("10–20 a-b", "10-20 a-b", "10–20 a-b"),
+        ("a… b…", "x... y...", "x… y…"),
+        ('"a" – b', '"x" - y', '"x" – y'),
+    ],
+)
+def test_marks_come_back(source: str, said: str, text: str) -> None:
+    assert restyle(source, said) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "text"),
+    [
+        ("Hello", "Olá,", "Olá"),
+        ("Hello world", "Olá, mundo!", "Olá, mundo"),
+        ("Good morning", "Bom dia.", "Bom dia."),  # three letters: it may be an abbreviation
+        ("Chapter 5", "Capítulo 5.", "Capítulo 5"),
+        ("Hello.", "Olá!", "Olá!"),
+        ("Anna Smith", "Anna Smith (em inglês)", "Anna Smith"),
+        ("a licence", "LICENÇA (", "LICENÇA"),
+        ("a (b)", "x (y)", "x (y)"),
+    ],
+)
+def test_nothing_is_added(source: str, said: str, text: str) -> None:
+    assert sober(source, said) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "asked", "said", "text"),
+    [
+        ("Müller’s 10 “cats”", 'A1\'s 10 "cats"', '10 "gatos" de A1', "10 “gatos” de Müller"),
+        ("PRESS {ok} NOW, Y’ALL", "Press A1 now, y'all", "Prima A1 já", "PRIMA {ok} JÁ"),
+        ("ATÉ MAÇÃ, ŠKODA", "Até maçã, A1", "Hello, A1", "HELLO, ŠKODA"),
+        (r"Don\'t \"go\"", 'Don\'t "go"', 'Não "vá" d\'água', r"Não \"vá\" d\'água"),
+        (r"Don\'t go, Müller\'s", "Don't go, A1's", "Não A1's", r"Não Müller\'s"),
+        ("USB", "USB", "USB", "USB"),
+        ("Pay € 5 of §", "Pay A1 5 of A2", "Paga A1 5 de A2", "Paga € 5 de §"),
+    ],
+)
+def test_a_sentence_goes_plain_and_comes_back_as_it_was(
+    source: str, asked: str, said: str, text: str
+) -> None:
+    plan = SentencePlan(source, knows)
+    assert plan.pending() == [asked]
+    plan.feed([said])
+    assert plan.text == text
+
+
+@given(st.text(st.sampled_from("aü Ã’“”–…@.,\u00ad\u200f#1({}"), max_size=30))
+def test_strange_words_survive_an_echo(source: str) -> None:
+    assert run(source, str, knows)[0].count("ü") == source.count("ü")
