@@ -56,18 +56,6 @@ def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def hosts(routed: Served) -> dict[str, int]:
-    """Process ids by model, of before any was killed: they are started in the file's order."""
-    pids = sorted(
-        child.pid for child in routed.children() if "hexkey.engines.host" in child.cmdline()
-    )
-    names = [
-        line.split("name: ")[1].split(",")[0] for line in CONFIG.splitlines() if "name: " in line
-    ]
-    return dict(zip(names, pids, strict=True))
-
-
-@pytest.fixture(scope="module")
 def stub(routed: Served) -> Iterator[pb_grpc.InferenceServiceStub]:
     with grpc.insecure_channel(routed.grpc) as channel:
         yield pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
@@ -224,33 +212,26 @@ def test_the_cheapest_is_found_by_measuring_and_bounds_hold(
     assert (refused["status"], refused["error"]["code"]) == (404, "constraints_not_met")
 
 
-def test_a_host_that_dies_before_the_first_byte_is_not_waited_for(
-    routed: Served, hosts: dict[str, int]
-) -> None:
+def test_a_host_that_dies_before_the_first_byte_is_not_waited_for(routed: Served) -> None:
     body = {"messages": [{"role": "user", "content": "Hello"}], "model": "auto", "max_tokens": 3}
-    answer = _bereft(
-        routed, "frail", hosts["frail"], "/v1/chat/completions", body, x_hexkey_labels="use=fault"
-    )
+    answer = _bereft(routed, "frail", "/v1/chat/completions", body, x_hexkey_labels="use=fault")
     assert answer["status"] == 200
     assert answer["model"] == "sound"
     assert metric(routed, "hexkey_fallbacks_total", model="frail", reason="unavailable") == 1
 
 
-def test_where_a_direct_model_dies_two_others_lead_around_it(
-    routed: Served, hosts: dict[str, int]
-) -> None:
+def test_where_a_direct_model_dies_two_others_lead_around_it(routed: Served) -> None:
     body = {"text": "hei", "source": "no", "target": "sv"}
-    answer = _bereft(routed, "no-sv", hosts["no-sv"], "/v1/translate", body)
+    answer = _bereft(routed, "no-sv", "/v1/translate", body)
     assert (answer["status"], answer["model"]) == (200, "da-sv")
     assert answer["translations"] == [{"text": "HEI", "source": "no", "target": "sv"}]
     assert "translated in 2 steps: no-da by no-da, da-sv by da-sv" in answer["notes"]
     assert metric(routed, "hexkey_fallbacks_total", model="no-sv") == 1
 
 
-def _bereft(
-    served: Served, model: str, host: int, path: str, body: dict[str, Any], **headers: str
-) -> Any:
+def _bereft(served: Served, model: str, path: str, body: dict[str, Any], **headers: str) -> Any:
     """Return the answer to a request whose model's host is killed before its first output."""
+    host = served.host_of(model).pid
     answers: list[Any] = []
     asking = threading.Thread(target=lambda: answers.append(post(served, path, body, **headers)))
     asking.start()
