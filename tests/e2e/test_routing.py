@@ -36,9 +36,9 @@ models:
   - {name: canary, engine: fake, tasks: [chat]}
   - {name: dear, engine: fake, tasks: [autocomplete], options: {step_ms: 20}}
   - {name: cheap, engine: fake, tasks: [autocomplete], options: {step_ms: 1}}
-  - {name: frail, engine: fake, tasks: [chat], labels: {use: fault}, options: {step_ms: 1500}}
+  - {name: frail, engine: fake, tasks: [chat], labels: {use: fault}, options: {step_ms: 6000}}
   - {name: sound, engine: fake, tasks: [chat], labels: {use: fault}}
-  - {name: no-sv, engine: fake, tasks: [translate], pairs: [no-sv], options: {step_ms: 1500}}
+  - {name: no-sv, engine: fake, tasks: [translate], pairs: [no-sv], options: {step_ms: 6000}}
   - {name: no-da, engine: fake, tasks: [translate], pairs: [no-da]}
   - {name: da-sv, engine: fake, tasks: [translate], pairs: [da-sv]}
 """
