@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -82,6 +83,18 @@ def until(true: Callable[[], object], why: str) -> None:
         time.sleep(0.1)
 
 
+def listens(log: Path) -> str:
+    """The address that Prometheus took."""
+    found: list[str] = []
+
+    def told() -> bool:
+        found[:] = re.findall(r'msg="Listening on".* address=(\S+)\n', log.read_text())
+        return bool(found)
+
+    until(told, "it did not come to listen")
+    return found[0]
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     path = tmp_path_factory.mktemp("served") / "fake.yaml"
@@ -104,15 +117,12 @@ def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iter
     job["static_configs"] = [{"targets": [served.http.removeprefix("http://")]}]
     config["scrape_configs"] = [job]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{one.getsockname()[1]}"
     command = [program, f"--config.file={folder}/prometheus.yml"]
-    command += [f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}"]
+    command += [f"--storage.tsdb.path={folder}/data", "--web.listen-address=127.0.0.1:0"]
     command.append("--enable-feature=exemplar-storage")
     with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
         try:
-            running = Prometheus(f"http://{address}")
+            running = Prometheus(f"http://{listens(folder / 'log')}")
             until(lambda: running.values("up", "job") == {"hexkey": 1.0}, "no scrape succeeded")
             yield running
         finally:
