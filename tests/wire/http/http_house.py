@@ -32,7 +32,7 @@ READING = frozenset({Task.EMBED, Task.RERANK, Task.CLASSIFY})
 PAIRS = (Pair("en", "pt"), Pair("pt", "en"))
 FREE = CostConfig()
 TLS = httpx.create_ssl_context()
-"""Made once: a client of its own reads all authorities for 20 ms, and the tokens go on meanwhile."""
+"""Made once: to read all authorities takes 20 ms, in which the tokens that are asked for go on."""
 STEP_MS = 2.0
 SLOW_STEP_MS = 20.0
 
