@@ -122,9 +122,12 @@ async def test_empty_lines_do_not_hold_a_kept_connection(strict: House) -> None:
 
 
 async def test_a_kept_connection_is_closed_when_idle(strict: House) -> None:
+    began = time.monotonic()
     data, took_s, _ = await answer(strict, post("/v1/autocomplete", BODY))
     assert status(data) == 200
-    assert LIMITS.keep_alive_s - 0.1 < took_s < LIMITS.keep_alive_s + 1
+    # While its loop stands still the server's clock goes on.
+    assert LIMITS.keep_alive_s - 0.1 < time.monotonic() - began
+    assert took_s < LIMITS.keep_alive_s + 1
 
 
 async def test_a_body_that_never_comes(strict: House) -> None:
