@@ -334,7 +334,7 @@ async def test_too_many_connections() -> None:
 
 async def test_too_many_requests_at_once() -> None:
     async with open_house(HttpLimits(max_concurrent=1)) as house, house.client() as client:
-        body = {"model": "acme/slow", "prefix": "x", "max_tokens": 30}
+        body = {"model": "acme/slow", "prefix": "x", "max_tokens": 100}
         first = asyncio.create_task(client.post("/v1/autocomplete", json=body))
         await house.busy("acme/slow")
         response = await client.post("/v1/autocomplete", json=body)
@@ -346,7 +346,7 @@ async def test_too_many_requests_at_once() -> None:
 
 async def test_what_bodies_hold_is_bounded_as_long_as_their_requests_run() -> None:
     async with open_house(HttpLimits(max_held_bytes=1500)) as house, house.client() as client:
-        body = {"model": "acme/slow", "prefix": "x" * 1000, "max_tokens": 30}
+        body = {"model": "acme/slow", "prefix": "x" * 1000, "max_tokens": 100}
         first = asyncio.create_task(client.post("/v1/autocomplete", json=body))
         await house.busy("acme/slow")
         response = await client.post("/v1/autocomplete", json=body)
