@@ -25,6 +25,8 @@ models:
   - {name: en-pt, engine: marian, source: "firefox:en-pt", tasks: [translate], pairs: [en-pt]}
 """
 SENTENCE = "The committee will publish its report on the harbour next week."
+LONG = 2000
+"""Sentences that take seconds, so that whoever leaves at the second one leaves in time."""
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,7 @@ def test_the_bill_adds_up_under_load_with_clients_that_leave(  # noqa: C901 - th
         with grpc.insecure_channel(priced.grpc) as channel:
             stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
             leave = number % 5 < 2
-            text = " ".join([SENTENCE] * (400 if leave else 30))
+            text = " ".join([SENTENCE] * (LONG if leave else 30))
             events = stub.StreamTranslate(
                 pb.TranslateRequest(text=[text], source="en", target="pt"), timeout=30
             )
@@ -176,7 +178,7 @@ def test_on_real_engines_answers_and_waste_are_all_that_was_active(  # noqa: C90
         leave = number % 2 == 0
         with grpc.insecure_channel(quickstart.grpc) as channel:
             stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
-            text = " ".join([SENTENCE] * (200 if leave else 3))
+            text = " ".join([SENTENCE] * (LONG if leave else 3))
             events = stub.StreamTranslate(
                 pb.TranslateRequest(text=[text], source="en", target="pt"), timeout=60
             )

@@ -46,6 +46,8 @@ models:
       device: npu, memory_gib: 1}}
 """
 SENTENCE = "The committee will publish its report on the harbour next week."
+LONG = 2000
+"""Sentences that take seconds, so that whoever leaves at the second one leaves in time."""
 DEVICES = {"cpu", "npu"}
 MODELS = ("text", "en-pt", "pt-de")
 
@@ -80,7 +82,7 @@ def autocomplete(served: Served, told: list[int], *, leave: bool) -> None:
 
 
 def translate(served: Served, told: list[int], target: str, *, leave: bool) -> None:
-    text = " ".join([SENTENCE] * (100 if leave else 2))
+    text = " ".join([SENTENCE] * (LONG if leave else 2))
     with grpc.insecure_channel(served.grpc) as channel:
         stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
         asked = pb.TranslateRequest(text=[text], source="en", target=target)
