@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.v1 import inference_pb2_grpc as pb_grpc
 from tests.e2e.conftest import Served, serve
+from tests.waiting import until
 
 CONFIG = """
 cost: {currency: EUR, price_per_hour: "3600", watts: "50"}
@@ -129,18 +130,19 @@ def test_the_bill_adds_up_under_load_with_clients_that_leave(  # noqa: C901 - th
     with ThreadPoolExecutor(16) as pool:
         for future in [pool.submit((over_http, over_grpc)[i % 2], i) for i in range(48)]:
             future.result()
-    time.sleep(1.5)
+    until(lambda: not any(scraped(priced)["hexkey_requests_in_flight"].values()), 30, "rest")
+    until(lambda: len(seen) > 5, 30, "a sixth scrape")
     done.set()
     watcher.join()
-    assert len(seen) > 5
     assert all(seen), "the ledger was out of balance at some scrape"
-    after = scraped(priced)["hexkey_task_cost_total"]
+    values = scraped(priced)
+    after = values["hexkey_task_cost_total"]
     grown = {key: value - before.get(key, 0.0) for key, value in after.items()}
     ok = sum(value for key, value in grown.items() if key.split(",")[1] == "ok")
     wasted = sum(value for key, value in grown.items() if key.split(",")[1] == "cancelled")
     assert ok == pytest.approx(sum(told), rel=1e-9)
     assert wasted > 0
-    active = scraped(priced)["hexkey_cost_total"]
+    active = values["hexkey_cost_total"]
     total_active = sum(value for key, value in active.items() if key.endswith(",active"))
     assert total_active == pytest.approx(sum(after.values()), rel=1e-9)
 
