@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def ready(served: Served) -> bool:
 def replaced(served: Served, host: psutil.Process) -> bool:
     """Whether another process runs the model ``m``."""
     with contextlib.suppress(AssertionError):
-        return served.host_of("m") != host
+        return bool(served.host_of("m") != host)
     return False
 
 
@@ -158,18 +157,18 @@ def test_killing_the_server_leaves_no_process_behind(fake_config: Path) -> None:
 
 @pytest.mark.parametrize("wire", ["--http", "--grpc"])
 def test_a_port_in_use_is_said_at_once(fake_config: Path, wire: str) -> None:
+    # And not when the models are loaded.
+    fake_config.write_text(FAKE.replace("step_ms: 20", "load_ms: 600000"))
     other = "--grpc" if wire == "--http" else "--http"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        begun = time.monotonic()
         ended = run("serve", str(fake_config), wire, address, other, "127.0.0.1:0")
     assert ended.returncode == 1
     assert address in ended.stderr
     assert "in use" in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
-    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize(
