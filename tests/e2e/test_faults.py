@@ -313,7 +313,7 @@ def test_clients_that_do_not_read_cost_little_and_slow_nobody(config: Path) -> N
                 client.connect((host, int(port)))
                 client.sendall(words)
         # gRPC takes a whole answer; HTTP's clients are waited for with what they have not read.
-        until(lambda: sum('"event":"request"' in line for line in served.log) == 100, 60)
+        until(lambda: sum('"protocol":"grpc"' in line for line in served.log) == 50, 60)
         until(lambda: served.metric('engine_running{model="fast"}') == 0, 60)
         assert server.memory_info().rss - held < 32 << 20
         assert typical_s(lambda: ask(served, "fast")) < 3 * before_s + 0.05
