@@ -42,7 +42,7 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def scraped(served: Served) -> dict[str, dict[str, float]]:
     """Sample name to its values, by the labels that tell them apart."""
     values: dict[str, dict[str, float]] = {}
-    text = httpx.get(f"{served.http}/metrics").text
+    text = httpx.get(f"{served.http}/metrics", timeout=30).text
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             key = ",".join(sample.labels.get(name, "") for name in ("model", "outcome", "kind"))
@@ -62,7 +62,7 @@ def in_balance(values: dict[str, dict[str, float]]) -> bool:
 
 def test_an_answer_tells_its_cost_over_both_wires(priced: Served) -> None:
     body = {"text": SENTENCE, "source": "en", "target": "pt"}
-    answer = httpx.post(f"{priced.http}/v1/translate", json=body)
+    answer = httpx.post(f"{priced.http}/v1/translate", json=body, timeout=30)
     usage = answer.json()["usage"]
     details = usage["cost_details"]
     assert usage["cost"] > 0

@@ -55,7 +55,9 @@ MODELS = ("text", "en-pt", "pt-de")
 def by_device(served: Served) -> dict[str, dict[str, float]]:
     """Each device's samples, added up by their names."""
     sums: dict[str, dict[str, float]] = {name: {} for name in DEVICES}
-    for family in text_string_to_metric_families(httpx.get(f"{served.http}/metrics").text):
+    for family in text_string_to_metric_families(
+        httpx.get(f"{served.http}/metrics", timeout=30).text
+    ):
         for sample in family.samples:
             if "device" in sample.labels:
                 of_device = sums[sample.labels["device"]]

@@ -67,7 +67,7 @@ def typical_s(ask: Callable[[], httpx.Response], times: int = 50) -> float:
 def inside(served: Served) -> float:
     """The requests that run or wait, by one scrape: one may begin to run between two."""
     series = ('hexkey_queue_requests{model="slow"', 'hexkey_requests_in_flight{model="slow"}')
-    lines = httpx.get(f"{served.http}/metrics").text.splitlines()
+    lines = httpx.get(f"{served.http}/metrics", timeout=30).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series))
 
 
@@ -282,7 +282,7 @@ def test_large_inputs_hold_nobody_up(config: Path) -> None:
     with (
         serve(config) as served,
         stub(served) as stubs,
-        httpx.Client(base_url=served.http) as client,
+        httpx.Client(base_url=served.http, timeout=30) as client,
         ThreadPoolExecutor(2) as pool,
     ):
         before_s = typical_s(lambda: client.get("/health"), 100)

@@ -68,7 +68,7 @@ def post(served: Served, path: str, body: dict[str, Any], **headers: str) -> Any
 
 
 def metric(served: Served, name: str, **labels: str) -> float:
-    text = httpx.get(f"{served.http}/metrics").text
+    text = httpx.get(f"{served.http}/metrics", timeout=30).text
     return sum(
         sample.value
         for family in text_string_to_metric_families(text)
@@ -129,7 +129,8 @@ def test_a_pivot_keeps_the_deadline_and_frees_both_models(routed: Served) -> Non
     body = {"text": [" ".join(ENGLISH[:2] * 300)], "source": "en", "target": "sco"}
     late = post(routed, "/v1/translate", body, x_request_timeout_ms="300")
     assert late["status"] == 504
-    with httpx.stream("POST", f"{routed.http}/v1/translate", json=body | {"stream": True}) as gone:
+    url, asked = f"{routed.http}/v1/translate", body | {"stream": True}
+    with httpx.stream("POST", url, json=asked, timeout=60) as gone:
         assert gone.status_code == 200
     until = time.monotonic() + 5
     while metric(routed, "hexkey_requests_in_flight") and time.monotonic() < until:

@@ -43,7 +43,7 @@ def config(tmp_path: Path, folder: Path) -> Path:
 
 
 def metric(served: Served, name: str) -> float:
-    lines = httpx.get(f"{served.http}/metrics").text.splitlines()
+    lines = httpx.get(f"{served.http}/metrics", timeout=30).text.splitlines()
     return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
 
 
