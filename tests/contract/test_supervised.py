@@ -84,7 +84,7 @@ async def supervised(
 
 
 async def test_a_large_request_and_a_cancel_behind_it_cost_a_busy_engine_few_steps() -> None:
-    async with supervised(step_ms=50) as one:
+    async with supervised(step_ms=200) as one:
         running = asyncio.create_task(one.answer(text(8000)))
         await soon(lambda: one.supervisor.running == 1)
         begun = len(one.steps)
