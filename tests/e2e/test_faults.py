@@ -24,6 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.v1 import inference_pb2_grpc as pb_grpc
 from tests.e2e.conftest import Served, serve
+from tests.ports import spare
 from tests.waiting import until
 from tests.wire.grpc import frames
 
@@ -176,13 +177,16 @@ def test_a_term_signal_under_load_of_both_wires_loses_nothing(config: Path) -> N
 
 
 def test_after_a_kill_the_same_addresses_serve_again(config: Path) -> None:
-    with serve(config) as served, ThreadPoolExecutor(4) as pool:
+    http, grpc_address = (f"127.0.0.1:{spare()}" for _ in range(2))
+    with (
+        serve(config, http=http, grpc=grpc_address) as served,
+        ThreadPoolExecutor(4) as pool,
+    ):
         lost = [pool.submit(ask, served, "slow", 5000) for _ in range(4)]
         until(lambda: served.metric('requests_in_flight{model="slow"}') == 4, 10)
         os.kill(served.process.pid, signal.SIGKILL)
         assert all(one.exception() for one in lost)
-    http = served.http.removeprefix("http://")
-    with serve(config, http=http, grpc=served.grpc) as again, stub(again) as stubs:
+    with serve(config, http=http, grpc=grpc_address) as again, stub(again) as stubs:
         assert (again.http, again.grpc) == (served.http, served.grpc)
         assert ask(again, "fast").status_code == 200
         assert stubs.Autocomplete(pb.AutocompleteRequest(prefix="a", model="fast", max_tokens=1)).id
