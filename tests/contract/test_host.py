@@ -119,8 +119,11 @@ class Counted(Channel):
 @pytest.mark.parametrize("whole", [False, True])
 def test_steps_that_nobody_waits_for_travel_together_and_in_order(
     pair: tuple[socket.socket, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
     whole: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
+    # As many steps as fit into this travel together, and fewer do on a slower machine.
+    monkeypatch.setattr("hexkey.engines.host.HOLD_S", 1.0)
     ours, theirs = pair
     context = LoadContext("m", Path(), {"step_ms": 1}, lambda _text: None)
     engine = factory.find("fake")(context)

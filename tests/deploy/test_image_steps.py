@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -18,6 +17,7 @@ import pytest
 
 from tests.deploy.conftest import ROOT
 from tests.deploy.dockerfile import Dockerfile, Instruction
+from tests.ports import spare
 
 FILE = Dockerfile(ROOT / "Dockerfile")
 INSIDE = ("/opt/hexkey", "/src", "/wheels", "/etc/hexkey")
@@ -85,13 +85,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     return image
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port
-
-
 def test_the_dependencies_are_written_out_for_every_image(image: Image) -> None:
     base = (image.folder / "cpu.txt").read_text().splitlines()
     assert any(line.startswith("starlette") for line in base)
@@ -109,7 +102,7 @@ def test_what_runs_is_the_wheel_and_its_configuration_is_good(image: Image) -> N
 
 
 def test_the_command_serves_is_healthy_and_stops_when_docker_says_so(image: Image) -> None:
-    http, grpc = str(free_port()), str(free_port())
+    http, grpc = str(spare()), str(spare())
     health = FILE.of("cpu", "HEALTHCHECK")[0].text.removeprefix("CMD ")
     asked = Instruction("CMD", (), health.replace("8080", http)).exec_form
     entrypoint, command = FILE.of("cpu", "ENTRYPOINT")[0], FILE.of("cpu", "CMD")[0]

@@ -42,7 +42,7 @@ class Served:
 
     def metric(self, series: str) -> float:
         """The value of a series, named without the prefix that all have; 0 if there is none."""
-        for line in httpx.get(f"{self.http}/metrics").text.splitlines():
+        for line in httpx.get(f"{self.http}/metrics", timeout=30).text.splitlines():
             name, _, value = line.rpartition(" ")
             if name == f"hexkey_{series}":
                 return float(value)

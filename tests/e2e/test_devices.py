@@ -46,6 +46,8 @@ models:
       device: npu, memory_gib: 1}}
 """
 SENTENCE = "The committee will publish its report on the harbour next week."
+LONG = 2000
+"""Sentences that take seconds, so that whoever leaves at the second one leaves in time."""
 DEVICES = {"cpu", "npu"}
 MODELS = ("text", "en-pt", "pt-de")
 
@@ -53,7 +55,9 @@ MODELS = ("text", "en-pt", "pt-de")
 def by_device(served: Served) -> dict[str, dict[str, float]]:
     """Each device's samples, added up by their names."""
     sums: dict[str, dict[str, float]] = {name: {} for name in DEVICES}
-    for family in text_string_to_metric_families(httpx.get(f"{served.http}/metrics").text):
+    for family in text_string_to_metric_families(
+        httpx.get(f"{served.http}/metrics", timeout=30).text
+    ):
         for sample in family.samples:
             if "device" in sample.labels:
                 of_device = sums[sample.labels["device"]]
@@ -80,7 +84,7 @@ def autocomplete(served: Served, told: list[int], *, leave: bool) -> None:
 
 
 def translate(served: Served, told: list[int], target: str, *, leave: bool) -> None:
-    text = " ".join([SENTENCE] * (100 if leave else 2))
+    text = " ".join([SENTENCE] * (LONG if leave else 2))
     with grpc.insecure_channel(served.grpc) as channel:
         stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
         asked = pb.TranslateRequest(text=[text], source="en", target=target)

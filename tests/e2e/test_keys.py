@@ -25,6 +25,7 @@ from hexkey.wire.http.access import Access
 from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.table import OPERATIONS
 from tests.e2e.conftest import ROOT, Served, serve
+from tests.waiting import until
 from tests.wire.grpc.grpc_house import details_of
 
 CONFIG = """
@@ -208,6 +209,10 @@ def test_who_is_not_let_in_is_counted(locked: Served, keys: dict[str, str]) -> N
 
 
 def test_no_key_is_ever_logged(locked: Served, keys: dict[str, str]) -> None:
+    headers = bearer(keys["any"]) | {"x-request-id": "the-last-one"}
+    url = f"{locked.http}/v1/autocomplete"
+    assert httpx.post(url, json=BODY, headers=headers, timeout=30).status_code == 200
+    until(lambda: any("the-last-one" in line for line in locked.log), what="the log of all before")
     told = "".join(locked.log + locked.out)
     assert '"tenant":"acme"' in told.replace(" ", "")
     for one in keys.values():

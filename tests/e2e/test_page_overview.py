@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.chromium import DESKTOP, PHONE, UNREADABLE, opened, shoot
 from tests.e2e.conftest import Served, serve
+from tests.waiting import until
 
 CONFIG = """
 cost:
@@ -80,15 +81,19 @@ def test_the_numbers_of_the_page_are_those_of_metrics(chromium: Browser, fake: S
         title = page.locator("#tasks [data-key=autocomplete]").get_attribute("title")
         assert title == "7 ok, 1 invalid"
         before = scraped(fake, "hexkey_cost_total", "kind")
-        page.wait_for_timeout(1500)
-        told = page.locator("#money li b").all_inner_texts()
-        page.wait_for_timeout(1500)
-        after = scraped(fake, "hexkey_cost_total", "kind")
         kinds = ["active", "idle", "load", "overhead", "unallocated"]
-        for kind, text in zip(kinds, told, strict=True):
-            low, high = before[(kind,)], after[(kind,)]
-            slack = 0.005 * max(low, 1)
-            assert low - slack <= number(text) <= high + slack, kind
+        slack = {kind: 0.005 * max(before[(kind,)], 1) for kind in kinds}
+
+        def told() -> dict[str, float]:
+            texts = page.locator("#money li b").all_inner_texts()
+            return dict(zip(kinds, map(number, texts), strict=True))
+
+        # A second later or so, when a snapshot has come that is newer than the scrape.
+        until(lambda: all(one >= before[(kind,)] - slack[kind] for kind, one in told().items()))
+        seen = told()
+        after = scraped(fake, "hexkey_cost_total", "kind")
+        for kind, one in seen.items():
+            assert before[(kind,)] - slack[kind] <= one <= after[(kind,)] + slack[kind], kind
         tokens = scraped(fake, "hexkey_counterfactual_cost_total", "reference")[("big",)]
         saved = page.locator("#savings [data-key=big] td").first.inner_text()
         assert number(saved) == pytest.approx(tokens, abs=0.005)
@@ -98,11 +103,15 @@ def test_the_parts_of_the_machine_are_told_apart(chromium: Browser, fake: Served
     with opened(chromium, f"{fake.http}/dashboard") as page:
         page.wait_for_selector("#devices [data-key=npu]")
         before = scraped(fake, "hexkey_bill_total", "device")
-        page.wait_for_timeout(1500)
-        told = {name: row(page, "devices", name) for name in ("cpu", "npu")}
-        page.wait_for_timeout(1500)
+        names = ("cpu", "npu")
+
+        def newer(name: str) -> bool:
+            return number(row(page, "devices", name)[2]) >= before[(name,)] * 0.995
+
+        until(lambda: all(map(newer, names)), what="a snapshot that is newer than the scrape")
+        told = {name: row(page, "devices", name) for name in names}
         after = scraped(fake, "hexkey_bill_total", "device")
-        assert [number(told[name][1]) for name in ("cpu", "npu")] == [900, 2700]
+        assert [number(told[name][1]) for name in names] == [900, 2700]
         for name, cells in told.items():
             assert before[(name,)] * 0.995 <= number(cells[2]) <= after[(name,)] * 1.005
             assert 50 < number(cells[3]) <= 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -10,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,6 +51,13 @@ def ready(served: Served) -> bool:
         return httpx.get(f"{served.http}/ready").is_success
     except httpx.HTTPError:
         return False
+
+
+def replaced(served: Served, host: psutil.Process) -> bool:
+    """Whether another process runs the model ``m``."""
+    with contextlib.suppress(AssertionError):
+        return bool(served.host_of("m") != host)
+    return False
 
 
 def ask(served: Served, tokens: int) -> httpx.Response:
@@ -95,9 +102,9 @@ def test_a_model_is_loaded_anew_though_nobody_sees_how_that_goes(
         try:
             host = served.host_of("m")
             host.kill()
-            until(lambda: not ready(served), what="the loss")
+            # That nothing is ready meanwhile may be over before anybody has asked.
+            until(lambda: replaced(served, host), what="another host")
             until(lambda: ready(served), what="the restart")
-            assert served.host_of("m") != host
         finally:
             process.terminate()
     assert process.returncode == 0
@@ -166,9 +173,6 @@ def test_a_port_in_use_is_said_before_anything_is_started(fake_config: Path, wir
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        begun = time.monotonic()
-        version = run("--version")
-        start_s, begun = time.monotonic() - begun, time.monotonic()
         ended = subprocess.run(
             [
                 *(sys.executable, "-c", WATCHED, "serve", str(fake_config)),
@@ -179,14 +183,11 @@ def test_a_port_in_use_is_said_before_anything_is_started(fake_config: Path, wir
             timeout=60,
             check=False,
         )
-        took_s = time.monotonic() - begun
-    assert version.returncode == 0
     assert ended.returncode == 1
     assert f"in use by process {os.getpid()} (" in ended.stderr
     assert ended.stderr.rstrip().endswith(f"stop it or choose another: {address}")
     assert ended.stdout == "memory of children: 0\n", "a host was started"
     assert "Traceback" not in ended.stdout + ended.stderr
-    assert took_s < max(10, 10 * start_s), "2 s on a quiet machine"
 
 
 def test_two_servers_never_share_a_port(fake_config: Path) -> None:

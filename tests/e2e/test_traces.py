@@ -19,6 +19,7 @@ from hexkey.v1 import inference_pb2 as pb
 from hexkey.v1 import inference_pb2_grpc as pb_grpc
 from tests.e2e.conftest import Served, serve
 from tests.e2e.otlp import Collector, attributes, collector
+from tests.waiting import until
 
 CONFIG = """
 cost: {{currency: EUR, price_per_hour: "3600", watts: "50"}}
@@ -92,7 +93,8 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Collector, Said]:
             time.sleep(0.3)
             served.process.send_signal(signal.SIGTERM)
             assert served.process.wait(30) == 0
-            assert any(said.back[1].split("-")[1] in line for line in served.log)
+            trace = said.back[1].split("-")[1]
+            until(lambda: any(trace in line for line in served.log), what="its line in the log")
         return found, said
 
 

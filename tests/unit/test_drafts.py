@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hexkey.drafts import MAX_CHARACTERS, Diverged, Draft, Reading
 from hexkey.errors import Code, ServeError
 from hexkey.types import Began, Delta, Event, Finish, FinishReason, Usage
+from tests.waiting import soon
 
 if TYPE_CHECKING:
     from hexkey.charge import Charge
@@ -117,7 +118,7 @@ async def test_who_passed_it_on_ends_nothing_by_leaving() -> None:
     model = Model(*words("abc"))
     older = reading(model)
     waiting = asyncio.create_task(text(older))
-    await asyncio.sleep(0.01)
+    await soon(lambda: "".join(older._draft._parts) == "abc")
     newer = older.pass_on("ab", None)
     assert newer is not None
     waiting.cancel()
@@ -161,8 +162,7 @@ async def test_a_deadline_is_the_last_readers() -> None:
         await last.next_event()
     assert caught.value.code is Code.DEADLINE_EXCEEDED
     # At once, and not when the reader leaves.
-    await asyncio.sleep(0.01)
-    assert model.closed == 1
+    await soon(lambda: model.closed == 1)
     assert last.pass_on("", None) is None
     await last.close()
     assert model.closed == 1

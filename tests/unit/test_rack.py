@@ -74,13 +74,13 @@ async def test_a_model_left_for_its_first_request_is_loaded_by_it() -> None:
 
 async def test_unloading_loses_nothing_and_the_next_request_loads_again() -> None:
     async with house([spec("a", step_ms=5)]) as service:
-        running = [asyncio.create_task(ask(service, "a", 60)) for _ in range(4)]
+        running = [asyncio.create_task(ask(service, "a", 200)) for _ in range(4)]
         await soon(lambda: service._gate.running("a") == 4)
         unloading = asyncio.create_task(service.pool.unload("a"))
         await until(service, "a", State.DRAINING)
         late = asyncio.create_task(ask(service, "a"))
         await unloading
-        assert await asyncio.gather(*running) == [60] * 4
+        assert await asyncio.gather(*running) == [200] * 4
         assert await late == 3
 
 
@@ -222,21 +222,26 @@ async def test_a_newer_request_of_a_session_needs_no_place_beside_the_one_it_end
         service._gate.configure({"a": QueueConfig(concurrency=1, max_requests=0)}, {})
         service.access.allow({"acme": Allowance(concurrent=1, requests_per_minute=4)})
 
+        begun: list[str] = []
+
         async def key(text: str) -> int:
-            payload = Autocomplete(prefix=text, session="s", sampling=Sampling(max_tokens=40))
+            payload = Autocomplete(prefix=text, session="s", sampling=Sampling(max_tokens=100))
             wanted = msgspec.structs.replace(request(payload), caller=Caller(tenant="acme"))
             async with service.run(wanted) as run:
-                return len([event async for event in run if isinstance(event, Delta)])
+                told = [await anext(run)]
+                begun.append(text)
+                told += [event async for event in run]
+                return sum(event.tokens for event in told if isinstance(event, Delta))
 
         typed = []
         for text in ("h", "he", "hel", "hell", "hello"):
             typed.append(asyncio.create_task(key(text)))
-            await asyncio.sleep(0.1)
+            await soon(lambda: text in begun or typed[-1].done())  # noqa: B023 - it is awaited
         ends = await asyncio.gather(*typed, return_exceptions=True)
         codes = [one.code for one in ends if isinstance(one, ServeError)]
         # The fifth is one too many a minute: it is refused, and the fourth goes on.
         assert codes == [Code.SUPERSEDED] * 3 + [Code.RESOURCE_EXHAUSTED]
-        assert ends[3] == 40
+        assert ends[3] == 100
 
 
 async def test_who_leaves_at_the_first_token_has_used_the_input_too() -> None:

@@ -14,20 +14,20 @@ from hexkey.pool import Pool
 from hexkey.residency import GIB, Keep
 from hexkey.service import Service
 from tests.unit.test_rack import ask, house, spec, until
+from tests.waiting import soon
 
 
 async def test_who_waits_for_a_model_that_is_taken_out_goes_elsewhere_or_is_told() -> None:
     async with house([spec("a", step_ms=5), spec("b")]) as service:
         one_at_a_time = QueueConfig(concurrency=1)
         service._gate.configure({"a": one_at_a_time, "b": QueueConfig()}, {})
-        running = asyncio.create_task(ask(service, "a", 40))
+        running = asyncio.create_task(ask(service, "a", 200))
         waits = [asyncio.create_task(ask(service, model)) for model in ("a", "", "a", "")]
-        await asyncio.sleep(0.1)
-        assert not any(one.done() for one in waits)
+        await soon(lambda: service._gate.waiting("a") == 4)
         await service.pool.replace([spec("b")])
         service._gate.configure({"b": QueueConfig()}, {})
         told = await asyncio.gather(running, *waits, return_exceptions=True)
-        assert (told[0], told[2], told[4]) == (40, 3, 3)
+        assert (told[0], told[2], told[4]) == (200, 3, 3)
         for error in (told[1], told[3]):
             assert isinstance(error, ServeError)
             assert error.code is Code.UNAVAILABLE
@@ -73,15 +73,15 @@ async def test_a_reload_waits_for_the_start() -> None:
 
 async def test_who_waits_for_a_version_that_was_unloaded_and_then_replaced_is_served() -> None:
     async with house([spec("a", step_ms=10)]) as service:
-        running = asyncio.create_task(ask(service, "a", 30))
-        await asyncio.sleep(0.1)
+        running = asyncio.create_task(ask(service, "a", 100))
+        await soon(lambda: service._gate.running("a") == 1)
         unloading = asyncio.create_task(service.pool.unload("a"))
         await until(service, "a", State.DRAINING)
         late = asyncio.create_task(ask(service, "a"))
         await asyncio.sleep(0)
         await service.pool.replace([spec("a", step_ms=1)])
         await unloading
-        assert await running == 30
+        assert await running == 100
         assert await late == 3
 
 

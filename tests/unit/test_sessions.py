@@ -212,12 +212,12 @@ async def test_an_engine_that_fails_is_tried_again_for_who_has_seen_nothing(
 
 async def test_each_has_its_own_deadline(house: House) -> None:
     now = asyncio.get_running_loop().time()
-    older = house.ask("x", deadline=now + 0.05)
+    older = house.ask("x", deadline=now + 0.5)
     await house.write(1)
     newer = house.ask("xa", deadline=now + 60)
     await house.write(0)
     assert await superseded(older)
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.6)
     await house.write(6)
     assert await newer == "bcdef"
     late = house.ask("y", deadline=asyncio.get_running_loop().time() + 0.05)
@@ -305,14 +305,28 @@ async def test_without_latest_wins_nothing_is_taken_over(house: House) -> None:
     assert house.balanced()
 
 
-async def typist(sessions: Sessions) -> Any:
+class Clock:
+    """The loop's time, which goes on when the test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: self.now)
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def typist(sessions: Sessions, clock: Clock) -> Any:
     """Return the newest of some keys in a row."""
     request = Request(id="r", payload=Autocomplete(prefix="x", session="s"), protocol="http")
     for _ in range(5):
         session = sessions.begin(request, "m", None)
         assert session is not None
         session.claim = None  # they are all of this task, which is to go on
-        await asyncio.sleep(0.05)
+        clock.now += 0.05
     return sessions.begin(request, "m", None)
 
 
@@ -339,9 +353,11 @@ PACED = AutocompleteConfig(latest_wins=False, adaptive_debounce_ms=300.0)
 Held = Callable[[Any, float, int], Awaitable[bool]]
 
 
-async def test_only_a_slow_model_that_others_want_lets_a_typist_wait(held: Held) -> None:
+async def test_only_a_slow_model_that_others_want_lets_a_typist_wait(
+    held: Held, clock: Clock
+) -> None:
     sessions = Sessions(PACED, Metrics())
-    session = await typist(sessions)
+    session = typist(sessions, clock)
     assert await held(session, 5.0, 1)
     assert not await held(session, 5.0, 0)
     assert not await held(session, 0.01, 9)
@@ -349,19 +365,19 @@ async def test_only_a_slow_model_that_others_want_lets_a_typist_wait(held: Held)
     assert not await held(session, 5.0, 1)
     assert await held(session, 5.0, 2)
     # It is counted from the key.
-    await asyncio.sleep(0.35)
+    clock.now += 0.35
     assert not await held(session, 5.0, 2)
     sessions.configure(AutocompleteConfig(latest_wins=False))
-    assert not await held(await typist(sessions), 5.0, 1)
+    assert not await held(typist(sessions, clock), 5.0, 1)
 
 
-async def test_somebody_else_who_types_wants_the_model_too(held: Held) -> None:
+async def test_somebody_else_who_types_wants_the_model_too(held: Held, clock: Clock) -> None:
     sessions = Sessions(PACED, Metrics())
     other = sessions.pace(("", "other"))
     other.key(asyncio.get_running_loop().time())
-    assert await held(await typist(sessions), 5.0, 0)
+    assert await held(typist(sessions, clock), 5.0, 0)
     other.last -= TOGETHER_S
-    assert not await held(await typist(sessions), 5.0, 0)
+    assert not await held(typist(sessions, clock), 5.0, 0)
 
 
 async def test_paces_are_bounded() -> None:

@@ -23,8 +23,10 @@ async function main() {
   for await (const event of await client.audio.transcriptions.create(streamed))
     seen.events.push(event.type);
 
-  const first = busy(0).completions.create({ model: "slow", prompt: "x", max_tokens: 60 });
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const first = busy(0).completions.create({ model: "slow", prompt: "x", max_tokens: 100 });
+  const taken = 'hexkey_requests_in_flight{model="slow"} 1.0';
+  while (!(await (await fetch(`${process.argv[3]}/metrics`)).text()).includes(taken))
+    await new Promise((resolve) => setTimeout(resolve, 20));
   const one = { model: "slow", prompt: "x", max_tokens: 1 };
   seen.refused = await busy(0).completions.create(one).catch((error) => ({
     status: error.status,

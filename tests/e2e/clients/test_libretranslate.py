@@ -48,7 +48,7 @@ def test_an_error_is_a_text(client: LibreTranslateAPI) -> None:
 
 def test_a_list_gives_lists(quickstart: Served) -> None:
     body = {"q": [ENGLISH, "Good morning."], "source": "auto", "target": "pt", "alternatives": 2}
-    answer = httpx.post(f"{quickstart.http}/translate", json=body).json()
+    answer = httpx.post(f"{quickstart.http}/translate", json=body, timeout=60).json()
     assert answer["translatedText"] == [PORTUGUESE, "Bom dia."]
     assert [one["language"] for one in answer["detectedLanguage"]] == ["en", "en"]
     assert answer["alternatives"] == [[], []]
@@ -65,5 +65,5 @@ def test_curl_calls_json_a_form(quickstart: Served) -> None:
 
 def test_markup_is_kept(quickstart: Served) -> None:
     body = {"q": "<b>Good morning</b>", "source": "en", "target": "pt", "format": "html"}
-    answer = httpx.post(f"{quickstart.http}/translate", json=body)
+    answer = httpx.post(f"{quickstart.http}/translate", json=body, timeout=60)
     assert answer.json()["translatedText"] == "<b>Bom dia</b>"

@@ -82,17 +82,17 @@ def test_an_element_may_say_that_it_is_not_to_be_translated(tag: str, kept: bool
 
 @pytest.mark.parametrize("of", [" class=x", " class='x", ' class="x', " class=x'\"", " class= "])
 def test_markup_of_any_kind_takes_linear_time(of: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     list(cut("<a" + of * (200_000 // len(of)) + ">", html=True))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_terms_that_begin_alike_take_linear_time() -> None:
     terms = [("-" * length + "x", "y") for length in range(1, 200)] + [("z", "y")]
-    began = time.perf_counter()
+    began = time.process_time()
     Veil("-" * 100_000, Format.TEXT, terms)
     Veil("q1z" * 30_000 + "".join(f"q{number}z" for number in range(9_000)))
-    assert time.perf_counter() - began < 4
+    assert time.process_time() - began < 4
 
 
 def test_of_terms_that_begin_alike_the_longest_is_meant() -> None:

@@ -158,7 +158,7 @@ async def test_overload_is_503_with_retry_after() -> None:
         open_house(queue=QueueConfig(concurrency=1, max_requests=0)) as house,
         house.client() as client,
     ):
-        body = {"model": "acme/slow", "prefix": "x", "max_tokens": 30}
+        body = {"model": "acme/slow", "prefix": "x", "max_tokens": 100}
         first = asyncio.create_task(client.post("/v1/autocomplete", json=body))
         await house.busy("acme/slow")
         for stream in (False, True):

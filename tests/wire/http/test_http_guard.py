@@ -122,9 +122,12 @@ async def test_empty_lines_do_not_hold_a_kept_connection(strict: House) -> None:
 
 
 async def test_a_kept_connection_is_closed_when_idle(strict: House) -> None:
+    began = time.monotonic()
     data, took_s, _ = await answer(strict, post("/v1/autocomplete", BODY))
     assert status(data) == 200
-    assert LIMITS.keep_alive_s - 0.1 < took_s < LIMITS.keep_alive_s + 1
+    # While its loop stands still the server's clock goes on.
+    assert LIMITS.keep_alive_s - 0.1 < time.monotonic() - began
+    assert took_s < LIMITS.keep_alive_s + 1
 
 
 async def test_a_body_that_never_comes(strict: House) -> None:
@@ -316,20 +319,22 @@ async def test_pipelined_requests(strict: House) -> None:
     assert received.count(b"HTTP/1.1 200 OK") == 4
 
 
-async def test_too_many_connections(strict: House) -> None:
-    open_ones = [await strict.connect() for _ in range(20)]
-    received, _, _ = await answer(strict, b"")
-    assert status(received) == 503
-    for _, writer in open_ones:
-        writer.close()
-    await asyncio.sleep(0.1)
-    async with strict.client() as client:
-        assert (await client.get("/health")).status_code == 200
+async def test_too_many_connections() -> None:
+    # Whoever says nothing keeps its place for as long as the test takes.
+    async with open_house(HttpLimits(max_connections=20)) as house:
+        open_ones = [await house.connect() for _ in range(20)]
+        received, _, _ = await answer(house, b"")
+        assert status(received) == 503
+        for _, writer in open_ones:
+            writer.close()
+        async with house.client() as client, asyncio.timeout(5):
+            while (await client.get("/health")).status_code != 200:
+                pass
 
 
 async def test_too_many_requests_at_once() -> None:
     async with open_house(HttpLimits(max_concurrent=1)) as house, house.client() as client:
-        body = {"model": "acme/slow", "prefix": "x", "max_tokens": 30}
+        body = {"model": "acme/slow", "prefix": "x", "max_tokens": 100}
         first = asyncio.create_task(client.post("/v1/autocomplete", json=body))
         await house.busy("acme/slow")
         response = await client.post("/v1/autocomplete", json=body)
@@ -341,7 +346,7 @@ async def test_too_many_requests_at_once() -> None:
 
 async def test_what_bodies_hold_is_bounded_as_long_as_their_requests_run() -> None:
     async with open_house(HttpLimits(max_held_bytes=1500)) as house, house.client() as client:
-        body = {"model": "acme/slow", "prefix": "x" * 1000, "max_tokens": 30}
+        body = {"model": "acme/slow", "prefix": "x" * 1000, "max_tokens": 100}
         first = asyncio.create_task(client.post("/v1/autocomplete", json=body))
         await house.busy("acme/slow")
         response = await client.post("/v1/autocomplete", json=body)

@@ -57,7 +57,7 @@ async def test_several_prompts_leave_together(house: House) -> None:
 
 
 async def test_prompts_that_wait_leave_with_their_client() -> None:
-    body = {"model": "acme/slow", "prompt": "x", "max_tokens": 40}
+    body = {"model": "acme/slow", "prompt": "x", "max_tokens": 100}
     waiting = json.dumps(body | {"prompt": ["a", "b", "c"], "max_tokens": 5000}).encode()
     async with open_house(queue=QueueConfig(concurrency=1)) as house, house.client() as client:
         first = asyncio.create_task(client.post("/v1/completions", json=body))
@@ -194,8 +194,7 @@ async def test_what_outlives_the_grace_is_told_so() -> None:
     async with open_house() as house, house.client() as client:
         stream = asyncio.create_task(client.post("/v1/autocomplete", json={**SLOW, "stream": True}))
         unary = asyncio.create_task(client.post("/v1/autocomplete", json=SLOW))
-        await house.busy("acme/slow")
-        await asyncio.sleep(0.2)
+        await soon(lambda: house.running("acme/slow") == 2)
         began = time.monotonic()
         await house.server.stop(grace_s=0.5)
         assert time.monotonic() - began < 1.5

@@ -99,7 +99,7 @@ async def test_one_bad_prompt_of_several_fails_all(client: Client, house: House)
         await client.completions.create(
             model="acme/slow", prompt=["a", "[[refuse]]"], max_tokens=500
         )
-    assert await house.idle("acme/slow", 0.5)
+    assert await house.idle("acme/slow", 2)
 
 
 async def test_chat(client: Client) -> None:
@@ -242,7 +242,7 @@ async def test_leaving_a_stream_frees_the_engine(client: Client, house: House) -
         break
     assert house.running("acme/slow") == 1
     await stream.close()
-    assert await house.idle("acme/slow", 0.3)
+    assert await house.idle("acme/slow", 2)
 
 
 async def test_models(client: Client) -> None:

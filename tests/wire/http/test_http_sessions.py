@@ -11,6 +11,7 @@ import pytest
 
 from hexkey.config import QueueConfig
 from tests.unit.test_metering import value
+from tests.waiting import soon
 from tests.wire.http.http_house import House, open_house
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -57,7 +58,7 @@ async def test_a_stream_that_is_superseded_says_so_as_its_last_event(house: Hous
 
 async def test_a_newer_request_ends_the_older_one_in_the_queue() -> None:
     async with open_house(queue=QueueConfig(concurrency=1)) as house:
-        first = asyncio.create_task(post(house, {**SLOW, "session": "", "max_tokens": 50}))
+        first = asyncio.create_task(post(house, {**SLOW, "session": "", "max_tokens": 100}))
         await house.busy("acme/slow")
         older = asyncio.create_task(post(house, SLOW))
         while not house.service._gate.waiting("acme/slow"):  # noqa: ASYNC110 - no event outside
@@ -71,12 +72,22 @@ async def test_a_newer_request_ends_the_older_one_in_the_queue() -> None:
         assert value(house.service.metrics, "queue_seconds_count", outcome="superseded") == 1
 
 
-WRITING = {"model": "acme/slow", "prefix": "def add", "max_tokens": 30, "session": "joiner"}
-WRITTEN = "".join(f"w{number} " for number in range(30))
+WRITING = {"model": "acme/slow", "prefix": "def add", "max_tokens": 60, "session": "joiner"}
+WRITTEN = "".join(f"w{number} " for number in range(60))
 
 
 def found(house: House, result: str) -> float:
     return value(house.service.metrics, "suggestions_total", result=result)
+
+
+async def begun(house: House) -> None:
+    """Wait until something of the session's answer is written, which takes a second more."""
+
+    def written() -> bool:
+        newest = house.service.sessions._newest.get(("", "joiner"))
+        return bool(newest and newest.reading and newest.reading._draft._parts)
+
+    await soon(written)
 
 
 @pytest.mark.parametrize("typed", ["w", "w0 w1 ", "w0 w1 w2 w3 w4 w5 w6 w7", ""])
@@ -87,8 +98,7 @@ async def test_who_types_what_is_being_written_takes_the_answer_over(
     joined, diverged = found(house, "joined"), found(house, "diverged")
     body = {**WRITING, "language": f"{typed} {stream}"}
     older = asyncio.create_task(post(house, body | {"stream": stream}))
-    await house.busy("acme/slow")
-    await asyncio.sleep(0.1)
+    await begun(house)
     newer = await post(house, body | {"prefix": "def add" + typed})
     ended = await older
     assert json.loads(ended.text.rsplit("data: ")[-1])["error"]["code"] == "superseded"
@@ -107,9 +117,7 @@ async def test_who_types_something_else_is_answered_anew(
     joined, diverged = found(house, "joined"), found(house, "diverged")
     body = {**WRITING, "language": typed}
     older = asyncio.create_task(post(house, body))
-    await house.busy("acme/slow")
-    while not house.service.sessions._newest[("", "joiner")].reading._draft._parts:  # type: ignore[union-attr]  # noqa: ASYNC110
-        await asyncio.sleep(0.005)
+    await begun(house)
     newer = await post(house, body | {"prefix": "def add" + typed})
     assert (await older).status_code == 409
     assert newer.json()["choices"][0]["text"] == WRITTEN
@@ -120,7 +128,7 @@ async def test_who_types_something_else_is_answered_anew(
 
 async def test_what_is_being_written_is_for_the_very_same_question_only(house: House) -> None:
     joined = found(house, "joined")
-    for other in ({"suffix": "x"}, {"max_tokens": 29}, {"temperature": 1.0}, {"session": "else"}):
+    for other in ({"suffix": "x"}, {"max_tokens": 59}, {"temperature": 1.0}, {"session": "else"}):
         older = asyncio.create_task(post(house, WRITING))
         await house.busy("acme/slow")
         newer = await post(house, {**WRITING, "prefix": "def addw", **other})
@@ -252,7 +260,7 @@ async def test_the_urgent_go_first_by_field_and_by_header() -> None:
             assert (await post(house, {**tokens, **body}, **headers)).status_code == 200
             done.append(name)
 
-        tasks = [asyncio.create_task(ask("first", {"max_tokens": 30}))]
+        tasks = [asyncio.create_task(ask("first", {"max_tokens": 100}))]
         await house.busy("acme/slow")
         for name, body, headers in (
             ("batch", {"priority": "batch"}, {}),
