@@ -262,9 +262,7 @@ def core_of(host: psutil.Process) -> psutil.Process:
 def test_a_killed_core_ends_its_streams_with_an_error_and_no_other_model_notices(
     client: openai.OpenAI, served: server.Served
 ) -> None:
-    # Hosts start in the configuration's order.
-    hosts = sorted(psutil.Process(served.process.pid).children(), key=lambda one: one.pid)
-    core, other = map(core_of, hosts)
+    core, other = (core_of(served.host_of(model)) for model in ("smollm2", "minilm"))
     body = {"model": "smollm2", "prompt": "1, 2, 3,", "max_tokens": 1500, "stream": True}
     with (
         concurrent.futures.ThreadPoolExecutor(4) as threads,
