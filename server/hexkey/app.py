@@ -144,12 +144,14 @@ class App:
     async def stop(self, grace_s: float | None = None) -> None:
         """Take nothing new, let what runs finish for ``grace_s``, then end the engines.
 
-        With the grace of the configuration, balancers first have its time to hear of it.
+        With the grace of the configuration, balancers that believe it is ready first have its time
+        to hear otherwise.
         """
+        believed = self.service.ready
         self.service.stopping = True
         self._grpc.set_ready(False)
         if grace_s is None:
-            await asyncio.sleep(self.config.limits.lame_duck_s)
+            await asyncio.sleep(self.config.limits.lame_duck_s if believed else 0)
             grace_s = self.config.limits.stop_grace_s
         await asyncio.gather(self._http.stop(grace_s), self._grpc.stop(grace_s))
         await self.pool.stop()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from hexkey.wire.http import guard, protocol
 from hexkey.wire.http.errors import ClientGone
@@ -37,6 +39,9 @@ class Transport(asyncio.Transport):
 
     def close(self) -> None:
         self.sent.append(b"closed")
+
+    def is_closing(self) -> bool:
+        return b"closed" in self.sent
 
 
 def joined() -> tuple[Joined, Transport]:
@@ -70,6 +75,14 @@ async def test_nothing_is_sent_behind_the_close() -> None:
     answer.close()
     await asyncio.sleep(0)
     assert transport.sent == [HEAD, b"closed"]
+
+
+async def test_nothing_is_sent_on_a_connection_that_was_lost() -> None:
+    answer, transport = joined()
+    answer.write(HEAD)
+    transport.close()
+    await asyncio.sleep(0)
+    assert transport.sent == [b"closed"]
 
 
 async def test_answers_leave_that_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +146,19 @@ async def test_a_client_that_leaves_after_it_cancels_nothing() -> None:
     async with Presence(line):
         assert line.gone is not None
     assert line.gone is None
+
+
+async def test_a_line_that_was_lost_before_is_told_of_unless_the_block_is_over() -> None:
+    connection = protocol.Protocol.__new__(protocol.Protocol)
+    connection.loop = asyncio.get_running_loop()
+    connection.flow = FlowControl(Transport())
+    connection._lost, connection._late = True, None
+    with pytest.raises(ClientGone):
+        async with Presence(connection):
+            await asyncio.sleep(30)
+    async with Presence(connection):
+        pass
+    await asyncio.sleep(0)  # would be where a late word cancels
 
 
 async def test_who_is_cancelled_from_elsewhere_too_stays_cancelled() -> None:
@@ -209,6 +235,41 @@ async def test_a_client_that_left_before_its_run_began_is_noticed_by_it() -> Non
             while not (ended := outcomes(house)):  # noqa: ASYNC110 - metrics have none
                 await asyncio.sleep(0.005)
     assert ended == {"cancelled": 1}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_leaves_after_a_large_body_is_noticed(stream: bool) -> None:  # noqa: FBT001
+    """uvicorn pauses reading at 64 KiB of a body, and who does not read sees nobody leave."""
+    text = "x" * 400_000
+    asked = {"prefix": text, "model": "acme/slow", "max_tokens": 5000, "stream": stream}
+    async with open_house() as house, asyncio.timeout(30):
+        _, writer = await house.connect()
+        writer.write(post("/v1/autocomplete", json.dumps(asked).encode()))
+        await house.busy("acme/slow")
+        writer.close()
+        assert await house.idle("acme/slow", within_s=10)
+        while not (ended := outcomes(house)):  # noqa: ASYNC110 - metrics have none
+            await asyncio.sleep(0.005)
+    assert ended == {"cancelled": 1}
+
+
+async def test_a_client_that_pipelined_and_leaves_ends_what_runs_without_a_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    body = json.dumps({"prefix": "x", "model": "acme/slow", "max_tokens": 5000}).encode()
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, fault: faults.append(fault))
+    async with open_house() as house, asyncio.timeout(30):
+        _, writer = await house.connect()
+        writer.write(2 * post("/v1/autocomplete", body))
+        await house.busy("acme/slow")
+        writer.close()
+        while not (ended := outcomes(house)):  # noqa: ASYNC110 - metrics have none
+            await asyncio.sleep(0.005)
+        gc.collect()
+        await asyncio.sleep(0)
+    assert ended == {"cancelled": 1}
+    assert (faults, [record.getMessage() for record in caplog.records]) == ([], [])
 
 
 def outcomes(house: House) -> dict[str, float]:

@@ -43,6 +43,6 @@ class Joined:
         return self._transport.is_closing()
 
     def _flush(self) -> None:
-        if self._held:
-            self._transport.write(self._held)
-            self._held = b""
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():
+            self._transport.write(held)

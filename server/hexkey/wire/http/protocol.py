@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from hexkey.errors import Code
 from hexkey.wire.http import errors
@@ -55,8 +60,12 @@ class Protocol(HttpToolsProtocol):
         self._in_headers = False
         self._in_trailers = False
         self._section_begun = False
+        self._cycles: deque[RequestResponseCycle] = (
+            deque()
+        )  # of pipelined requests, the first one runs
         self._gone: Callable[[], None] | None = None
         self._lost = False
+        self._late: asyncio.Handle | None = None
 
     @property
     def whole(self) -> bool:
@@ -66,8 +75,14 @@ class Protocol(HttpToolsProtocol):
     def watch(self, gone: Callable[[], None] | None) -> None:
         """See ``Line``."""
         self._gone = gone
-        if self._lost and gone is not None:
-            self.loop.call_soon(gone)
+        if self._late is not None:
+            self._late.cancel()
+        if gone is None:
+            return
+        # A large body has made the flow pause, and who does not read sees nobody leave.
+        self.flow.resume_reading()
+        if self._lost:
+            self._late = self.loop.call_soon(gone)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
@@ -90,6 +105,9 @@ class Protocol(HttpToolsProtocol):
         self.resume_writing()
         super().connection_lost(exc)
         self._lost = True
+        for cycle in self._cycles:  # uvicorn tells the last one only
+            cycle.disconnected = True
+            cycle.message_event.set()
         if self._gone is not None:
             self._gone()
 
@@ -142,6 +160,7 @@ class Protocol(HttpToolsProtocol):
             return
         self.scope[LINE] = self  # type: ignore[literal-required]  # a key of our own
         super().on_headers_complete()
+        self._cycles.append(self.cycle)
         self.cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]  # as far as it is used
         self._door.requested_at = self.loop.time()
         if self._door.stopping:
@@ -152,6 +171,11 @@ class Protocol(HttpToolsProtocol):
         self._in_trailers = False
         if not self.parser.should_upgrade():
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Called at the end of each answer, which come in turn."""
+        self._cycles.popleft()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """Called where the parser failed."""
