@@ -152,16 +152,15 @@ async def test_ipv6() -> None:
 async def test_a_stop_lets_what_runs_finish() -> None:
     async with open_house() as house, house.client() as client:
         bodies = [
-            {"model": "coder", "prefix": "x", "max_tokens": 100, "stream": index % 2 == 0}
+            {"model": "coder", "prefix": "x", "max_tokens": 1000, "stream": index % 2 == 0}
             for index in range(40)
         ]
         posts = [asyncio.create_task(client.post("/v1/autocomplete", json=b)) for b in bodies]
-        await house.busy("coder")
-        await house.server.stop(grace_s=10)
-        for answered in posts:
-            response = answered.result()
+        await soon(lambda: house.running("coder") == 40)
+        await house.server.stop(grace_s=60)
+        for response in await asyncio.gather(*posts):
             assert response.status_code == 200
-            assert "w99 " in response.text
+            assert "w999 " in response.text
         with pytest.raises(ConnectionRefusedError):
             await house.connect()
 
