@@ -234,6 +234,7 @@ BOMBS = {
     "balanced depth": "models: " + "[" * 3000 + "]" * 3000,
     "depth of mappings": "{a: " * 50_000,
     "a long number": f"{GOOD}limits: {{stop_grace_s: 1{'0' * 4000}}}",
+    "a huge number": f"{GOOD}limits: {{lame_duck_s: 0x{'f' * 6000}}}",
     "a long value": f"{GOOD}cache_dir: [a]\nlog: {{level: {'x' * 100_000}, json: {'y' * 10_000}}}",
     "pairs in pairs": "models: [!!pairs [a: !!pairs [b: [1, 2, 3]]]]",
 }
