@@ -248,6 +248,14 @@ def test_a_bomb_is_refused_soon_and_in_few_words(name: str) -> None:
     assert sum(map(len, found)) < 2000
 
 
+def test_as_many_mistakes_as_a_file_may_hold_are_told_soon() -> None:
+    keys = [f"k{number}" for number in range(50_000)]
+    begun = time.process_time()
+    found = errors(GOOD + "".join(f"{key}:\n" for key in keys))
+    assert time.process_time() - begun < 10
+    assert [line.partition(":")[0] for line in found] == keys
+
+
 def test_a_large_file_is_not_even_parsed() -> None:
     assert errors(b"#" * (MAX_BYTES + 1)) == [f"it is larger than {MAX_BYTES} bytes"]
 
