@@ -85,6 +85,10 @@ def test_pairs_are_read_as_directions() -> None:
             "limits.stop_grace_s: must be a number greater than 0",
         ),
         (
+            f"{GOOD}limits: {{lame_duck_s: 3601}}",
+            "limits.lame_duck_s: must be at most 3600",
+        ),
+        (
             f"{GOOD}limits: {{stop_grace_s: soon}}",
             "limits.stop_grace_s: expected a number, found 'soon'",
         ),
