@@ -18,9 +18,12 @@ has fewer than half in many a window."""
 PAUSE_S = 2.0
 MAX_PAUSE_S = 60.0
 PROBATION = 20
-"""Successes on end that an engine owes once its circuit was open: one failure among them opens it
-again, for longer. Else an engine that fails half the time is back after each lucky probe. At a time
-it gets one request more than it has paid off, so that not all come while the first is under way."""
+"""Successes that an engine owes once its circuit was open, else one that fails half the time is
+back after each lucky probe. At a time it gets one request more than it has paid off, so that not
+all come while the first is under way."""
+COST = 4
+"""Successes that a failure takes back meanwhile; where fewer are paid off the circuit opens again,
+for longer. So one that fails half the time loses what it has paid, one with 10 % failures gains."""
 
 
 class CircuitState(StrEnum):
@@ -66,16 +69,12 @@ class Circuit:
         self._probes = max(0, self._probes - 1)
         if failed is None:
             return
-        if self._open_until is not None:
-            # While it is open that is the end of what began before, which is known by now.
-            if half_open and failed:
-                self._open(now)
-            elif half_open:
-                self._open_until = None
-            return
+        if self._open_until is not None and not half_open:
+            return  # That is the end of what began before it opened, which is known by now.
         if self._owed:
-            self._owed -= 1
-            if failed:
+            self._open_until = None
+            self._owed += COST if failed else -1
+            if self._owed > PROBATION:
                 self._open(now)
             elif not self._owed:
                 self._pause_s = PAUSE_S

@@ -35,7 +35,8 @@ _WRONG = object()
 class Known(tuple[T, ...]):
     """The items of a list that are right, where some are not.
 
-    Whether it has another item is not known: to ask raises ``UnknownError``.
+    Whether it has another item, or how many, is not known: to ask raises ``UnknownError``, which
+    ``list`` and ``sorted`` do as well.
     """
 
     __slots__ = ()
@@ -47,6 +48,9 @@ class Known(tuple[T, ...]):
 
     def __bool__(self) -> bool:
         return True
+
+    def __len__(self) -> int:
+        raise UnknownError
 
 
 class UnknownError(Exception):

@@ -21,7 +21,11 @@ def shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    return repr(value) if len(repr(value)) <= _MAX_SHOWN else f"{repr(value)[:_MAX_SHOWN]}…"
+    try:
+        text = repr(value)
+    except ValueError:  # more digits than sys.get_int_max_str_digits()
+        return "a huge number"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def positive(value: float) -> str | None:

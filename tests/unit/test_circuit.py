@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexkey.circuit import FAILURES, MAX_PAUSE_S, PAUSE_S, WINDOW, Circuit, CircuitState
+from hexkey.circuit import COST, FAILURES, MAX_PAUSE_S, PAUSE_S, WINDOW, Circuit, CircuitState
 from hexkey.retries import RESERVE, SHARE, RetryBudget
 
 RESULTS = st.lists(
@@ -70,9 +70,15 @@ def test_a_few_failures_among_many_successes_are_no_reason() -> None:
     assert circuit.state(0) is CircuitState.CLOSED
 
 
-def days(per_s: int, answer_s: float, heals_at_s: float = 1e9) -> Iterator[tuple[float, str]]:
-    """Yield when and how requests end, half of which fail; those ``aside`` went elsewhere."""
-    lots, circuit = random.Random(1), Circuit()  # noqa: S311 - lots, no secret
+def days(
+    per_s: int,
+    answer_s: float,
+    heals_at_s: float = 1e9,
+    shares: tuple[float, float] = (0.5, 0),
+    seed: int = 1,
+) -> Iterator[tuple[float, str]]:
+    """Yield when and how requests end; ``shares`` fail before and after, ``aside`` go elsewhere."""
+    lots, circuit = random.Random(seed), Circuit()  # noqa: S311 - lots, no secret
     under_way: list[tuple[float, bool]] = []
     for number in range(120 * per_s):
         now = number / per_s
@@ -84,7 +90,7 @@ def days(per_s: int, answer_s: float, heals_at_s: float = 1e9) -> Iterator[tuple
             yield now, "aside"
             continue
         circuit.begin(now)
-        fails = now < heals_at_s and lots.random() < 0.5
+        fails = lots.random() < shares[now >= heals_at_s]
         heapq.heappush(under_way, (now + answer_s * lots.uniform(0.5, 1.5), fails))
 
 
@@ -101,6 +107,29 @@ def test_few_are_lost_to_one_that_fails_half_the_time_also_where_many_are_under_
 def test_one_that_is_well_again_gets_all_within_a_minute(answer_s: float) -> None:
     ends = {how for when, how in days(20, answer_s, heals_at_s=30) if when > 30 + MAX_PAUSE_S}
     assert ends == {"ok"}
+
+
+@pytest.mark.parametrize("answer_s", [0.05, 1.0])
+@pytest.mark.parametrize("share", [0.02, 0.1])
+def test_one_that_mostly_succeeds_is_soon_trusted_after_an_outage(
+    share: float, answer_s: float
+) -> None:
+    ends = Counter(
+        how
+        for seed in range(50)
+        for when, how in days(10, answer_s, 3, (1, share), seed)
+        if when > 60
+    )
+    assert ends["aside"] < 0.1 * ends.total()
+
+
+def test_a_failure_on_probation_takes_back_what_some_successes_have_paid() -> None:
+    for paid, state in ((COST - 1, CircuitState.OPEN), (COST, CircuitState.CLOSED)):
+        circuit = failing()
+        for failed in [False] * paid + [True]:
+            circuit.begin(PAUSE_S)
+            circuit.end(PAUSE_S, failed=failed)
+        assert circuit.state(PAUSE_S) is state
 
 
 @given(RESULTS)

@@ -85,6 +85,10 @@ def test_pairs_are_read_as_directions() -> None:
             "limits.stop_grace_s: must be a number greater than 0",
         ),
         (
+            f"{GOOD}limits: {{lame_duck_s: 3601}}",
+            "limits.lame_duck_s: must be at most 3600",
+        ),
+        (
             f"{GOOD}limits: {{stop_grace_s: soon}}",
             "limits.stop_grace_s: expected a number, found 'soon'",
         ),
@@ -234,6 +238,7 @@ BOMBS = {
     "balanced depth": "models: " + "[" * 3000 + "]" * 3000,
     "depth of mappings": "{a: " * 50_000,
     "a long number": f"{GOOD}limits: {{stop_grace_s: 1{'0' * 4000}}}",
+    "a huge number": f"{GOOD}limits: {{lame_duck_s: 0x{'f' * 6000}}}",
     "a long value": f"{GOOD}cache_dir: [a]\nlog: {{level: {'x' * 100_000}, json: {'y' * 10_000}}}",
     "pairs in pairs": "models: [!!pairs [a: !!pairs [b: [1, 2, 3]]]]",
 }
@@ -245,6 +250,14 @@ def test_a_bomb_is_refused_soon_and_in_few_words(name: str) -> None:
     found = errors(BOMBS[name])
     assert time.process_time() - begun < 10
     assert sum(map(len, found)) < 2000
+
+
+def test_as_many_mistakes_as_a_file_may_hold_are_told_soon() -> None:
+    keys = [f"k{number}" for number in range(50_000)]
+    begun = time.process_time()
+    found = errors(GOOD + "".join(f"{key}:\n" for key in keys))
+    assert time.process_time() - begun < 10
+    assert [line.partition(":")[0] for line in found] == keys
 
 
 def test_a_large_file_is_not_even_parsed() -> None:

@@ -147,3 +147,15 @@ def test_a_key_that_is_none_is_told_beside_what_else_is_wrong(text: str, says: s
     assert says in alone
     assert errors(f"{text}\nlog: {{level: loud}}")[:1] == [alone]
     assert errors(f"{text}\nlog: {{level: loud}}")[1].startswith("log.level: ")
+
+
+@pytest.mark.parametrize(
+    ("devices", "wrong"),
+    [("[a]", "devices[0]"), ("[a, 0, 1]", "devices[0]"), ("[0, 0, 1]", "devices")],
+)
+def test_how_many_a_list_has_is_not_told_where_one_of_it_is_wrong(devices: str, wrong: str) -> None:
+    one = "{name: a, engine: vllm, tasks: [chat], source: 'path:/a', options: {devices: %s}}"
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f"models: [{one % devices}]".encode(), options=True)
+    (line,) = caught.value.errors
+    assert line.startswith(f"models[0].options.{wrong}: ")

@@ -101,5 +101,8 @@ def parse_config(text: bytes, where: str = "the configuration", *, options: bool
 def _by_place(errors: list[str]) -> list[str]:
     """Return what is wrong with one model, or one section, together."""
     places = [re.split(r"[.:]", one, maxsplit=1)[0] for one in errors]
-    order = sorted(range(len(errors)), key=lambda at: places.index(places[at]))
+    first: dict[str, int] = {}
+    for at, place in enumerate(places):
+        first.setdefault(place, at)
+    order = sorted(range(len(errors)), key=lambda at: first[places[at]])
     return [errors[at] for at in order]

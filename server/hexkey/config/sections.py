@@ -26,7 +26,7 @@ class LimitsConfig:
 
     max_characters: fields.Bound = 400_000
     max_body_bytes: fields.BodyBytes = 8 << 20
-    lame_duck_s: fields.NotNegative = 0.0
+    lame_duck_s: fields.LameDuck = 0.0
     stop_grace_s: fields.Positive = 30.0
     memory_gib: fields.NotNegative = 0.0
     cold_start_s: fields.Positive = 60.0

@@ -84,7 +84,9 @@ def _holder(address: str) -> str:
     for process in Path("/proc").glob("[0-9]*") if sockets else ():
         with contextlib.suppress(OSError):  # it ended, or is not ours
             if any(str(one.readlink()) in sockets for one in (process / "fd").iterdir()):
-                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
+                # The kernel cuts a name after 15 bytes, also inside a letter.
+                name = (process / "comm").read_text(errors="replace").strip()
+                return f"process {process.name} ({name})"
     return "another process"
 
 

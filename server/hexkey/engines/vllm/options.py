@@ -82,8 +82,8 @@ class Options:
 
     def wrong(self) -> Iterator[str]:
         """Yield what one option must be for the sake of another."""
-        parts = self.tensor_parallel_size
-        if self.devices and (len(set(self.devices)) != parts or min(self.devices) < 0):
+        parts, devices = self.tensor_parallel_size, self.devices
+        if devices and not (len(devices) == len(set(devices)) == parts and min(devices) >= 0):
             yield f"devices: must name {parts} GPUs by their numbers"
 
     def check(self, model: str) -> None:
