@@ -24,7 +24,9 @@ _ALIKE = [
     re.compile(r"\.{3}|…"),
 ]
 """Of each kind the first is what models write."""
-_ASIDE = re.compile(r"\s?\([^()]{0,200}(?:\)|\Z)")
+_NAME = re.compile(r"\w+(?:(?:['’-]|\.?\s)\w+){0,4}")
+_MAX_NAME = 40  # characters
+_ASIDE = re.compile(r"(?<=\S)\s\([^()]{0,200}\)?\Z")
 _END = re.compile(r"(?:[,;:!?]|(?<=[^\W\d_]{4})\.|(?<=\d)\.)\Z")
 
 
@@ -88,8 +90,12 @@ def unescape(text: str, quotes: str) -> str:
 
 
 def sober(source: str, target: str) -> str:
-    """Return `target` without what models like to add: an aside, a mark at the end of a title."""
-    if "(" not in source:
+    """Return `target` without what models add at its end: a mark to a title, an aside to a name.
+
+    A name is at most five words with no marks between or behind them. An aside is in brackets with
+    white space before them; elsewhere brackets are words of the source, said another way.
+    """
+    if len(source) <= _MAX_NAME and _NAME.fullmatch(source):
         target = _ASIDE.sub("", target)
     return _END.sub("", target).strip() if source[-1:].isalnum() else target.strip()
 

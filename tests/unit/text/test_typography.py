@@ -69,11 +69,35 @@ def test_marks_come_back(source: str, said: str, text: str) -> None:
         ("Hello.", "Olá!", "Olá!"),
         ("Anna Smith", "Anna Smith (em inglês)", "Anna Smith"),
         ("a licence", "LICENÇA (", "LICENÇA"),
+        ("J. O’Hara-Smith", "J. O’Hara-Smith (inglés", "J. O’Hara-Smith"),
         ("a (b)", "x (y)", "x (y)"),
     ],
 )
 def test_nothing_is_added(source: str, said: str, text: str) -> None:
     assert sober(source, said) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("东京（日本）是首都。", "Tokyo (Japan) is the capital."),
+        ("东京（日本）", "Tokyo (Japan)"),
+        ("[Note] x y", "(Nota) x y"),
+        ("x 【y】", "x (y)"),
+        ("student", "étudiant(e)"),
+        ("friends", "Freund(inn)e(n)"),
+        ("a student here", "un (e) étudiant ici"),
+        ("Paris, France", "Paris (França)"),
+        ("Paris – France", "Paris (França)"),
+        ("Paris - France", "Paris (França)"),
+        ("We go to Paris.", "Vamos a Paris (França)"),
+        ("Nous allons demain tous ensemble à Paris", "We all go to Paris (tomorrow)"),
+        ("word" * 11, "word (s)"),
+        ("note", "(nota)"),
+    ],
+)
+def test_brackets_are_lost_nowhere_else(source: str, said: str) -> None:
+    assert sober(source, said) == said
 
 
 @pytest.mark.parametrize(
