@@ -6,7 +6,7 @@ from collections import deque
 from hexkey.text.placeholders import census, find
 from hexkey.text.protect import SentencePlan, is_unspaced
 from hexkey.text.segment import MAX_CHARS, pieces
-from hexkey.text.typography import Knows, knows_all
+from hexkey.text.typography import Knows, has_common_case, knows_all
 
 _TOUCHING = 4096
 """Characters of what touches a sentence that are looked at; no placeholder is as long."""
@@ -25,11 +25,13 @@ class DocumentPlan:
         self,
         text: str,
         language: str | None,
+        target: str | None = None,
         *,
         max_chars: int = MAX_CHARS,
         knows: Knows = knows_all,
     ) -> None:
         self._knows = knows
+        self._recase = has_common_case(language) and has_common_case(target)
         # With each sentence what touches its end in the source, no white space between.
         self._parts: deque[str | tuple[SentencePlan, str]] = deque()
         self._asked: dict[int, tuple[SentencePlan, int]] = {}
@@ -115,7 +117,7 @@ class DocumentPlan:
         elif not piece.translate:
             self._parts.append(piece.text)
         else:
-            plan = SentencePlan(piece.text, self._knows)
+            plan = SentencePlan(piece.text, self._knows, recase=self._recase)
             self._parts.append((plan, _head(self._ahead.text) if self._ahead else ""))
             self._pending.extend(self._ask(plan))
 

@@ -27,6 +27,7 @@ _ALIKE = [
 _NAME = re.compile(r"\w+(?:(?:['’-]|\.?\s)\w+){0,4}")
 _MAX_NAME = 40  # characters
 _ASIDE = re.compile(r"(?<=\S)\s\([^()]{0,200}\)?\Z")
+_DOTTED = frozenset({"tr", "tur", "az", "aze", "azj"})
 _END = re.compile(r"(?:[,;:!?]|(?<=[^\W\d_]{4})\.|(?<=\d)\.)\Z")
 
 
@@ -98,6 +99,11 @@ def sober(source: str, target: str) -> str:
     if len(source) <= _MAX_NAME and _NAME.fullmatch(source):
         target = _ASIDE.sub("", target)
     return _END.sub("", target).strip() if source[-1:].isalnum() else target.strip()
+
+
+def has_common_case(language: str | None) -> bool:
+    """Tell whether capitals become small ones as in most languages, not i and İ as in Turkish."""
+    return re.split("[-_]", language or "", maxsplit=1)[0].lower() not in _DOTTED
 
 
 def is_loud(text: str) -> bool:
