@@ -14,6 +14,7 @@ Knows = Callable[[str], bool]
 _PLAIN = str.maketrans(
     dict.fromkeys("“”„‟«»″", '"') | dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("‐‑‒–—―−", "-")
 )
+_ELLIPSIS = re.compile(r"(?:(?<![.…])\.{1,3})?…[.…]*")
 _WORD = re.compile(r"""[^\s"'“”„‟«»‘’‚‛(),;:!?…\[\]]*[^\s"'“”„‟«»‘’‚‛(),.;:!?…\[\]]""")
 _FANCY = re.compile("[“”„‟«»‘’‚‛–—―…]")
 _ALIKE = [
@@ -47,7 +48,7 @@ def spell(text: str, knows: Knows) -> str:
     """Return a text without strange words as it is best written for the model."""
     if knows(text):
         return text
-    plain = text.translate(_PLAIN)
+    plain = _ELLIPSIS.sub("...", text.translate(_PLAIN))
     return _WORD.sub(lambda word: _spelled(word[0], knows) or "", plain)
 
 

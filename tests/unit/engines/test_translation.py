@@ -55,7 +55,6 @@ class Scripted:
     ("source", "target", "asked"),
     [
         ("en", "pt", "Press it"),
-        (None, "pt", "Press it"),
         ("en", "tr", "PRESS IT"),
         ("tr-TR", "en", "PRESS IT"),
         ("az_Latn", "en", "PRESS IT"),
@@ -63,7 +62,7 @@ class Scripted:
 )
 @pytest.mark.parametrize("form", [Format.TEXT, Format.HTML])
 def test_capitals_go_as_they_are_where_an_i_keeps_its_dot(
-    source: str | None, target: str, asked: str, form: Format
+    source: str, target: str, asked: str, form: Format
 ) -> None:
     payload = Translate(texts=("PRESS IT",), source=source, target=target, format=form)
     assert plan("PRESS IT", payload).pending() == [(0, asked)]
