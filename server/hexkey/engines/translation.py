@@ -103,8 +103,9 @@ class _Work:
 def plan(text: str, payload: Translate, knows: Knows = knows_all) -> DocumentPlan:
     """Return the way of one text: what is in it to translate, and what stays as it is."""
     if payload.format is Format.TEXT and not payload.glossary:
-        return DocumentPlan(text, payload.source, knows=knows)
-    return VeiledDocument(text, payload.source, payload.format, payload.glossary, knows=knows)
+        return DocumentPlan(text, payload.source, payload.target, knows=knows)
+    form, terms = payload.format, payload.glossary
+    return VeiledDocument(text, payload.source, form, terms, target=payload.target, knows=knows)
 
 
 class TranslationEngine(Generic[Token]):

@@ -1,15 +1,24 @@
 """Translate a whole text sentence by sentence, in any order, and stream it in its own order."""
 
+import re
 import sys
 from collections import deque
 
 from hexkey.text.placeholders import census, find
 from hexkey.text.protect import SentencePlan, is_unspaced
 from hexkey.text.segment import MAX_CHARS, pieces
-from hexkey.text.typography import Knows, knows_all
+from hexkey.text.typography import Knows, has_common_case, knows_all
 
 _TOUCHING = 4096
 """Characters of what touches a sentence that are looked at; no placeholder is as long."""
+_OPEN = re.compile(
+    r"""(?: [{}<>`]++[!-~]{0,39} | <[^<>]{0,400} | [#%$]?\{++[^{}]{0,200} | `++[^`]{0,400}
+          | !?\[[^][]{0,400} | \]\([^()]{0,2000} | \$t\([^()]{0,200}
+          | (?:(?:https?|ftp)://|www\.)[^\s<>"`{}]{0,2000} | [A-Za-z]:\\[^\s<>"'|?*{}`]{0,400} )\Z
+    """,
+    re.VERBOSE,
+)
+"""What at the end of a text may go on behind a `;` or a comma; no other placeholder holds one."""
 
 
 class DocumentPlan:
@@ -25,11 +34,13 @@ class DocumentPlan:
         self,
         text: str,
         language: str | None,
+        target: str | None = None,
         *,
         max_chars: int = MAX_CHARS,
         knows: Knows = knows_all,
     ) -> None:
         self._knows = knows
+        self._recase = has_common_case(language) and has_common_case(target)
         # With each sentence what touches its end in the source, no white space between.
         self._parts: deque[str | tuple[SentencePlan, str]] = deque()
         self._asked: dict[int, tuple[SentencePlan, int]] = {}
@@ -115,7 +126,7 @@ class DocumentPlan:
         elif not piece.translate:
             self._parts.append(piece.text)
         else:
-            plan = SentencePlan(piece.text, self._knows)
+            plan = SentencePlan(piece.text, self._knows, recase=self._recase)
             self._parts.append((plan, _head(self._ahead.text) if self._ahead else ""))
             self._pending.extend(self._ask(plan))
 
@@ -137,9 +148,17 @@ def _head(text: str) -> str:
 
 
 def _tail(text: str) -> str:
-    """Return the end of `text` from behind the last white space that is in no placeholder."""
+    """Return the end of `text` from behind the last white space that is in no placeholder.
+
+    Of fields it is the edge of the last, with what is open there: else a line of them without
+    white space would be read again with each.
+    """
     tail = text[-_TOUCHING:]
     if not tail or tail[-1].isspace():
         return ""
     start = len(tail) - len(tail.rsplit(maxsplit=1)[-1])
+    edge = max(tail.rfind(";"), tail.rfind(","))
+    if edge > start:
+        opened = _OPEN.search(tail, start, edge)
+        start = opened.start() if opened else edge
     return tail[next((one.start for one in find(tail) if one.start < start < one.end), start) :]

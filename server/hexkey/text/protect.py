@@ -200,16 +200,17 @@ class SentencePlan:
     """The way of one sentence through a translator, which the plan does not know.
 
     While not `done`, translate each of `pending()` and hand the answers, in the same order, to
-    `feed`. Then `text` is the translation. At most three rounds.
+    `feed`. Then `text` is the translation. At most three rounds. Without `recase`, capitals are
+    translated as they are.
     """
 
-    def __init__(self, source: str, knows: Knows = knows_all) -> None:
+    def __init__(self, source: str, knows: Knows = knows_all, *, recase: bool = True) -> None:
         self.source = source
         self.text: str | None = None
         self._pending: list[str] = []
         self._quotes = escaped(source)
         self._plain = unescape(source, self._quotes)
-        self._steps = _translate(self._plain, knows)
+        self._steps = _translate(self._plain, knows, recase=recase)
         self._advance(None)
 
     @property
@@ -240,13 +241,13 @@ class SentencePlan:
 _Steps = Generator[list[str], list[str], str]
 
 
-def _translate(source: str, knows: Knows) -> _Steps:
+def _translate(source: str, knows: Knows, *, recase: bool) -> _Steps:
     """Yield what to translate, take the answers, return the text."""
     head, core, tail = _peel(source)
     if not placeholders.has_words(core):
         return source
     knows = knows_all if knows(core) else knows
-    loud = is_loud(" ".join(placeholders.between(core)))
+    loud = recase and is_loud(" ".join(placeholders.between(core)))
     style, hide_numbers, asked = 0, False, set[str]()
     for _ in MASKS:
         protected = protect(core, MASKS[style], hide_numbers=hide_numbers, knows=knows)

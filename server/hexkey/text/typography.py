@@ -14,6 +14,7 @@ Knows = Callable[[str], bool]
 _PLAIN = str.maketrans(
     dict.fromkeys("“”„‟«»″", '"') | dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("‐‑‒–—―−", "-")
 )
+_ELLIPSIS = re.compile(r"(?:(?<![.…])\.{1,3})?…[.…]*")
 _WORD = re.compile(r"""[^\s"'“”„‟«»‘’‚‛(),;:!?…\[\]]*[^\s"'“”„‟«»‘’‚‛(),.;:!?…\[\]]""")
 _FANCY = re.compile("[“”„‟«»‘’‚‛–—―…]")
 _ALIKE = [
@@ -24,7 +25,10 @@ _ALIKE = [
     re.compile(r"\.{3}|…"),
 ]
 """Of each kind the first is what models write."""
-_ASIDE = re.compile(r"\s?\([^()]{0,200}(?:\)|\Z)")
+_NAME = re.compile(r"\w+(?:(?:['’-]|\.?\s)\w+){0,4}")
+_MAX_NAME = 40  # characters
+_ASIDE = re.compile(r"(?<=\S)\s\([^()]{0,200}\)?\Z")
+_DOTTED = frozenset({"tr", "tur", "az", "aze", "azj"})
 _END = re.compile(r"(?:[,;:!?]|(?<=[^\W\d_]{4})\.|(?<=\d)\.)\Z")
 
 
@@ -44,7 +48,7 @@ def spell(text: str, knows: Knows) -> str:
     """Return a text without strange words as it is best written for the model."""
     if knows(text):
         return text
-    plain = text.translate(_PLAIN)
+    plain = _ELLIPSIS.sub("...", text.translate(_PLAIN))
     return _WORD.sub(lambda word: _spelled(word[0], knows) or "", plain)
 
 
@@ -88,10 +92,19 @@ def unescape(text: str, quotes: str) -> str:
 
 
 def sober(source: str, target: str) -> str:
-    """Return `target` without what models like to add: an aside, a mark at the end of a title."""
-    if "(" not in source:
+    """Return `target` without what models add at its end: a mark to a title, an aside to a name.
+
+    A name is at most five words with no marks between or behind them. An aside is in brackets with
+    white space before them; elsewhere brackets are words of the source, said another way.
+    """
+    if len(source) <= _MAX_NAME and _NAME.fullmatch(source):
         target = _ASIDE.sub("", target)
     return _END.sub("", target).strip() if source[-1:].isalnum() else target.strip()
+
+
+def has_common_case(language: str | None) -> bool:
+    """Tell whether capitals become small ones as in most languages, not i and İ as in Turkish."""
+    return re.split("[-_]", language or "", maxsplit=1)[0].lower() not in _DOTTED
 
 
 def is_loud(text: str) -> bool:

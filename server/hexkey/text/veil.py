@@ -142,10 +142,11 @@ class VeiledDocument(DocumentPlan):
         form: Format,
         terms: Sequence[tuple[str, str]],
         *,
+        target: str | None = None,
         knows: Knows = knows_all,
     ) -> None:
         self._veil = Veil(text, form, terms)
-        super().__init__(self._veil.text, language, knows=knows)
+        super().__init__(self._veil.text, language, target, knows=knows)
 
     def take(self) -> str:
         """Return the finished text that follows what was taken before; "" if there is none."""

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hexkey.engines.translation import AHEAD, BatchLimits, Outcome, TranslationEngine
+from hexkey.engines.translation import AHEAD, BatchLimits, Outcome, TranslationEngine, plan
 from hexkey.errors import Code, ServeError
 from hexkey.types import (
     Delta,
     Failure,
     Finish,
+    Format,
     HostEvent,
     ModelInfo,
     Translate,
@@ -48,6 +49,23 @@ class Scripted:
         return [
             Outcome("" if "vanish" in row[0] else " ".join(row).upper(), len(row)) for row in rows
         ]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "asked"),
+    [
+        ("en", "pt", "Press it"),
+        ("en", "tr", "PRESS IT"),
+        ("tr-TR", "en", "PRESS IT"),
+        ("az_Latn", "en", "PRESS IT"),
+    ],
+)
+@pytest.mark.parametrize("form", [Format.TEXT, Format.HTML])
+def test_capitals_go_as_they_are_where_an_i_keeps_its_dot(
+    source: str, target: str, asked: str, form: Format
+) -> None:
+    payload = Translate(texts=("PRESS IT",), source=source, target=target, format=form)
+    assert plan("PRESS IT", payload).pending() == [(0, asked)]
 
 
 class Drive:

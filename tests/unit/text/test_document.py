@@ -1,4 +1,5 @@
 import random
+import time
 
 import pytest
 from hypothesis import example, given
@@ -58,6 +59,8 @@ def test_layout_and_placeholders_survive_any_translator(
         ("你好。lt; well.", {"你好。": "Olá.", "lt; well.": "lt; bem."}, "Olá. lt; bem."),
         ("你好。lt; well.", {"你好。": "Olá &"}, "你好。lt; well."),
         ("one;two;three", {"one": "um", "two": "dois", "three": "três"}, "um;dois;três"),
+        ("see www.a.b now;two", {"see A1 now": "veja A1", "two": "dois"}, "veja www.a.b;two"),
+        ("a`b`c;say `y`", {"say A1": "A1 diz"}, "a`b`c;`y` diz"),
         ('<p class="a">Hello</p>', {"Hello": "Olá"}, '<p class="a">Olá</p>'),
     ],
 )
@@ -67,6 +70,23 @@ def test_what_touches_makes_no_placeholder(text: str, said: dict[str, str], out:
         for sentence_id, sentence in asked:
             plan.feed(sentence_id, said.get(sentence, sentence))
     assert plan.take() == out
+
+
+@pytest.mark.parametrize("unit", [";a", '"a",', ";a[b", ";a{n}b", ";a`b`c"])
+def test_time_is_linear_in_the_fields_of_a_line(unit: str) -> None:
+    def took(size: int) -> float:
+        text = unit * (size // len(unit))
+        plan, begun = DocumentPlan(text, "en"), time.process_time()
+        taken = []
+        while asked := plan.pending(8):
+            for sentence_id, sentence in asked:
+                plan.feed(sentence_id, sentence)
+            taken.append(plan.take())
+        assert "".join([*taken, plan.take()]) == text
+        return time.process_time() - begun
+
+    took(100)
+    assert took(10_000) < 20 * max(took(1_000), 0.02)
 
 
 def test_streams_in_order() -> None:

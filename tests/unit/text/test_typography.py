@@ -34,6 +34,7 @@ def test_strange_words(text: str, words: list[str]) -> None:
         ("It’s “fine” – 10–20 «on» ‘it’", 'It\'s "fine" - 10-20 "on" \'it\''),
         ("so\u00adft \u202bhe\u200bre\u202c", "soft here"),
         ("Às 5 NÃO vou à Época", "Às 5 não vou à Época"),
+        ("so… a……b…. c?…", "so... a...b... c?..."),  # four dots would be a leader
         ("plain", "plain"),
     ],
 )
@@ -69,11 +70,35 @@ def test_marks_come_back(source: str, said: str, text: str) -> None:
         ("Hello.", "Olá!", "Olá!"),
         ("Anna Smith", "Anna Smith (em inglês)", "Anna Smith"),
         ("a licence", "LICENÇA (", "LICENÇA"),
+        ("J. O’Hara-Smith", "J. O’Hara-Smith (inglés", "J. O’Hara-Smith"),
         ("a (b)", "x (y)", "x (y)"),
     ],
 )
 def test_nothing_is_added(source: str, said: str, text: str) -> None:
     assert sober(source, said) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("东京（日本）是首都。", "Tokyo (Japan) is the capital."),
+        ("东京（日本）", "Tokyo (Japan)"),
+        ("[Note] x y", "(Nota) x y"),
+        ("x 【y】", "x (y)"),
+        ("student", "étudiant(e)"),
+        ("friends", "Freund(inn)e(n)"),
+        ("a student here", "un (e) étudiant ici"),
+        ("Paris, France", "Paris (França)"),
+        ("Paris – France", "Paris (França)"),
+        ("Paris - France", "Paris (França)"),
+        ("We go to Paris.", "Vamos a Paris (França)"),
+        ("Nous allons demain tous ensemble à Paris", "We all go to Paris (tomorrow)"),
+        ("word" * 11, "word (s)"),
+        ("note", "(nota)"),
+    ],
+)
+def test_brackets_are_lost_nowhere_else(source: str, said: str) -> None:
+    assert sober(source, said) == said
 
 
 @pytest.mark.parametrize(
@@ -84,6 +109,9 @@ def test_nothing_is_added(source: str, said: str, text: str) -> None:
         ("ATÉ MAÇÃ, ŠKODA", "Até maçã, A1", "Hello, A1", "HELLO, ŠKODA"),
         (r"Don\'t \"go\"", 'Don\'t "go"', 'Não "vá" d\'água', r"Não \"vá\" d\'água"),
         (r"Don\'t go, Müller\'s", "Don't go, A1's", "Não A1's", r"Não Müller\'s"),
+        ("Wait… now", "Wait... now", "Espera... já", "Espera… já"),
+        ("Wait….", "Wait...", "Espera...", "Espera…"),
+        ("Pages 5…10 here", "Pages 5...10 here", "Páginas 5...10 aqui", "Páginas 5…10 aqui"),
         ("USB", "USB", "USB", "USB"),
         ("Pay € 5 of §", "Pay A1 5 of A2", "Paga A1 5 de A2", "Paga € 5 de §"),
     ],
