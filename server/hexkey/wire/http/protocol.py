@@ -60,9 +60,8 @@ class Protocol(HttpToolsProtocol):
         self._in_headers = False
         self._in_trailers = False
         self._section_begun = False
-        self._cycles: deque[RequestResponseCycle] = (
-            deque()
-        )  # of pipelined requests, the first one runs
+        # One, or several where requests are pipelined, of which the first runs.
+        self._cycles: deque[RequestResponseCycle] = deque()
         self._gone: Callable[[], None] | None = None
         self._lost = False
         self._late: asyncio.Handle | None = None
