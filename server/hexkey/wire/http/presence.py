@@ -73,14 +73,14 @@ class Presence:
 
     def _wait(self) -> None:
         if self._pulse is not None:
-            self._timer = asyncio.get_running_loop().call_later(self._pulse_s, self._due)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._pulse_s, self._due, self._pulse)
 
-    def _due(self) -> None:
-        self._beat = asyncio.get_running_loop().create_task(self._tell())
+    def _due(self, pulse: Callable[[], Awaitable[None]]) -> None:
+        self._beat = asyncio.get_running_loop().create_task(self._tell(pulse))
 
-    async def _tell(self) -> None:
-        if self._pulse is not None:
-            await self._pulse()
+    async def _tell(self, pulse: Callable[[], Awaitable[None]]) -> None:
+        await pulse()
         self._wait()
 
     def _rest(self) -> None:
