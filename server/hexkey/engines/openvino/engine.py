@@ -101,7 +101,9 @@ class OpenvinoEngine:
             input_characters=characters(payload),
             open=sampling.n,
         )
-        seed = secrets.randbelow(_SEEDS) if sampling.seed is None else sampling.seed
+        seed = sampling.seed
+        if seed is None:
+            seed = 0 if greedy(sampling) else secrets.randbelow(_SEEDS)
         first, *work.followers = [
             Sequence(
                 work=work,

@@ -6,20 +6,23 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hexkey.engines.openvino import gguf
+from hexkey.engines.openvino import gguf, tokenizer
 from hexkey.models.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tokenizers import Tokenizer
+
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """``path`` is what the pipeline loads; ``control`` is None where no file tells the ids."""
+    """``path`` is what the pipeline loads; what no file tells is None."""
 
     path: Path
     context_tokens: int
     control: frozenset[int] | None
+    tokenizer: Tokenizer | None
 
 
 def inspect_files(folder: Path, window: int = 0) -> Files:
@@ -34,7 +37,8 @@ def inspect_files(folder: Path, window: int = 0) -> Files:
     if found:
         return _gguf_files(found[0])
     if (folder / "openvino_model.xml").is_file():
-        return Files(folder, window or _ir_window(folder), None)
+        window = window or _ir_window(folder)
+        return Files(folder, window, None, tokenizer.of_folder(folder))
     raise ModelError(f"{folder} holds neither a *.gguf file nor an openvino_model.xml")
 
 
@@ -49,7 +53,7 @@ def _gguf_files(path: Path) -> Files:
     control = None
     if isinstance(kinds, tuple):
         control = frozenset(token for token, kind in enumerate(kinds) if kind == gguf.CONTROL)
-    return Files(path, window, control)
+    return Files(path, window, control, tokenizer.of_gguf(metadata))
 
 
 def _ir_window(folder: Path) -> int:

@@ -77,7 +77,7 @@ def load(context: LoadContext) -> OpenvinoEngine:
         raise ModelError(f"{files.path} cannot be loaded by OpenVINO: {first}") from error
     tokenizer = pipeline.get_tokenizer()
     control = _control(tokenizer, files.control)
-    vocabulary = Vocabulary(tokenizer, control, files.context_tokens)
+    vocabulary = Vocabulary(tokenizer, control, files.context_tokens, files.tokenizer)
     context.progress("warming up")
     blocks = _warm_up(pipeline, vocabulary)
     window = min(options.context_tokens or files.context_tokens, blocks * BLOCK_TOKENS)
