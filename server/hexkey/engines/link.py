@@ -63,10 +63,15 @@ class Mailbox:
     by the length of the answer, never by the number of steps; no event grows without bound.
     """
 
-    __slots__ = ("_complete", "_events", "_submitted_ns", "_waiter", "began", "settled")
+    __slots__ = ("_book", "_complete", "_events", "_submitted_ns", "_waiter", "began", "settled")
 
-    def __init__(self, complete: Callable[[Usage], None] = lambda _usage: None) -> None:
+    def __init__(
+        self,
+        complete: Callable[[Usage], None] = lambda _usage: None,
+        book: Callable[[], None] = lambda: None,
+    ) -> None:
         self._complete = complete
+        self._book = book
         self._events: deque[HostEvent | Began] = deque()
         self._submitted_ns = time.monotonic_ns()
         self._waiter: asyncio.Future[None] | None = None
@@ -105,7 +110,10 @@ class Mailbox:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         event = self._events.popleft()
-        if type(event) is Failure:
+        if type(event) is Usage:
+            self._book()
+        elif type(event) is Failure:
+            self._book()
             raise ServeError(event.code, event.message, param=event.param)
         return event  # type: ignore[return-value]  # a Failure was raised above
 
@@ -129,6 +137,8 @@ class Link(asyncio.Protocol):
     """One launch of a host: frames in, frames out, mailboxes by request id.
 
     ``on_change`` is called, with this link, when ``ready``, ``refused`` or ``closed`` is set.
+    ``on_step`` is told of each step before the usage of a request that was in it can be read, and
+    before one leaves, but after its tokens have gone on their way: the books are in no hurry.
     """
 
     def __init__(
@@ -155,6 +165,7 @@ class Link(asyncio.Protocol):
         self._scrape: asyncio.Future[bytes] | None = None
         self._adapting: dict[str, asyncio.Future[str]] = {}
         self._asked: dict[int, asyncio.Future[Reply]] = {}
+        self._unbooked: list[Step] = []
 
     @property
     def waiting(self) -> int:
@@ -193,7 +204,7 @@ class Link(asyncio.Protocol):
         ``ServeError`` for a request that no frame can hold: the host would end by it.
         """
         self._next_id += 1
-        mailbox = Mailbox(complete)
+        mailbox = Mailbox(complete, self._book)
         if self.closed:
             mailbox.fail(Failure(Code.UNAVAILABLE, "the engine's process has ended"))
             return self._next_id, mailbox
@@ -254,6 +265,7 @@ class Link(asyncio.Protocol):
 
     def forget(self, request_id: int) -> None:
         """End a request from this side; the engine is told unless it settled by itself."""
+        self._book()
         if self._mailboxes.pop(request_id, None) is not None:
             self.send(Cancel(request_id))
 
@@ -262,6 +274,7 @@ class Link(asyncio.Protocol):
         if self.closed:
             return
         self.closed = True
+        self._book()
         if self._transport is not None:
             self._transport.abort()
         for mailbox in self._mailboxes.values():
@@ -344,4 +357,11 @@ class Link(asyncio.Protocol):
             mailbox.put(events)
             if mailbox.settled:
                 del self._mailboxes[request_id]
-        self._on_step(step)
+        self._unbooked.append(step)
+        # Behind the turns of those who were woken just now.
+        asyncio.get_running_loop().call_soon(self._book)
+
+    def _book(self) -> None:
+        steps, self._unbooked = self._unbooked, []
+        for step in steps:
+            self._on_step(step)

@@ -333,6 +333,31 @@ async def test_the_wait_for_the_first_step_is_told_once_and_before_all_else() ->
     assert await mailbox.get() == Delta(0, "ab", 2)
 
 
+@pytest.mark.parametrize("way", ["read", "failed", "leave", "end", "wait"])
+async def test_a_step_is_in_the_books_before_a_request_of_it_can_settle(way: str) -> None:
+    bench = Bench()
+    request_id, mailbox = bench.link.submit(CHAT)
+    last: HostEvent = FAILURE if way == "failed" else Usage()
+    events: list[HostEvent] = [Delta(0, "a", 1)] + ([last] if way in {"read", "failed"} else [])
+    bench.receive(step(request_id, *events))
+    assert await mailbox.get() == Delta(0, "a", 1)
+    assert bench.steps == [], "tokens go first"
+    if way == "read":
+        await mailbox.get()
+    elif way == "failed":
+        with pytest.raises(ServeError):
+            await mailbox.get()
+    elif way == "leave":
+        bench.link.forget(request_id)
+    elif way == "end":
+        bench.link.abort("it ended")
+    else:
+        await asyncio.sleep(0)
+    assert len(bench.steps) == 1
+    await asyncio.sleep(0)
+    assert len(bench.steps) == 1
+
+
 def link() -> Link:
     return Link(1, lambda _link: None, lambda _step: None, lambda _text: None)
 

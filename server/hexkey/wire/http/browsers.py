@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -82,6 +83,7 @@ class Browsers:
         )
 
 
+@lru_cache(maxsize=64)
 def _name(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""

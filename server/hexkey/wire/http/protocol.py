@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import httptools
@@ -204,7 +205,7 @@ class Protocol(HttpToolsProtocol):
     def _oversized(self) -> bool:
         if not self.headers:
             return False
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        size = len(self.url) + sum(map(len, chain(*self.headers))) + 4 * len(self.headers)
         return size > self._limits.max_header_bytes
 
     @property
