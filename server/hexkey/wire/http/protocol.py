@@ -117,6 +117,8 @@ class Protocol(HttpToolsProtocol):
         self._feed(data)
         if self.transport.is_closing():
             return
+        if self._in_headers and self._header_timer is None:
+            self._await_headers()
         if (self._in_headers or self._in_trailers) and not self._section_begun:
             # Counted as they come, since the parser tells of a header only once it is whole.
             self._header_bytes += len(data)
@@ -131,8 +133,6 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_headers = self._section_begun = True
         self._header_bytes = 0
-        if self._header_timer is None:
-            self._await_headers()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser, for trailers too."""
