@@ -1,24 +1,12 @@
 """Translate a whole text sentence by sentence, in any order, and stream it in its own order."""
 
-import re
 import sys
 from collections import deque
 
-from hexkey.text.placeholders import census, find
 from hexkey.text.protect import SentencePlan, is_unspaced
 from hexkey.text.segment import MAX_CHARS, pieces
+from hexkey.text.trail import LONGEST, Trail
 from hexkey.text.typography import Knows, has_common_case, knows_all
-
-_TOUCHING = 4096
-"""Characters of what touches a sentence that are looked at; no placeholder is as long."""
-_OPEN = re.compile(
-    r"""(?: [{}<>`]++[!-~]{0,39} | <[^<>]{0,400} | [#%$]?\{++[^{}]{0,200} | `++[^`]{0,400}
-          | !?\[[^][]{0,400} | \]\([^()]{0,2000} | \$t\([^()]{0,200}
-          | (?:(?:https?|ftp)://|www\.)[^\s<>"`{}]{0,2000} | [A-Za-z]:\\[^\s<>"'|?*{}`]{0,400} )\Z
-    """,
-    re.VERBOSE,
-)
-"""What at the end of a text may go on behind a `;` or a comma; no other placeholder holds one."""
 
 
 class DocumentPlan:
@@ -48,7 +36,7 @@ class DocumentPlan:
         self._pending: deque[tuple[int, str]] = deque()
         self._next_id = 0
         self._seam = ("", "")
-        self._touching = ""
+        self._trail = Trail()
         self._source = pieces(text, language, max_chars=max_chars)
         self._ahead = next(self._source, None)
         self._cut = False
@@ -93,9 +81,10 @@ class DocumentPlan:
                 if plan.text is None:
                     break
                 text = self._apart(plan.source, plan.text, after)
-                taken += self._joint(plan.source, text), text
+                self._trail.grow(joint := self._joint(plan.source, text))
+                taken += joint, text
                 self._seam = plan.source[-1:], text[-1:]
-            self._touching = _tail(self._touching + taken[-1])
+            self._trail.grow(taken[-1])
             self._parts.popleft()
         return "".join(taken)
 
@@ -105,11 +94,10 @@ class DocumentPlan:
         The next sentence, whose translation is not known, counts as its source here: it meets this
         one as it has become when it is its turn.
         """
-        before = "" if self._joint(source, target) else self._touching
-        if not (before or after):
+        trail = Trail() if self._joint(source, target) else self._trail
+        if target == source or not (trail or after):
             return target
-        wanted = census(before + source + after)
-        return target if census(before + target + after) == wanted else source
+        return target if trail.alike(target + after, source + after) else source
 
     def _joint(self, source: str, target: str) -> str:
         """Return the space that a spaced target needs between sentences of an unspaced source."""
@@ -143,22 +131,5 @@ class DocumentPlan:
 
 def _head(text: str) -> str:
     """Return the beginning of `text` up to the first white space."""
-    head = text[:_TOUCHING]
+    head = text[:LONGEST]
     return "" if not head or head[0].isspace() else head.split(maxsplit=1)[0]
-
-
-def _tail(text: str) -> str:
-    """Return the end of `text` from behind the last white space that is in no placeholder.
-
-    Of fields it is the edge of the last, with what is open there: else a line of them without
-    white space would be read again with each.
-    """
-    tail = text[-_TOUCHING:]
-    if not tail or tail[-1].isspace():
-        return ""
-    start = len(tail) - len(tail.rsplit(maxsplit=1)[-1])
-    edge = max(tail.rfind(";"), tail.rfind(","))
-    if edge > start:
-        opened = _OPEN.search(tail, start, edge)
-        start = opened.start() if opened else edge
-    return tail[next((one.start for one in find(tail) if one.start < start < one.end), start) :]

@@ -103,15 +103,15 @@ def is_block(tag: str) -> bool:
     return _BLOCK.match(tag) is not None
 
 
-def find(text: str) -> Iterator[Placeholder]:
-    """Yield the placeholders of `text` from left to right; no two overlap."""
-    for match in _matches(text):
+def find(text: str, start: int = 0) -> Iterator[Placeholder]:
+    """Yield the placeholders of `text` from `start` on, left to right; no two overlap."""
+    for match in _matches(text, start):
         yield Placeholder(match.start(), match.end(), str(match.lastgroup), match[0])
 
 
-def census(text: str) -> Counter[str]:
-    """Count each placeholder of `text`: what a translation has to keep."""
-    return Counter(match[0] for match in _matches(text))
+def census(text: str, start: int = 0) -> Counter[str]:
+    """Count each placeholder of `text` from `start` on: what a translation has to keep."""
+    return Counter(match[0] for match in _matches(text, start))
 
 
 def is_plain(text: str) -> bool:
@@ -133,5 +133,5 @@ def between(text: str) -> Iterator[str]:
     yield text[end:]
 
 
-def _matches(text: str) -> Iterator[re.Match[str]]:
-    return _GRAMMAR.finditer(text) if _SIGN.search(text) else iter(())
+def _matches(text: str, start: int = 0) -> Iterator[re.Match[str]]:
+    return _GRAMMAR.finditer(text, start) if _SIGN.search(text, start) else iter(())

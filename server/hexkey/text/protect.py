@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from hexkey.text import numbers, placeholders
 from hexkey.text.spaces import respace
 from hexkey.text.typography import (
+    Accents,
     Knows,
+    accented,
+    accents,
     escape,
     escaped,
     is_loud,
@@ -68,6 +71,7 @@ class Protected:
     source: str
     masked: str
     masks: tuple[Mask, ...]
+    accents: Accents
 
     def outside(self, text: str) -> str:
         """Return `text` without the masks."""
@@ -96,6 +100,7 @@ def protect(
     taken, number = set(_TOKEN.findall(source)), 0
     parts: list[str] = []
     masks: list[Mask] = []
+    gaps: list[str] = []
     position = 0
     for start, end, ordered in _runs(source, knows, hide_numbers=hide_numbers):
         number += 1
@@ -111,9 +116,13 @@ def protect(
         masks.append(mask)
         before = " " if _sticks(mask.left or " ") else ""
         after = " " if _sticks(mask.right or " ") else ""
-        parts += spell(source[position:start], knows), before, token, after
+        gaps.append(source[position:start])
+        parts += spell(gaps[-1], knows), before, token, after
         position = end
-    return Protected(source, "".join([*parts, spell(source[position:], knows)]), tuple(masks))
+    gaps.append(source[position:])
+    masked = "".join([*parts, spell(gaps[-1], knows)])
+    lost = {} if knows(source) else accents(gaps, knows)
+    return Protected(source, masked, tuple(masks), lost)
 
 
 def restore(translated: str, protected: Protected) -> str | None:
@@ -124,7 +133,7 @@ def restore(translated: str, protected: Protected) -> str | None:
     where that matters: none against a word it was stuck to, some against a word it stood off.
     """
     masks = {mask.token: mask for mask in protected.masks}
-    parts = [sober(protected.source, translated.strip())]
+    parts = [accented(sober(protected.source, translated.strip()), protected.accents)]
     if masks:
         tokens = "|".join(map(re.escape, masks))
         parts = re.split(f"(?<![0-9A-Za-z_])({tokens})(?![0-9A-Za-z_])", parts[0])
@@ -290,7 +299,8 @@ def _in_parts(core: str, knows: Knows) -> _Steps:
         return core
     answers = yield [spell(parts[i].strip(), knows) for i in spots]
     for i, answer in zip(spots, answers, strict=True):
-        part, said = parts[i], sober(parts[i].strip(), answer.strip())
+        part = parts[i]
+        said = accented(sober(part.strip(), answer.strip()), accents([part], knows))
         if said and placeholders.is_plain(said) and len(said.splitlines()) == 1:
             lead = len(part) - len(part.lstrip())
             parts[i] = part[:lead] + said + part[len(part.rstrip()) :]

@@ -6,16 +6,22 @@ Small models know few characters. What one does not know it leaves out, or it sa
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 Knows = Callable[[str], bool]
 """Tells whether a model has tokens for all of a text."""
+
+Accents = dict[str, list[str]]
+"""Words in their order, by how they are spelled for a model."""
 
 _PLAIN = str.maketrans(
     dict.fromkeys("“”„‟«»″", '"') | dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("‐‑‒–—―−", "-")
 )
 _ELLIPSIS = re.compile(r"(?:(?<![.…])\.{1,3})?…[.…]*")
 _WORD = re.compile(r"""[^\s"'“”„‟«»‘’‚‛(),;:!?…\[\]]*[^\s"'“”„‟«»‘’‚‛(),.;:!?…\[\]]""")
+_LETTERS = re.compile(r"(?<![\w-])[^\W\d_]+(?:-[^\W\d_]+)*+(?![\w-])")
 _FANCY = re.compile("[“”„‟«»‘’‚‛–—―…]")
 _ALIKE = [
     re.compile('["“”„‟«»]'),
@@ -26,7 +32,10 @@ _ALIKE = [
 ]
 """Of each kind the first is what models write."""
 _NAME = re.compile(r"\w+(?:(?:['’-]|\.?\s)\w+){0,4}")
+_SHORT = 3  # letters: USB
 _MAX_NAME = 40  # characters
+_LONE = re.compile(r"[^\W\d_]+[,.!?:]?")
+_TWICE = re.compile(r"\b([^\W\d_]{2,})(?:,\s(?i:\1)|\s\1)(?!\w)")
 _ASIDE = re.compile(r"(?<=\S)\s\([^()]{0,200}\)?\Z")
 _DOTTED = frozenset({"tr", "tur", "az", "aze", "azj"})
 _END = re.compile(r"(?:[,;:!?]|(?<=[^\W\d_]{4})\.|(?<=\d)\.)\Z")
@@ -48,20 +57,52 @@ def spell(text: str, knows: Knows) -> str:
     """Return a text without strange words as it is best written for the model."""
     if knows(text):
         return text
-    plain = _ELLIPSIS.sub("...", text.translate(_PLAIN))
-    return _WORD.sub(lambda word: _spelled(word[0], knows) or "", plain)
+    words = _WORD.sub(lambda word: _spelled(word[0], knows) or "", text.translate(_PLAIN))
+    return _ELLIPSIS.sub("...", words)
 
 
 def _spelled(word: str, knows: Knows) -> str | None:
-    """Write a word with plain marks, none that are invisible, and no unknown capitals."""
+    """Write a word with plain marks, none that are invisible, and no unknown capitals.
+
+    A word in small letters, which is no name, goes without unknown accents: `naïve`.
+    """
     plain = word.translate(_PLAIN)
     bare = "".join(one for one in plain if unicodedata.category(one) != "Cf")
     if knows(bare):
         return bare
     if not knows(bare.lower()):
-        return None
+        folded = _folded(bare, knows) if _LETTERS.fullmatch(bare) and bare.islower() else bare
+        return folded if knows(folded) else None
     # Models learn what to make of `Às`, yet not of `NÃO`.
     return bare.lower() if bare.isupper() and len(bare) > 1 else bare
+
+
+def _folded(word: str, knows: Knows) -> str:
+    """Return a word with plain Latin letters for those that are not known."""
+    bases = {one: unicodedata.normalize("NFD", one)[0] for one in word if not one.isascii()}
+    plain = {ord(one): base for one, base in bases.items() if base.isascii() and not knows(one)}
+    return word.translate(plain)
+
+
+def accents(texts: Iterable[str], knows: Knows) -> Accents:
+    """Return the words of `texts` that lose accents, and those that are spelled alike."""
+    written: Accents = {}
+    for word in chain.from_iterable(map(_WORD.findall, texts)):
+        written.setdefault(_spelled(word, knows) or word, []).append(word)
+    return {
+        spelled: words
+        for spelled, words in written.items()
+        if any(spelled != word != _folded(word, knows) for word in words)
+    }
+
+
+def accented(target: str, lost: Accents) -> str:
+    """Put accents back on the words that the model copied, where they are there as often."""
+    if not lost:
+        return target
+    copied = Counter(_LETTERS.findall(target))
+    marks = {one: iter(words) for one, words in lost.items() if copied[one] == len(words)}
+    return _LETTERS.sub(lambda word: next(marks[word[0]]) if word[0] in marks else word[0], target)
 
 
 def restyle(source: str, target: str) -> str:
@@ -95,11 +136,19 @@ def sober(source: str, target: str) -> str:
     """Return `target` without what models add at its end: a mark to a title, an aside to a name.
 
     A name is at most five words with no marks between or behind them. An aside is in brackets with
-    white space before them; elsewhere brackets are words of the source, said another way.
+    white space before them; elsewhere brackets are words of the source, said another way. A word by
+    itself is not said twice: `Cancel Cancel`, `Thanks, thanks`.
     """
     if len(source) <= _MAX_NAME and _NAME.fullmatch(source):
         target = _ASIDE.sub("", target)
+    if _LONE.fullmatch(source):
+        target = _TWICE.sub(_once, target)
     return _END.sub("", target).strip() if source[-1:].isalnum() else target.strip()
+
+
+def _once(twice: re.Match[str]) -> str:
+    """Return one of two; in small letters both may be a word of its own (`yavaş yavaş`)."""
+    return twice[1] if twice[1][0].isupper() or "," in twice[0] else twice[0]
 
 
 def has_common_case(language: str | None) -> bool:
@@ -108,5 +157,6 @@ def has_common_case(language: str | None) -> bool:
 
 
 def is_loud(text: str) -> bool:
-    """Tell whether a text of more than one word is all in capitals."""
-    return text.isupper() and len(re.findall(r"[^\W\d_]{2,}", text)) > 1
+    """Tell whether a text is all in capitals; one word of up to three letters is mostly short."""
+    words = re.findall(r"[^\W\d_]{2,}", text)
+    return text.isupper() and (len(words) > 1 or any(len(word) > _SHORT for word in words))
