@@ -6,6 +6,7 @@ Every answer is a stream that breaks off after two tokens, when it is too late t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import time
@@ -83,13 +84,10 @@ class Callers:
     async def summarize(self) -> tuple[str, bool]:
         call = self._stub.StreamSummarize(pb.SummarizeRequest(text="x", max_tokens=TOKENS))
         model = dict(await call.initial_metadata())["x-hexkey-model"]
-        try:
+        with contextlib.suppress(grpc.aio.AioRpcError):
             async for _ in call:
                 pass
-        except grpc.aio.AioRpcError as error:
-            assert error.code() is grpc.StatusCode.INTERNAL
-            return model, False
-        return model, True
+        return model, await call.code() is grpc.StatusCode.OK
 
     async def _over_http(self, path: str, body: dict[str, Any]) -> tuple[str, bool]:
         asked = {**body, "stream": True}
@@ -145,7 +143,7 @@ async def test_callers_hardly_see_it_and_where_all_are_bad_none_is_given_up(
 
 
 def fail_in_a_row(model: str, served: Served) -> None:
-    """Have one fail until others go first, and see that an operator is told."""
+    """Have one fail until others go first, and see that an operator is told, and why."""
     asked = {"text": "x", "source": "en", "target": "pt"}
     for _ in range(LIMIT // COST):
         body = {**asked, "model": model, "text": "[[bug]]"}
@@ -155,3 +153,6 @@ def fail_in_a_row(model: str, served: Served) -> None:
     verdict = next(one for one in told["verdicts"] if one["model"] == model)
     assert verdict["ejected"]
     assert "it failed lately" in verdict["reason"]
+    lines = [json.loads(line) for line in served.log]
+    whys = [line["why"] for line in lines if line["event"] == "engine fails a request"]
+    assert whys == ["the engine failed on this request (RuntimeError)"] * (LIMIT // COST)

@@ -150,7 +150,7 @@ def ends(since_s: float, days: Iterable[Iterator[tuple[float, str]]]) -> Counter
 def test_few_are_lost_to_one_that_fails_half_the_time_also_where_many_are_under_way(
     per_s: int, answer_s: float, well_s: float, wanted: float
 ) -> None:
-    shares = {0: 0, well_s: 0.5, well_s + 65: 1}
+    shares: dict[float, float] = {0: 0, well_s: 0.5, well_s + 65: 1}
     seeds = range(max(2, 100 // per_s))
     seen = ends(well_s + 5, (days(per_s, answer_s, shares, seed, wanted) for seed in seeds))
     assert 0 < seen["failed"] < 0.02 * seen.total()
@@ -174,14 +174,15 @@ def test_one_that_is_well_again_gets_all_within_a_minute(answer_s: float) -> Non
 def test_one_that_mostly_succeeds_is_soon_trusted_after_an_outage(
     share: float, answer_s: float
 ) -> None:
-    shares = {0: 1, 3: share, 120: 1}
+    shares: dict[float, float] = {0: 1, 3: share, 120: 1}
     seen = ends(60, (days(10, answer_s, shares, seed) for seed in range(50)))
     assert seen["aside"] < 0.1 * seen.total()
 
 
 @pytest.mark.parametrize("share", [0.2, 0.3])
 def test_one_that_fails_a_fifth_is_left_alone_where_others_can_serve(share: float) -> None:
-    seen = ends(120, (days(10, 0.5, {0: share, 1200: 1}, seed) for seed in range(5)))
+    shares: dict[float, float] = {0: share, 1200: 1}
+    seen = ends(120, (days(10, 0.5, shares, seed) for seed in range(5)))
     assert seen["failed"] < 0.02 * seen.total()
 
 
