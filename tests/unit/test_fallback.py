@@ -190,8 +190,11 @@ async def test_a_model_that_fails_is_left_alone_and_comes_back() -> None:
     house = House(a=[GONE])
     now = 0.0
     house.service.board._clock = lambda: now
-    for _ in range(LIMIT // COST + 60):
-        assert await house.ask() == "b"
+    with capture_logs() as logs:
+        for _ in range(LIMIT // COST + 60):
+            assert await house.ask() == "b"
+    told = [(one["model"], one["state"]) for one in logs if one["event"] == "circuit"]
+    assert told == [("a", "open")]
     assert house.pool.attempts.count("a") == LIMIT // COST
     assert value(house.metrics, "circuit_state", model="a", state="open") == 1
     house.pool.scripts.clear()
