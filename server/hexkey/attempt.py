@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+import structlog
 
 from hexkey.errors import Code, ServeError
 from hexkey.measures import Took
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from hexkey.pool import Pool
     from hexkey.routing import Leg, Route
     from hexkey.types import Event, Request
+
+log = structlog.get_logger("hexkey.engine")
 
 ENGINE_FAILED = frozenset({Code.UNAVAILABLE, Code.INTERNAL})
 """Codes of what is the engine's fault, so that another may do better."""
@@ -169,7 +172,16 @@ class _LegRun:
         try:
             event = await anext(self._events)
         except ServeError as error:
-            self._failed = True if error.code in ENGINE_FAILED else None
+            if error.code in ENGINE_FAILED:
+                self._failed = True
+                # Where another model serves it no other line tells of it.
+                log.warning(
+                    "engine fails a request",
+                    model=self.model,
+                    request_id=self._request.id,
+                    code=error.code,
+                    why=error.message,
+                )
             raise
         if type(event) is Usage:
             self._failed = False

@@ -9,6 +9,8 @@ from collections import Counter
 from time import monotonic
 from typing import TYPE_CHECKING
 
+import structlog
+
 from hexkey.admission.ticket import measure
 from hexkey.circuit import Circuit, CircuitState
 from hexkey.measures import Measure
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from hexkey.metrics import Metrics
     from hexkey.pool import Pool
     from hexkey.types import Request, Task
+
+log = structlog.get_logger("hexkey.engine")
 
 
 class Board:
@@ -100,7 +104,11 @@ class Board:
                 return
             # Most engines never fail, and then there is nothing to keep.
             circuit = self._circuits[model] = Circuit()
-        circuit.end(self._clock(), failed=failed)
+        now = self._clock()
+        before = circuit.state(now)
+        circuit.end(now, failed=failed)
+        if (state := circuit.state(now)) is not before:
+            log.warning("circuit", model=model, state=state)
 
     def took(self, model: str, task: Task, took: Took) -> None:
         """A leg has succeeded, and this is what it took."""

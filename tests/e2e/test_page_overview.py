@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from prometheus_client.parser import text_string_to_metric_families
 
+from hexkey.circuit import COST, LIMIT
 from tests.e2e.chromium import DESKTOP, PHONE, UNREADABLE, opened, shoot
 from tests.e2e.conftest import Served, serve
 from tests.waiting import until
@@ -174,6 +175,18 @@ def test_the_page_lives(chromium: Browser, fake: Served) -> None:
             label = page.locator(f"#{chart} .plot").get_attribute("aria-label") or ""
             assert re.search(r"\d", label), label
             assert page.locator(f"#{chart} canvas").count() == 1
+
+
+def test_a_model_that_fails_is_not_called_ready(chromium: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    with serve(path) as served, opened(chromium, f"{served.http}/dashboard") as page:
+        badges = page.locator("#models .badge")
+        expect(badges).to_have_text(["ready", "ready"])
+        text = {"text": "[[bug]]", "source": "en", "target": "pt"}
+        for _ in range(LIMIT // COST):
+            assert httpx.post(f"{served.http}/v1/translate", json=text).status_code == 500
+        expect(badges).to_have_text(["ready", "failing"])
 
 
 @pytest.mark.parametrize("size", SIZES)

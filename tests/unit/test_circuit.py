@@ -5,13 +5,21 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexkey.circuit import COST, FAILURES, MAX_PAUSE_S, PAUSE_S, WINDOW, Circuit, CircuitState
+from hexkey.circuit import (
+    COST,
+    ELSEWHERE,
+    LIMIT,
+    MAX_PAUSE_S,
+    PAUSE_S,
+    Circuit,
+    CircuitState,
+)
 from hexkey.retries import RESERVE, SHARE, RetryBudget
 
 RESULTS = st.lists(
@@ -19,7 +27,10 @@ RESULTS = st.lists(
 )
 
 
-def failing(times: int = FAILURES, now: float = 0.0) -> Circuit:
+IN_A_ROW = LIMIT // COST
+
+
+def failing(times: int = IN_A_ROW, now: float = 0.0) -> Circuit:
     circuit = Circuit()
     for _ in range(times):
         circuit.begin(now)
@@ -27,20 +38,37 @@ def failing(times: int = FAILURES, now: float = 0.0) -> Circuit:
     return circuit
 
 
-def test_failures_open_it_and_one_success_after_the_pause_closes_it() -> None:
-    assert failing(FAILURES - 1).state(0) is CircuitState.CLOSED
+def passed_by(circuit: Circuit, now: float) -> int:
+    """How many requests go to others before one looks again."""
+    for number in range(2 * ELSEWHERE):
+        if not circuit.ejects(now):
+            return number
+    raise AssertionError("nobody looks again")
+
+
+def test_failures_open_it_and_successes_after_the_pause_close_it() -> None:
+    assert failing(IN_A_ROW - 1).state(0) is CircuitState.CLOSED
     circuit = failing()
     assert circuit.state(0) is CircuitState.OPEN
     assert circuit.ejects(PAUSE_S - 0.01)
     assert circuit.state(PAUSE_S) is CircuitState.HALF_OPEN
-    assert not circuit.ejects(PAUSE_S)
+    assert passed_by(circuit, PAUSE_S) == ELSEWHERE - 1
     circuit.begin(PAUSE_S)
     assert circuit.ejects(PAUSE_S), "one request at a time looks again"
+    for paid in range(1, LIMIT):
+        circuit.end(PAUSE_S + 1, failed=False)
+        assert circuit.state(PAUSE_S + 1) is CircuitState.HALF_OPEN
+        for _ in range(paid + 1):
+            assert not circuit.ejects(PAUSE_S + 1)
+            circuit.begin(PAUSE_S + 1)
+        assert circuit.ejects(PAUSE_S + 1), "as many as it has earned"
+        for _ in range(paid):
+            circuit.end(PAUSE_S + 1, failed=None)
     circuit.end(PAUSE_S + 1, failed=False)
     assert circuit.state(PAUSE_S + 1) is CircuitState.CLOSED
 
 
-def test_each_probe_that_fails_makes_the_pause_longer() -> None:
+def test_each_look_that_fails_makes_the_pause_longer() -> None:
     circuit, now, pauses = failing(), 0.0, []
     for _ in range(8):
         begun = now
@@ -54,8 +82,9 @@ def test_each_probe_that_fails_makes_the_pause_longer() -> None:
     assert pauses[-1] == MAX_PAUSE_S
 
 
-def test_a_probe_whose_caller_left_lets_the_next_one_through() -> None:
+def test_a_look_whose_caller_left_lets_the_next_one_through() -> None:
     circuit = failing()
+    passed_by(circuit, PAUSE_S)
     circuit.begin(PAUSE_S)
     circuit.end(PAUSE_S, failed=None)
     assert not circuit.ejects(PAUSE_S)
@@ -64,67 +93,101 @@ def test_a_probe_whose_caller_left_lets_the_next_one_through() -> None:
 
 def test_a_few_failures_among_many_successes_are_no_reason() -> None:
     circuit = Circuit()
-    for number in range(10 * WINDOW):
+    for number in range(1000):
         circuit.begin(0)
-        circuit.end(0, failed=number % 3 == 0)
+        circuit.end(0, failed=number % (COST + 1) == 0)
     assert circuit.state(0) is CircuitState.CLOSED
 
 
+def test_it_opens_as_soon_after_a_good_time_as_at_the_start() -> None:
+    circuit = Circuit()
+    for failed in [False] * 1000 + [True] * IN_A_ROW:
+        assert circuit.state(0) is CircuitState.CLOSED
+        circuit.begin(0)
+        circuit.end(0, failed=failed)
+    assert circuit.state(0) is CircuitState.OPEN
+
+
 def days(
-    per_s: int,
+    per_s: float,
     answer_s: float,
-    heals_at_s: float = 1e9,
-    shares: tuple[float, float] = (0.5, 0),
+    shares: dict[float, float],
     seed: int = 1,
+    wanted: float = 1,
 ) -> Iterator[tuple[float, str]]:
-    """Yield when and how requests end; ``shares`` fail before and after, ``aside`` go elsewhere."""
+    """Yield when and how requests end, which come by chance, ``per_s`` of them on average.
+
+    ``shares`` of those that the engine gets fail from the seconds named on, the last one being
+    the end; ``aside`` go elsewhere since it is not trusted, and all but ``wanted`` anyway.
+    """
     lots, circuit = random.Random(seed), Circuit()  # noqa: S311 - lots, no secret
     under_way: list[tuple[float, bool]] = []
-    for number in range(120 * per_s):
-        now = number / per_s
+    now = 0.0
+    while (now := now + lots.expovariate(per_s)) < max(shares):
         while under_way and under_way[0][0] <= now:
             ended, failed = heapq.heappop(under_way)
             circuit.end(ended, failed=failed)
             yield ended, "failed" if failed else "ok"
         if circuit.ejects(now):
             yield now, "aside"
-            continue
-        circuit.begin(now)
-        fails = lots.random() < shares[now >= heals_at_s]
-        heapq.heappush(under_way, (now + answer_s * lots.uniform(0.5, 1.5), fails))
+        elif lots.random() > wanted:
+            yield now, "elsewhere"
+        else:
+            circuit.begin(now)
+            fails = lots.random() < shares[max(since for since in shares if since <= now)]
+            heapq.heappush(under_way, (now + answer_s * lots.uniform(0.5, 1.5), fails))
 
 
+def ends(since_s: float, days: Iterable[Iterator[tuple[float, str]]]) -> Counter[str]:
+    """How requests ended, of all days together, from some second on."""
+    return Counter(how for day in days for when, how in day if when > since_s)
+
+
+@pytest.mark.parametrize("wanted", [1, 1 / 3], ids=["first", "each"])
+@pytest.mark.parametrize("well_s", [0, 60])
 @pytest.mark.parametrize("answer_s", [0.05, 1.0])
 @pytest.mark.parametrize("per_s", [5, 20, 100])
 def test_few_are_lost_to_one_that_fails_half_the_time_also_where_many_are_under_way(
-    per_s: int, answer_s: float
+    per_s: int, answer_s: float, well_s: float, wanted: float
 ) -> None:
-    ends = Counter(how for when, how in days(per_s, answer_s) if when > 5)
-    assert 0 < ends["failed"] < 0.02 * ends.total()
+    shares: dict[float, float] = {0: 0, well_s: 0.5, well_s + 65: 1}
+    seeds = range(max(2, 100 // per_s))
+    seen = ends(well_s + 5, (days(per_s, answer_s, shares, seed, wanted) for seed in seeds))
+    assert 0 < seen["failed"] < 0.02 * seen.total()
+
+
+@pytest.mark.parametrize("per_s", [0.1, 1, 10])
+def test_looking_costs_one_in_a_hundred_however_few_come(per_s: float) -> None:
+    seen = ends(0, [days(per_s, 0.05, {0: 1, 5000 / per_s: 1})])
+    assert 10 < seen["failed"] <= 0.01 * seen.total() + IN_A_ROW
 
 
 @pytest.mark.parametrize("answer_s", [0.05, 1.0])
 def test_one_that_is_well_again_gets_all_within_a_minute(answer_s: float) -> None:
-    ends = {how for when, how in days(20, answer_s, heals_at_s=30) if when > 30 + MAX_PAUSE_S}
-    assert ends == {"ok"}
+    well_s = 30
+    days_of_it = (days(20, answer_s, {0: 0.5, well_s: 0, 120: 1}, seed) for seed in range(10))
+    assert set(ends(well_s + MAX_PAUSE_S + 10, days_of_it)) == {"ok"}
 
 
 @pytest.mark.parametrize("answer_s", [0.05, 1.0])
-@pytest.mark.parametrize("share", [0.02, 0.1])
+@pytest.mark.parametrize("share", [0.02, 0.05])
 def test_one_that_mostly_succeeds_is_soon_trusted_after_an_outage(
     share: float, answer_s: float
 ) -> None:
-    ends = Counter(
-        how
-        for seed in range(50)
-        for when, how in days(10, answer_s, 3, (1, share), seed)
-        if when > 60
-    )
-    assert ends["aside"] < 0.1 * ends.total()
+    shares: dict[float, float] = {0: 1, 3: share, 120: 1}
+    seen = ends(60, (days(10, answer_s, shares, seed) for seed in range(50)))
+    assert seen["aside"] < 0.1 * seen.total()
 
 
-def test_a_failure_on_probation_takes_back_what_some_successes_have_paid() -> None:
-    for paid, state in ((COST - 1, CircuitState.OPEN), (COST, CircuitState.CLOSED)):
+@pytest.mark.parametrize("share", [0.2, 0.3])
+def test_one_that_fails_a_fifth_is_left_alone_where_others_can_serve(share: float) -> None:
+    shares: dict[float, float] = {0: share, 1200: 1}
+    seen = ends(120, (days(10, 0.5, shares, seed) for seed in range(5)))
+    assert seen["failed"] < 0.02 * seen.total()
+
+
+def test_a_failure_of_a_half_open_one_takes_back_what_some_successes_have_paid() -> None:
+    for paid, state in ((COST, CircuitState.OPEN), (COST + 1, CircuitState.HALF_OPEN)):
         circuit = failing()
         for failed in [False] * paid + [True]:
             circuit.begin(PAUSE_S)
@@ -133,7 +196,7 @@ def test_a_failure_on_probation_takes_back_what_some_successes_have_paid() -> No
 
 
 @given(RESULTS)
-def test_it_is_looked_at_again_within_the_longest_pause(
+def test_it_is_looked_at_again_after_the_longest_pause(
     results: list[tuple[float, bool | None]],
 ) -> None:
     circuit, now = Circuit(), 0.0
@@ -141,7 +204,7 @@ def test_it_is_looked_at_again_within_the_longest_pause(
         now += after
         circuit.begin(now)
         circuit.end(now, failed=failed)
-        assert not circuit.ejects(now + MAX_PAUSE_S)
+    assert passed_by(circuit, now + MAX_PAUSE_S) <= ELSEWHERE
 
 
 @given(st.lists(st.booleans(), max_size=2000))

@@ -14,7 +14,7 @@ from hexkey.admission import Gate, Permit
 from hexkey.admission.ticket import measure
 from hexkey.billing import Billing
 from hexkey.charge import Charge
-from hexkey.circuit import CircuitState
+from hexkey.circuit import COST, ELSEWHERE, LIMIT, PAUSE_S, CircuitState
 from hexkey.config import CostConfig, QueueConfig
 from hexkey.devices import TIME
 from hexkey.errors import Code, ServeError, invalid
@@ -190,14 +190,20 @@ async def test_a_model_that_fails_is_left_alone_and_comes_back() -> None:
     house = House(a=[GONE])
     now = 0.0
     house.service.board._clock = lambda: now
-    for _ in range(60):
-        assert await house.ask() == "b"
-    assert house.pool.attempts.count("a") == 5
+    with capture_logs() as logs:
+        for _ in range(LIMIT // COST + 60):
+            assert await house.ask() == "b"
+    told = [(one["model"], one["state"]) for one in logs if one["event"] == "circuit"]
+    assert told == [("a", "open")]
+    assert house.pool.attempts.count("a") == LIMIT // COST
     assert value(house.metrics, "circuit_state", model="a", state="open") == 1
     house.pool.scripts.clear()
-    now = 2.5
+    now = PAUSE_S
     assert value(house.metrics, "circuit_state", model="a", state="half_open") == 1
-    assert await house.ask() == "a"
+    for _ in range(ELSEWHERE - 60 + LIMIT):
+        assert value(house.metrics, "circuit_state", model="a", state="closed") == 0
+        served = await house.ask()
+    assert served == "a"
     assert value(house.metrics, "circuit_state", model="a", state="closed") == 1
 
 

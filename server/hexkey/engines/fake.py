@@ -8,7 +8,8 @@ host down:
 
 ``[[refuse]]`` refused in ``add``; ``[[bug]]`` an unforeseen exception in ``add``; ``[[raise]]``
 the step raises; ``[[exit]]`` the process ends; ``[[hang]]`` the step never returns; ``[[oom]]``
-memory until the kernel or a limit says no; ``[[shout]]`` more is printed than a pipe holds.
+memory until the kernel or a limit says no; ``[[shout]]`` more is printed than a pipe holds. The
+option ``failing`` has a share of all requests fail there, alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import random
 import re
 import struct
 import time
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hexkey.engines.base import StepReport
 from hexkey.engines.lexicon import Detokenize, Lexed, Render, Tokenize
 from hexkey.engines.options import Bounds, read_options
-from hexkey.errors import invalid
+from hexkey.errors import Code, invalid
 from hexkey.models.errors import ModelError
 from hexkey.types import (
     PLAIN,
@@ -35,6 +37,7 @@ from hexkey.types import (
     Classify,
     Delta,
     Embed,
+    Failure,
     Finish,
     FinishReason,
     HostEvent,
@@ -68,7 +71,8 @@ class FakeOptions:
     """How long a step, an ``add`` and the load take; ``load_error`` is what the load fails with.
 
     ``concurrency`` is what it says it makes use of; it computes all that it is given. ``busy`` has
-    a step spend its time on the CPU instead of asleep.
+    a step spend its time on the CPU instead of asleep. ``failing`` is the share of requests that
+    fail at their third step, by lots that a model of this name draws again after each start.
     """
 
     step_ms: float = 0.0
@@ -78,8 +82,10 @@ class FakeOptions:
     concurrency: int = 0
     load_error: str = ""
     busy: bool = False
+    failing: float = 0.0
 
     BOUNDS: ClassVar[Bounds] = {
+        "failing": (0, 1),
         **dict.fromkeys(("step_ms", "add_ms", "load_ms"), (0, 1 << 24)),
         "tokens_per_step": (1, 1 << 20),
         "concurrency": (0, 1 << 20),
@@ -105,13 +111,13 @@ def load(context: LoadContext) -> FakeEngine:
     if options.load_error:
         raise ModelError(options.load_error)
     time.sleep(options.load_ms / 1000)
-    return FakeEngine(options)
+    return FakeEngine(options, context.model)
 
 
 class FakeEngine:
     """Deterministic work on a chosen clock."""
 
-    def __init__(self, options: FakeOptions) -> None:
+    def __init__(self, options: FakeOptions, name: str = "") -> None:
         self.info = ModelInfo(
             context_tokens=CONTEXT_TOKENS,
             concurrency=options.concurrency,
@@ -124,6 +130,8 @@ class FakeEngine:
         self._wait = _spin if options.busy else time.sleep
         self._add_s = options.add_ms / 1000
         self._stride = options.tokens_per_step
+        self._failing = options.failing
+        self._lots = random.Random(name)  # noqa: S311 - lots, no secret
         self._works: dict[int, _Work] = {}
         self._steps = 0
 
@@ -141,6 +149,8 @@ class FakeEngine:
         time.sleep(self._add_s)
         text = _text(payload)
         fate = match[1] if (match := _FATE.search(text)) else ""
+        if self._lots.random() < self._failing:
+            fate = fate or "fail"
         if fate == "refuse":
             raise invalid("refused as asked")
         if fate == "bug":
@@ -171,6 +181,10 @@ class FakeEngine:
         for request_id, work in list(self._works.items()):
             work.steps += 1
             if work.fate and work.steps >= FATE_STEP:
+                if work.fate == "fail":
+                    report.events.append((request_id, [Failure(Code.INTERNAL, "failed as asked")]))
+                    del self._works[request_id]
+                    continue
                 _meet(work.fate)
             computed = self._stride if work.at else work.input_tokens + self._stride
             report.computed.append((request_id, computed, work.input_tokens + work.at))

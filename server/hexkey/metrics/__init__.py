@@ -66,6 +66,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self.circuits: Callable[[], Mapping[str, StrEnum]] = dict
         self.request_duration = self._histogram(
             "request_duration_seconds", "From decoded to settled.", BY_REQUEST, DURATION_S
         )
@@ -187,6 +188,7 @@ class Metrics:
 
     def watch_circuits(self, states: Callable[[], Mapping[str, StrEnum]]) -> None:
         """Export the state of each model's circuit, read anew at each scrape."""
+        self.circuits = states
         text = "1 for the state of a model's circuit, else 0."
         self.registry.register(StateCollector("hexkey_circuit_state", text, states))
 

@@ -60,7 +60,7 @@ class Monitor:
             failed_share=snapshot.failed_share(old, new),
             tasks=tasks,
             cost=snapshot.cost(old, new, self._pool),
-            models=snapshot.models(old, new, self._pool, self._load()),
+            models=snapshot.models(old, new, self._pool, self._load(), self._metrics.circuits()),
             point=point,
         )
 

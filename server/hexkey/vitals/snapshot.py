@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from hexkey.circuit import CircuitState
 from hexkey.metering import Outcome
 from hexkey.metrics import DURATION_S, PICO, TTFT_S
 from hexkey.vitals.quantile import quantile
 from hexkey.vitals.reading import KINDS, Places
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from enum import StrEnum
 
     from hexkey.pool import Pool
     from hexkey.vitals.reading import Reading
@@ -85,11 +87,15 @@ class CostView(Struct):
 
 
 class ModelView(Struct):
-    """One model: its state, its work now and since the start, and what that cost."""
+    """One model: its state, its work now and since the start, and what that cost.
+
+    One that is not ``trusted`` failed lately, and others that can do the same go first.
+    """
 
     name: str
     device: str
     state: str
+    trusted: bool
     tasks: list[str]
     pairs: list[str]
     requests: int
@@ -192,7 +198,11 @@ def cost(old: Reading, new: Reading, pool: Pool) -> CostView:
 
 
 def models(
-    old: Reading, new: Reading, pool: Pool, load: dict[str, tuple[int, int]]
+    old: Reading,
+    new: Reading,
+    pool: Pool,
+    load: dict[str, tuple[int, int]],
+    circuits: Mapping[str, StrEnum],
 ) -> list[ModelView]:
     """Return one view for each model; ``load`` is its requests in flight and in the engine."""
     states = pool.states()
@@ -205,6 +215,7 @@ def models(
             name=one.name,
             device=places[one.name],
             state=str(states.get(one.name, "stopped")),
+            trusted=circuits.get(one.name, CircuitState.CLOSED) is CircuitState.CLOSED,
             tasks=sorted(one.tasks),
             pairs=[f"{pair.source}-{pair.target}" for pair in one.pairs],
             requests=int(new.model_requests.get(one.name, 0)),

@@ -14,6 +14,7 @@ from hexkey.types import (
     Autocomplete,
     Chat,
     Delta,
+    Failure,
     Finish,
     FinishReason,
     HostEvent,
@@ -93,6 +94,15 @@ def test_a_fate_in_a_step_comes_at_its_step() -> None:
         engine.step()
     with pytest.raises(RuntimeError):
         engine.step()
+
+
+def test_a_share_of_requests_fails_alone_after_two_tokens() -> None:
+    engine = load(context(failing=0.5))
+    answers = run(engine, *[prompt("a")] * 200)
+    failed = [events for events in answers.values() if isinstance(events[-1], Failure)]
+    assert 70 < len(failed) < 130
+    assert all(text(events) == "w0 w1 " for events in failed)
+    assert run(load(context(failing=0.5)), *[prompt("a")] * 200) == answers
 
 
 def test_a_cancel_forgets() -> None:

@@ -26,8 +26,9 @@ export function showModels({ models, cost }) {
     },
     (card, model) => {
       const [title, note, facts, load] = card.children;
-      say(title.lastChild, model.state);
-      title.lastChild.dataset.state = model.state;
+      const state = model.state === "ready" && !model.trusted ? "failing" : model.state;
+      say(title.lastChild, state);
+      title.lastChild.dataset.state = state;
       const restarts = model.restarts ? `, ${count(model.restarts)} restarts` : "";
       const place = several ? ` on ${model.device}` : "";
       say(note, [model.tasks.join(", "), model.pairs.join(", ")].filter(Boolean).join(": ") + place + restarts);
