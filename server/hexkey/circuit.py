@@ -20,6 +20,8 @@ MAX_PAUSE_S = 60.0
 ELSEWHERE = 100
 """Requests that go first to others between two looks, so that looking, too, fails 1 in 100 at most
 where only few come in a pause."""
+PATIENCE_S = 1800.0
+"""Somebody looks after so long all the same: one that is well again is missed where few come, too."""
 
 
 class CircuitState(StrEnum):
@@ -56,7 +58,8 @@ class Circuit:
         if self._open_until is None:
             return False
         paid = LIMIT - self._owed
-        if now < self._open_until or (not paid and self._elsewhere < ELSEWHERE):
+        looked_away = now < self._open_until + PATIENCE_S and self._elsewhere < ELSEWHERE
+        if now < self._open_until or (not paid and looked_away):
             self._elsewhere += 1
             return True
         return self._looks > paid

@@ -16,6 +16,7 @@ from hexkey.circuit import (
     ELSEWHERE,
     LIMIT,
     MAX_PAUSE_S,
+    PATIENCE_S,
     PAUSE_S,
     Circuit,
     CircuitState,
@@ -89,6 +90,12 @@ def test_a_look_whose_caller_left_lets_the_next_one_through() -> None:
     circuit.end(PAUSE_S, failed=None)
     assert not circuit.ejects(PAUSE_S)
     assert circuit.state(PAUSE_S) is CircuitState.HALF_OPEN
+
+
+def test_somebody_looks_in_the_end_though_hardly_anybody_comes() -> None:
+    circuit = failing()
+    assert circuit.ejects(PAUSE_S + PATIENCE_S - 1)
+    assert not circuit.ejects(PAUSE_S + PATIENCE_S)
 
 
 def test_a_few_failures_among_many_successes_are_no_reason() -> None:
