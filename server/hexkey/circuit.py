@@ -21,7 +21,7 @@ ELSEWHERE = 100
 """Requests that go first to others between two looks, so that looking, too, fails 1 in 100 at most
 where only few come in a pause."""
 PATIENCE_S = 1800.0
-"""Somebody looks after so long all the same: one that is well again is missed where few come, too."""
+"""Somebody looks after so long all the same: where few come, too, one well again is missed."""
 
 
 class CircuitState(StrEnum):
