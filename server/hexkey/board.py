@@ -85,8 +85,10 @@ class Board:
 
     def circuits(self) -> dict[str, CircuitState]:
         """Return whether each model's engine is trusted; all that never failed are left out."""
-        now = self._clock()
-        return {model: one.state(now) for model, one in list(self._circuits.items())}
+        now, there = self._clock(), {one.name for one in self._pool.catalog}
+        return {
+            model: one.state(now) for model, one in list(self._circuits.items()) if model in there
+        }
 
     def begin(self, model: str) -> None:
         """A leg begins on a model."""

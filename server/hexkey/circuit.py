@@ -18,8 +18,8 @@ PAUSE_S = 2.0
 MAX_PAUSE_S = 60.0
 """Nobody looks again for so long; it doubles with each look in vain."""
 ELSEWHERE = 100
-"""Requests that go first to others between two looks, so that looking, too, fails 1 in 100 at most
-where only few come in a pause."""
+"""Times that others go first between two looks, for a request or in the answer to how one would be
+routed: so looking, too, fails about 1 in 100 at most where only few come in a pause."""
 PATIENCE_S = 1800.0
 """Somebody looks after so long all the same: where few come, too, one well again is missed."""
 

@@ -138,7 +138,7 @@ class Link(asyncio.Protocol):
 
     ``on_change`` is called, with this link, when ``ready``, ``refused`` or ``closed`` is set.
     ``on_step`` is told of each step before the usage of a request that was in it can be read, and
-    before one leaves, but after its tokens have gone on their way: the books are in no hurry.
+    before one leaves, but after its tokens have gone on their way where the engine goes on.
     """
 
     def __init__(
@@ -358,8 +358,12 @@ class Link(asyncio.Protocol):
             if mailbox.settled:
                 del self._mailboxes[request_id]
         self._unbooked.append(step)
-        # Behind the turns of those who were woken just now.
-        asyncio.get_running_loop().call_soon(self._book)
+        if step.running:
+            # Behind the turns of those who were woken just now.
+            asyncio.get_running_loop().call_soon(self._book)
+        else:
+            # What comes after it is idle or not by who waits at this moment.
+            self._book()
 
     def _book(self) -> None:
         steps, self._unbooked = self._unbooked, []

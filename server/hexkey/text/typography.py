@@ -32,9 +32,9 @@ _ALIKE = [
 ]
 """Of each kind the first is what models write."""
 _NAME = re.compile(r"\w+(?:(?:['’-]|\.?\s)\w+){0,4}")
-_SHORT = 3  # letters: USB
+_SHORT = 3  # letters: USB, été
 _MAX_NAME = 40  # characters
-_LONE = re.compile(r"[^\W\d_]+[,.!?:]?")
+_LONE = re.compile(r"[A-Za-zÀ-ɏͰ-ӿ]+[,.!?:]?")  # not where a sentence is written as one word
 _TWICE = re.compile(r"\b([^\W\d_]{2,})(?:,\s(?i:\1)|\s\1)(?!\w)")
 _ASIDE = re.compile(r"(?<=\S)\s\([^()]{0,200}\)?\Z")
 _DOTTED = frozenset({"tr", "tur", "az", "aze", "azj"})
@@ -64,14 +64,16 @@ def spell(text: str, knows: Knows) -> str:
 def _spelled(word: str, knows: Knows) -> str | None:
     """Write a word with plain marks, none that are invisible, and no unknown capitals.
 
-    A word in small letters, which is no name, goes without unknown accents: `naïve`.
+    A word in small letters, which is no name, goes without unknown accents: `naïve`. One of less
+    than three could come back as another one of the target's: `à`.
     """
     plain = word.translate(_PLAIN)
     bare = "".join(one for one in plain if unicodedata.category(one) != "Cf")
     if knows(bare):
         return bare
     if not knows(bare.lower()):
-        folded = _folded(bare, knows) if _LETTERS.fullmatch(bare) and bare.islower() else bare
+        whole = len(bare) >= _SHORT and bare.islower() and _LETTERS.fullmatch(bare)
+        folded = _folded(bare, knows) if whole else bare
         return folded if knows(folded) else None
     # Models learn what to make of `Às`, yet not of `NÃO`.
     return bare.lower() if bare.isupper() and len(bare) > 1 else bare

@@ -122,8 +122,9 @@ def test_brackets_are_lost_nowhere_else(source: str, said: str) -> None:
         ("CANCEL", "Cancel", "Cancelar", "CANCELAR"),
         ("A naïve piñata", "A naive pinata", "Uma pinata ingénua", "Uma piñata ingénua"),
         ("naïve, naive", "naive, naive", "naive, naive", "naïve, naive"),
+        ("Set ñ up", "Set A1 up", "Usa A1 n", "Usa ñ n"),
         ("naïve, naive", "naive, naive", "naive", "naive"),
-        ("Naïve ř–ø {a}ñ", "A1 n", "A1 n", "Naïve ř–ø {a}ñ"),
+        ("Naïve sea ř–ø {a}ñ", "A1 sea A2", "A1 mar A2", "Naïve mar ř–ø {a}ñ"),
         ("Pay € 5 of §", "Pay A1 5 of A2", "Paga A1 5 de A2", "Paga € 5 de §"),
     ],
 )

@@ -40,6 +40,8 @@ MAX_BATCHED_TOKENS = 256
 MAX_CONFIGS = 64
 MAX_UNREAD = 4
 """Tokens of one sequence that stay in the pipeline while others begin or end."""
+Common = tuple[int, int, float, float, int]
+"""What each generation has: tokens at most, at least; presence, frequency penalty; logprobs."""
 _SEEDS = 1 << 63
 _GOES_ON = GenerationFinishReason.NONE
 _RUNNING = GenerationStatus.RUNNING
@@ -69,8 +71,9 @@ class OpenvinoEngine:
         self._pipeline = pipeline
         self._vocabulary = vocabulary
         self._pieces = vocabulary.pieces
+        self._control = set(vocabulary.control)
         # Set by set a config costs a request 0.05 ms after a step, and most ask for the same.
-        self._config = lru_cache(maxsize=MAX_CONFIGS)(partial(_config, set(vocabulary.control)))
+        self._plain = lru_cache(maxsize=MAX_CONFIGS)(partial(_config, self._control))
         self._prompts = prompts
         self._cache = cache
         self._max_sequences = max_sequences
@@ -111,7 +114,7 @@ class OpenvinoEngine:
             Sequence(
                 work=work,
                 indexes=group,
-                config=self._config(sampling, min(sampling.max_tokens, room), seed + group[0]),
+                config=self._config(sampling, room, seed + group[0]),
                 stream=text_stream(payload),
                 logprobs=sampling.logprobs,
             )
@@ -288,24 +291,34 @@ class OpenvinoEngine:
         self._active.remove(sequence)
         self._cache.learn(sequence.content)
 
-
-def _config(control: set[int], sampling: Sampling, most: int, seed: int) -> GenerationConfig:
-    """Return how to generate at most ``most`` tokens; the pipeline copies it."""
-    config = GenerationConfig()
-    config.apply_chat_template = False
-    config.max_new_tokens = most
-    config.min_new_tokens = min(sampling.min_tokens, most)
-    config.stop_token_ids = control
-    config.presence_penalty = sampling.presence_penalty
-    config.frequency_penalty = sampling.frequency_penalty
-    config.logprobs = int(sampling.logprobs)
-    if not greedy(sampling):
+    def _config(self, sampling: Sampling, room: int, seed: int) -> GenerationConfig:
+        common = (
+            min(sampling.max_tokens, room),
+            min(sampling.min_tokens, room),
+            sampling.presence_penalty,
+            sampling.frequency_penalty,
+            int(sampling.logprobs),
+        )
+        if greedy(sampling):
+            return self._plain(common)
+        config = _config(self._control, common)
         config.do_sample = True
         config.temperature = sampling.temperature
         config.top_p = sampling.top_p
         config.rng_seed = seed % _SEEDS
         if sampling.top_k:
             config.top_k = sampling.top_k
+        return config
+
+
+def _config(control: set[int], common: Common) -> GenerationConfig:
+    """Return how to generate, the likeliest token always; the pipeline copies it."""
+    config = GenerationConfig()
+    config.apply_chat_template = False
+    config.stop_token_ids = control
+    config.max_new_tokens, config.min_new_tokens = common[:2]
+    config.presence_penalty, config.frequency_penalty = common[2:4]
+    config.logprobs = common[4]
     return config
 
 

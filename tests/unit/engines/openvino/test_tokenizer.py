@@ -9,7 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import tokenizers
 from openvino_genai import Tokenizer
+from tokenizers.models import Unigram
+from tokenizers.normalizers import Strip
 
 from hexkey.engines.openvino.gguf import CONTROL, Value, read_metadata
 from hexkey.engines.openvino.tokenizer import PROBE, Encode, of_folder, of_gguf, quickest
@@ -100,6 +103,11 @@ def test_the_pipelines_own_stays_where_the_two_differ(smollm: Path) -> None:
     assert quickest(slow, None, names) is slow
     assert quickest(slow, of_gguf(metadata), names) is not slow
     assert quickest(slow, of_gguf(metadata | {"tokenizer.ggml.pre": b"qwen2"}), names) is slow
+    no_spaces = of_gguf(metadata)
+    assert no_spaces is not None
+    no_spaces.normalizer = Strip()
+    assert quickest(slow, no_spaces, names) is slow
+    assert quickest(slow, tokenizers.Tokenizer(Unigram([("a", 0.0)])), names) is slow
     # One that takes no control token for what it is.
     assert quickest(slow, of_gguf(metadata | {"tokenizer.ggml.token_type": b""}), names) is slow
 
