@@ -11,8 +11,8 @@ from enum import StrEnum
 COST = 4
 """Successes that make up for a failure: what an engine owes grows where more than one in
 ``COST + 1`` of its requests fail, and goes to nothing where fewer do (a CUSUM test)."""
-LIMIT = 3 * COST
-"""Successes owed that open the circuit, as three failures in a row bring about; all of them are due
+LIMIT = 4 * COST
+"""Successes owed that open the circuit, as four failures in a row bring about; all of them are due
 before the engine is trusted again, else one that fails half the time is back after a lucky look."""
 PAUSE_S = 2.0
 MAX_PAUSE_S = 60.0
