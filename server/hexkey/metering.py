@@ -196,10 +196,15 @@ class Meter:
         self._legs.append((model, usage))
 
     def gave_up(self) -> None:
-        """The attempt under way is given up: its legs are no part of the answer's usage."""
+        """The attempt under way is given up: nothing of it is part of the answer or its usage."""
         self._gave_up = True
+        self._legs.append((self._model, Usage(output_tokens=self._tokens)))
         self._count_legs()
         self._legs.clear()
+        self._gaps.clear()
+        self._reasons.clear()
+        self._tokens = 0
+        self._first = self._last = 0.0
 
     def _waited(self) -> None:
         if self._queued:

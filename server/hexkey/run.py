@@ -33,12 +33,13 @@ class Run:
     """One request under way; see ``Service.run``.
 
     Until its first event is out, a request whose model is full or fails goes to the next route of
-    its plan; ``seal`` ends that early, where the caller is told who serves.
+    its plan: until its last is known where the answer is read whole. ``seal`` ends that early,
+    where the caller is told who serves.
     """
 
     __slots__ = (
-        "_attempt", "_charge", "_exposed", "_hold", "_leaving", "_meter", "_request", "_routes",
-        "_sealed", "_service", "_session", "cached", "plan", "route",
+        "_ahead", "_attempt", "_charge", "_exposed", "_hold", "_leaving", "_meter", "_request",
+        "_routes", "_sealed", "_service", "_session", "cached", "plan", "route",
     )  # fmt: skip
 
     plan: Plan
@@ -59,6 +60,7 @@ class Run:
         self._charge: Charge | None = None
         self._leaving = False
         self._sealed = False
+        self._ahead: deque[Event] = deque()  # of an answer that is read whole
 
     def whole(self) -> None:
         """Say, before it is entered, that nobody reads the answer before it is complete."""
@@ -138,6 +140,19 @@ class Run:
 
     async def __anext__(self) -> Event:
         """Return the next event."""
+        if not self._request.whole:
+            event = await self._next()
+            self._sealed = True
+            return event
+        if not self._sealed:
+            while type(event := await self._next()) is not Usage:
+                self._ahead.append(event)
+            self._ahead.append(event)
+            self._sealed = True
+        return self._ahead.popleft() if self._ahead else await self._next()
+
+    async def _next(self) -> Event:
+        """Return the next event of whichever model serves in the end."""
         while True:
             try:
                 event = await self._attempt.next_event()
@@ -153,7 +168,6 @@ class Run:
             if not isinstance(event, Began):
                 break
             self._meter.began(event)
-        self._sealed = True
         if type(event) is Usage and self._charge is not None:
             cost = self._charge.finish(event)
             if self._exposed:
@@ -221,7 +235,10 @@ class Run:
             self._charge = self._open_charge()
         else:
             self._charge.next_leg(leg.model)
-        session = self._session if self._session is not None and self._session.drafts else None
+        session = self._session
+        if session is not None:
+            session.begins(self.route.model)
+            session = session if session.drafts else None
         if session is not None:
             # A newer request may take it over, with a deadline of its own.
             request = msgspec.structs.replace(request, deadline=None)
@@ -229,7 +246,7 @@ class Run:
         self._attempt = attempt
         attempt.begin(permit, self._charge)
         if session is not None:
-            self._attempt = session.draft(attempt, self.route.model, self._charge)
+            self._attempt = session.draft(attempt, self._charge)
 
     def _settle(self, error: BaseException | None) -> None:
         """Write the receipt and give the reservation back, whatever fails on the way."""
@@ -265,6 +282,7 @@ class Run:
         self._leaving = False
         self._count_fallback(error)
         await self._attempt.close()
+        self._ahead.clear()
         self._meter.gave_up()
         if self._charge is not None:
             self._charge.give_up(Outcome.ERROR.value)

@@ -198,12 +198,16 @@ class Session:
         """Whether its answer can become a newer request's, so that a ``Draft`` must read it."""
         return self.claim is not None and self._asked is not None
 
-    def draft(self, source: Source, model: str, charge: Charge) -> Reading:
-        """Return the reading of an attempt that has begun, without a deadline of its own."""
-        self.reading = Reading(Draft(source, model, charge, self._deadline))
+    def begins(self, model: str) -> None:
+        """An attempt begins; nothing that an earlier one said is part of the answer."""
+        self._parts.clear()
         if model != self._model:
             # The one that was asked for was full or failed, and would say something else.
-            self._asked = None
+            self._asked = self.reading = None
+
+    def draft(self, source: Source, charge: Charge) -> Reading:
+        """Return the reading of an attempt that has begun, without a deadline of its own."""
+        self.reading = Reading(Draft(source, self._model, charge, self._deadline))
         return self.reading
 
     def note(self, event: Event) -> None:

@@ -143,6 +143,37 @@ async def test_callers_hardly_see_it_and_where_all_are_bad_none_is_given_up(
     assert well.seen[-1][1] == "well-1"
 
 
+WHOLE = """
+models:
+  - {name: bad, engine: fake, tasks: [chat, autocomplete], options: {failing: 1.0}}
+  - {name: good, engine: fake, tasks: [chat, autocomplete]}
+"""
+
+
+def test_a_caller_who_reads_the_answer_whole_does_not_see_it_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(WHOLE)
+    said = {"messages": [{"role": "user", "content": "x"}], "max_tokens": TOKENS}
+    left = 'fallbacks_total{model="bad",reason="internal",task="%s"}'
+    with serve(path) as served, grpc.insecure_channel(served.grpc) as channel:
+        stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+        url = f"{served.http}/v1/chat/completions"
+        kept = httpx.post(url, json={**said, "model": "good"}).json()
+        texts, models = set(), set()
+        for _ in range(4):
+            answer = httpx.post(url, json={**said, "model": "auto", "n": 2})
+            assert answer.status_code == 200, answer.text
+            models.add(answer.headers["x-hexkey-model"])
+            texts |= {one["message"]["content"] for one in answer.json()["choices"]}
+        asked = pb.AutocompleteRequest(prefix="x", max_tokens=TOKENS)
+        for _ in range(4):
+            models.add(stub.Autocomplete(asked).model)
+        assert models == {"good"}
+        assert texts == {kept["choices"][0]["message"]["content"]}
+        counts = served.metric(left % "chat"), served.metric(left % "autocomplete")
+        assert sum(counts) >= LIMIT // COST
+
+
 def fail_in_a_row(model: str, served: Served) -> None:
     """Have one fail until others go first, and see that an operator is told, and why."""
     asked = {"text": "x", "source": "en", "target": "pt"}

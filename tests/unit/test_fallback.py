@@ -129,6 +129,40 @@ async def test_what_was_seen_stays_where_it_was() -> None:
     assert house.balanced()
 
 
+async def test_nobody_has_seen_anything_of_what_is_read_whole() -> None:
+    house = House(a=[Began(0.0), Delta(0, "x", 3), Delta(0, "y", 2), GONE])
+    wanted = replace(request(), whole=True)
+    async with house.service.run(wanted) as run:
+        assert [event.text async for event in run if isinstance(event, Delta)] == ["a"]
+        assert run.model == "b"
+    assert house.pool.attempts == ["a", "b"]
+    assert house.fallbacks(model="a", reason="unavailable") == 1
+    assert house.balanced()
+    lines = house.pool.billing.statement(TIME).settled
+    kinds = {(line.model, line.outcome) for line in lines if line.outcome != "late"}
+    assert kinds == {("a", "error"), ("b", "ok")}
+    assert value(house.metrics, "tokens_total", model="a", direction="output") == 5
+    assert value(house.metrics, "tokens_total", model="b", direction="output") == 1
+
+
+async def test_each_model_is_tried_once_for_what_is_read_whole_and_the_last_one_tells() -> None:
+    script: list[Event | Began | BaseException] = [Began(0.0), Delta(0, "x", 1), GONE]
+    house = House(a=script, b=script, c=script)
+    with pytest.raises(ServeError, match="gone"):
+        async with house.service.run(replace(request(), whole=True)) as run:
+            async for _ in run:
+                pass
+    assert house.pool.attempts == ["a", "b", "c"]
+    assert house.balanced()
+
+
+async def test_an_answer_that_is_read_whole_ends_as_any_other() -> None:
+    house = House()
+    async with house.service.run(replace(request(), whole=True)) as run:
+        assert [type(event) async for event in run] == [Delta, Usage]
+        assert [event async for event in run] == []
+
+
 async def test_who_was_told_which_model_serves_keeps_it() -> None:
     house = House(a=[GONE])
     with pytest.raises(ServeError, match="gone"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -186,6 +187,24 @@ def test_a_fallback_that_is_full_hides_no_failure() -> None:
     receipt = meter.settle(ServeError(Code.UNAVAILABLE, "full", reason="OVERLOADED"))
     assert receipt.outcome is Outcome.ERROR
     assert value(metrics, "rejected_total", reason="overloaded") == 0
+
+
+def test_what_was_given_up_is_no_part_of_the_receipt() -> None:
+    metrics = Metrics()
+    meter = admitted(metrics)
+    for event in (Delta(0, "a", 3), Delta(0, "b", 4), Finish(0, FinishReason.LENGTH)):
+        meter.note(event)
+    meter.gave_up()
+    meter.routed("next")
+    begun = time.perf_counter()
+    meter.note(Delta(0, "c", 2))
+    receipt = meter.settle(ServeError(Code.UNAVAILABLE, "gone"))
+    assert (receipt.output_tokens, receipt.reasons) == (2, ())
+    assert receipt.first_s is not None
+    assert meter._begun + receipt.first_s >= begun
+    assert value(metrics, "tokens_total", model="m", direction="output") == 7
+    assert value(metrics, "tokens_total", model="next", direction="output") == 2
+    assert value(metrics, "inter_token_latency_seconds_count") == 0
 
 
 def test_a_delta_without_tokens_is_no_division_by_zero() -> None:

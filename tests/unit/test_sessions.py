@@ -210,6 +210,25 @@ async def test_an_engine_that_fails_is_tried_again_for_who_has_seen_nothing(
     assert house.balanced()
 
 
+async def test_what_one_that_failed_wrote_is_no_part_of_what_is_remembered(house: House) -> None:
+    house.pool.catalog += (Candidate("spare", frozenset({Task.AUTOCOMPLETE})),)
+    house.pool.billing = Billing(CostConfig(), ["m", "spare"])
+    house.gate.configure({"m": QueueConfig(), "spare": QueueConfig()}, {})
+    whole = house.ask("x", whole=True)
+    await house.write(2)
+    house.pool.fails = True
+    await house.write(1)
+    house.pool.fails = False
+    await house.write(6)
+    assert await whole == "abcdef"
+    house.pool.text = "uvw"
+    again = house.ask("xab")
+    await house.write(3)
+    assert await again == "uvw"
+    assert house.spent() == {"error", "ok"}
+    assert house.balanced()
+
+
 async def test_each_has_its_own_deadline(house: House) -> None:
     now = asyncio.get_running_loop().time()
     older = house.ask("x", deadline=now + 0.5)
@@ -264,7 +283,11 @@ async def test_what_models_said_before_a_reload_is_not_said_again(house: House) 
     assert house.balanced()
 
 
-async def test_what_another_model_said_is_not_remembered_as_the_first_ones(house: House) -> None:
+@pytest.mark.parametrize("latest_wins", [True, False])
+async def test_what_another_model_said_is_not_remembered_as_the_first_ones(
+    house: House, *, latest_wins: bool
+) -> None:
+    house.service.sessions.configure(AutocompleteConfig(latest_wins=latest_wins))
     house.pool.catalog += (Candidate("spare", frozenset({Task.AUTOCOMPLETE})),)
     house.pool.billing = Billing(CostConfig(), ["m", "spare"])
     full = QueueConfig(concurrency=1, max_requests=0)
@@ -272,6 +295,7 @@ async def test_what_another_model_said_is_not_remembered_as_the_first_ones(house
     holds = house.ask("hold", caller=Caller(tenant="other"))
     await house.write(0)
     elsewhere = house.ask("x")
+    await house.write(0)
     await house.write(12)
     assert await holds == await elsewhere == "abcdef"
     house.pool.text = "uvw"
