@@ -137,7 +137,7 @@ class Attempt:
 class _LegRun:
     """One leg under way: its permit, its place in the gauges, its model's events."""
 
-    __slots__ = ("_charge", "_events", "_failed", "_house", "_permit", "_request", "model",
+    __slots__ = ("_begun", "_charge", "_events", "_failed", "_house", "_permit", "_request", "model",
                  "texts")  # fmt: skip
 
     def __init__(
@@ -166,7 +166,7 @@ class _LegRun:
             permit.settle(None)
             raise
         house.metrics.of_engine(leg.model).in_flight.inc()
-        house.board.begin(leg.model)
+        self._begun = house.board.begin(leg.model)
 
     async def next_event(self) -> Event | Began:
         try:
@@ -195,7 +195,7 @@ class _LegRun:
                 await self._events.aclose()
         finally:
             self._house.metrics.of_engine(self.model).in_flight.dec()
-            self._house.board.end(self.model, failed=self._failed)
+            self._house.board.end(self.model, self._begun, failed=self._failed)
 
 
 def _add(total: Usage, more: Usage) -> None:

@@ -43,8 +43,11 @@ class Board:
         self._measures: dict[tuple[str, Task], Measure] = {}
         metrics.watch_circuits(self.circuits)
 
-    def reader(self, request: Request) -> Callable[[str], Live]:
-        """Return what tells the router of a model that may serve this request; it looks once."""
+    def reader(self, request: Request, *, only_told: bool = False) -> Callable[[str], Live]:
+        """Return what tells the router of a model that may serve this request; it looks once.
+
+        Of one that is ``only_told`` how it would be routed, no circuit learns that it came.
+        """
         size = measure(request.payload)
         seen: dict[str, Live] = {}
 
@@ -52,6 +55,8 @@ class Board:
             live = seen.get(model)
             if live is None:
                 live = seen[model] = self.live(model, request, size)
+                if live.ejected and not only_told:
+                    self._circuits[model].pass_by()
             return live
 
         return look
@@ -61,8 +66,7 @@ class Board:
         up, queued = self._pool.vitals(model)
         queued += self._gate.waiting(model)
         wait_s = self._gate.wait_s(request, model, size)
-        circuit = self._circuits.get(model)
-        ejected = circuit is not None and circuit.ejects(self._clock())
+        ejected = self._ejected(model)
         running = self._running[model]
         measure = self._measures.get((model, request.task))
         if measure is None:
@@ -90,14 +94,13 @@ class Board:
             model: one.state(now) for model, one in list(self._circuits.items()) if model in there
         }
 
-    def begin(self, model: str) -> None:
-        """A leg begins on a model."""
+    def begin(self, model: str) -> int:
+        """A leg begins on a model; to be given to ``end``."""
         self._running[model] += 1
         circuit = self._circuits.get(model)
-        if circuit is not None:
-            circuit.begin(self._clock())
+        return circuit.begin() if circuit is not None else 0
 
-    def end(self, model: str, *, failed: bool | None) -> None:
+    def end(self, model: str, begun: int, *, failed: bool | None) -> None:
         """The leg has ended; None says that it tells nothing of the engine."""
         self._running[model] -= 1
         circuit = self._circuits.get(model)
@@ -105,12 +108,20 @@ class Board:
             if not failed:
                 return
             # Most engines never fail, and then there is nothing to keep.
-            circuit = self._circuits[model] = Circuit()
+            circuit = self._circuits[model] = Circuit(self._pool.pid(model))
         now = self._clock()
         before = circuit.state(now)
-        circuit.end(now, failed=failed)
+        circuit.end(now, begun, failed=failed)
         if (state := circuit.state(now)) is not before:
             log.warning("circuit", model=model, state=state)
+
+    def _ejected(self, model: str) -> bool:
+        circuit = self._circuits.get(model)
+        if circuit is None:
+            return False
+        now = self._clock()
+        circuit.serve_from(self._pool.pid(model), now)
+        return circuit.ejects(now)
 
     def took(self, model: str, task: Task, took: Took) -> None:
         """A leg has succeeded, and this is what it took."""

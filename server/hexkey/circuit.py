@@ -18,8 +18,8 @@ PAUSE_S = 2.0
 MAX_PAUSE_S = 60.0
 """Nobody looks again for so long; it doubles with each look in vain."""
 ELSEWHERE = 100
-"""Times that others go first between two looks, for a request or in the answer to how one would be
-routed: so looking, too, fails about 1 in 100 at most where only few come in a pause."""
+"""Requests for which others go first between two looks: so looking, too, fails about 1 in 100 at
+most where only few come in a pause."""
 PATIENCE_S = 1800.0
 """Somebody looks after so long all the same: where few come, too, one well again is missed."""
 
@@ -35,14 +35,18 @@ class CircuitState(StrEnum):
 class Circuit:
     """One engine's results. ``now`` is in seconds on any clock that does not go back."""
 
-    __slots__ = ("_elsewhere", "_looks", "_open_until", "_owed", "_pause_s")
+    __slots__ = (
+        "_elsewhere", "_looks", "_open_until", "_openings", "_owed", "_pause_s", "_pid",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, pid: int | None = None) -> None:
         self._owed = 0
         self._open_until: float | None = None
         self._pause_s = PAUSE_S
         self._elsewhere = 0
         self._looks = 0
+        self._openings = 0
+        self._pid = pid
 
     def state(self, now: float) -> CircuitState:
         """Return the state: open for a pause, then half open until nothing is owed."""
@@ -51,7 +55,7 @@ class Circuit:
         return CircuitState.OPEN if now < self._open_until else CircuitState.HALF_OPEN
 
     def ejects(self, now: float) -> bool:
-        """Return whether others should go first; asked once for each request that could go here.
+        """Return whether others should go first.
 
         Of a half-open one, one request looks first, then at a time one more than were paid for.
         """
@@ -60,26 +64,41 @@ class Circuit:
         paid = LIMIT - self._owed
         looked_away = now < self._open_until + PATIENCE_S and self._elsewhere < ELSEWHERE
         if now < self._open_until or (not paid and looked_away):
-            self._elsewhere += 1
             return True
         return self._looks > paid
 
-    def begin(self, now: float) -> None:
-        """A request goes to the engine."""
-        if self.state(now) is CircuitState.HALF_OPEN:
-            self._looks += 1
+    def pass_by(self) -> None:
+        """Others go first for a request that could have come here."""
+        self._elsewhere += 1
 
-    def end(self, now: float, *, failed: bool | None) -> None:
+    def serve_from(self, pid: int | None, now: float) -> None:
+        """Tell the engine's process of now, if it has one: a new one is looked at at once."""
+        if pid is None or pid == self._pid:
+            return
+        self._pid = pid
+        if self._open_until is not None:
+            self._open_until = min(self._open_until, now)
+            self._elsewhere = ELSEWHERE
+
+    def begin(self) -> int:
+        """A request goes to the engine; to be given to ``end``."""
+        self._looks += self._open_until is not None
+        return self._openings
+
+    def end(self, now: float, begun: int, *, failed: bool | None) -> None:
         """A request has ended; None says that it tells nothing, as where its caller left."""
+        if begun != self._openings:
+            return  # It began before the circuit opened, and what it could tell is known.
         self._looks = max(0, self._looks - 1)
         if failed is None or self.state(now) is CircuitState.OPEN:
-            return  # What ends while it is open began before, mostly, and that is known by now.
+            return
         self._owed = max(0, self._owed + (COST if failed else -1))
         if self._owed >= LIMIT:
             self._owed = LIMIT
             self._open_until = now + self._pause_s
             self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
-            self._elsewhere = 0
+            self._elsewhere = self._looks = 0
+            self._openings += 1
         elif not self._owed:
             self._open_until = None
             self._pause_s = PAUSE_S

@@ -133,6 +133,11 @@ class Pool:
         queued = max(0, supervisor.waiting - supervisor.running)
         return supervisor.state is State.READY, queued
 
+    def pid(self, model: str) -> int | None:
+        """Return a model's host process; None where there is none now, or no such model."""
+        member = self._rack.find(model)
+        return member.supervisor.pid if member is not None else None
+
     def pids(self) -> dict[str, int | None]:
         """Return each model's host process."""
         return {name: one.supervisor.pid for name, one in self._rack.members.items()}

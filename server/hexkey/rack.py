@@ -156,7 +156,7 @@ class Rack:
                 await member.supervisor.start()
             except Exception as error:
                 member.failed_at = monotonic()
-                member.supervisor.give_up(str(error))
+                member.supervisor.give_up(error)
                 if not isinstance(error, OSError):
                     raise
                 # No process could be made just now; memory may come back.

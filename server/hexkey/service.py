@@ -91,7 +91,9 @@ class Service:
         or not the caller's to ask. What it is expected to take is for those who may see costs.
         """
         request, catalog, detected = await self._prepared(request)
-        plan = routing.decide(request, catalog, self.board.reader(request), self.rules)
+        plan = routing.decide(
+            request, catalog, self.board.reader(request, only_told=True), self.rules
+        )
         told = plan if self.pool.billing.may_see_cost(request.caller) else plan.without_estimates()
         return replace(told, detected=detected)
 

@@ -73,6 +73,7 @@ def test_a_model_makes_room_before_the_next_is_loaded_and_a_pinned_one_stays(
             assert set(hosts(served)) == {"stays", model}, f"{gone} has left"
         refused = ask(served, "huge")
         assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "out_of_memory"
         message = refused.json()["error"]["message"]
         assert "'huge' needs 0.60 GiB" in message
         assert "stays (0.50 GiB, pinned)" in message

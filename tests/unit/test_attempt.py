@@ -83,6 +83,9 @@ class Pivoting:
         finally:
             self.under_way.remove(leg.model)
 
+    def pid(self, _model: str) -> int | None:
+        return 1
+
     def vitals(self, _model: str) -> tuple[bool, int]:
         return True, 0
 

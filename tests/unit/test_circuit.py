@@ -34,9 +34,13 @@ IN_A_ROW = LIMIT // COST
 def failing(times: int = IN_A_ROW, now: float = 0.0) -> Circuit:
     circuit = Circuit()
     for _ in range(times):
-        circuit.begin(now)
-        circuit.end(now, failed=True)
+        one(circuit, now, failed=True)
     return circuit
+
+
+def one(circuit: Circuit, now: float, *, failed: bool | None) -> None:
+    """One request that ends as soon as it has begun."""
+    circuit.end(now, circuit.begin(), failed=failed)
 
 
 def passed_by(circuit: Circuit, now: float) -> int:
@@ -44,6 +48,7 @@ def passed_by(circuit: Circuit, now: float) -> int:
     for number in range(2 * ELSEWHERE):
         if not circuit.ejects(now):
             return number
+        circuit.pass_by()
     raise AssertionError("nobody looks again")
 
 
@@ -53,19 +58,19 @@ def test_failures_open_it_and_successes_after_the_pause_close_it() -> None:
     assert circuit.state(0) is CircuitState.OPEN
     assert circuit.ejects(PAUSE_S - 0.01)
     assert circuit.state(PAUSE_S) is CircuitState.HALF_OPEN
-    assert passed_by(circuit, PAUSE_S) == ELSEWHERE - 1
-    circuit.begin(PAUSE_S)
+    assert passed_by(circuit, PAUSE_S) == ELSEWHERE
+    begun = circuit.begin()
     assert circuit.ejects(PAUSE_S), "one request at a time looks again"
     for paid in range(1, LIMIT):
-        circuit.end(PAUSE_S + 1, failed=False)
+        circuit.end(PAUSE_S + 1, begun, failed=False)
         assert circuit.state(PAUSE_S + 1) is CircuitState.HALF_OPEN
         for _ in range(paid + 1):
             assert not circuit.ejects(PAUSE_S + 1)
-            circuit.begin(PAUSE_S + 1)
+            begun = circuit.begin()
         assert circuit.ejects(PAUSE_S + 1), "as many as it has earned"
         for _ in range(paid):
-            circuit.end(PAUSE_S + 1, failed=None)
-    circuit.end(PAUSE_S + 1, failed=False)
+            circuit.end(PAUSE_S + 1, begun, failed=None)
+    circuit.end(PAUSE_S + 1, begun, failed=False)
     assert circuit.state(PAUSE_S + 1) is CircuitState.CLOSED
 
 
@@ -76,8 +81,7 @@ def test_each_look_that_fails_makes_the_pause_longer() -> None:
         while circuit.state(now) is CircuitState.OPEN:
             now += 0.5
         pauses.append(now - begun)
-        circuit.begin(now)
-        circuit.end(now, failed=True)
+        one(circuit, now, failed=True)
     assert pauses == sorted(pauses)
     assert pauses[0] == PAUSE_S
     assert pauses[-1] == MAX_PAUSE_S
@@ -86,10 +90,46 @@ def test_each_look_that_fails_makes_the_pause_longer() -> None:
 def test_a_look_whose_caller_left_lets_the_next_one_through() -> None:
     circuit = failing()
     passed_by(circuit, PAUSE_S)
-    circuit.begin(PAUSE_S)
-    circuit.end(PAUSE_S, failed=None)
+    one(circuit, PAUSE_S, failed=None)
     assert not circuit.ejects(PAUSE_S)
     assert circuit.state(PAUSE_S) is CircuitState.HALF_OPEN
+
+
+def test_what_began_before_it_opened_tells_nothing_that_is_not_known() -> None:
+    circuit = failing(IN_A_ROW - 1)
+    earlier = [circuit.begin() for _ in range(3)]
+    one(circuit, 0, failed=True)
+    passed_by(circuit, PAUSE_S)
+    look = circuit.begin()
+    circuit.end(PAUSE_S, earlier[0], failed=True)
+    assert circuit.state(PAUSE_S) is CircuitState.HALF_OPEN
+    for begun in earlier[1:]:
+        circuit.end(PAUSE_S, begun, failed=False)
+    assert circuit.ejects(PAUSE_S), "one looks, and has not paid yet"
+    circuit.end(PAUSE_S, look, failed=True)
+    assert circuit.state(PAUSE_S) is CircuitState.OPEN
+
+
+def test_a_new_process_is_looked_at_at_once_and_no_more_than_that() -> None:
+    circuit = failing()
+    circuit.serve_from(None, 0.5)
+    assert circuit.ejects(0.5), "there is none yet"
+    circuit.serve_from(2, 0.5)
+    assert not circuit.ejects(0.5)
+    begun = circuit.begin()
+    circuit.serve_from(2, 0.6)
+    assert circuit.ejects(0.6)
+    circuit.end(0.7, begun, failed=True)
+    assert circuit.state(0.7) is CircuitState.OPEN
+    assert passed_by(circuit, 0.7 + 2 * PAUSE_S) == ELSEWHERE
+
+
+def test_a_new_process_of_a_trusted_engine_changes_nothing() -> None:
+    circuit = failing(IN_A_ROW - 1)
+    circuit.serve_from(2, 0)
+    assert circuit.state(0) is CircuitState.CLOSED
+    one(circuit, 0, failed=True)
+    assert circuit.ejects(0)
 
 
 def test_somebody_looks_in_the_end_though_hardly_anybody_comes() -> None:
@@ -101,8 +141,7 @@ def test_somebody_looks_in_the_end_though_hardly_anybody_comes() -> None:
 def test_a_few_failures_among_many_successes_are_no_reason() -> None:
     circuit = Circuit()
     for number in range(1000):
-        circuit.begin(0)
-        circuit.end(0, failed=number % (COST + 1) == 0)
+        one(circuit, 0, failed=number % (COST + 1) == 0)
     assert circuit.state(0) is CircuitState.CLOSED
 
 
@@ -110,8 +149,7 @@ def test_it_opens_as_soon_after_a_good_time_as_at_the_start() -> None:
     circuit = Circuit()
     for failed in [False] * 1000 + [True] * IN_A_ROW:
         assert circuit.state(0) is CircuitState.CLOSED
-        circuit.begin(0)
-        circuit.end(0, failed=failed)
+        one(circuit, 0, failed=failed)
     assert circuit.state(0) is CircuitState.OPEN
 
 
@@ -128,21 +166,22 @@ def days(
     the end; ``aside`` go elsewhere since it is not trusted, and all but ``wanted`` anyway.
     """
     lots, circuit = random.Random(seed), Circuit()  # noqa: S311 - lots, no secret
-    under_way: list[tuple[float, bool]] = []
+    under_way: list[tuple[float, bool, int]] = []
     now = 0.0
     while (now := now + lots.expovariate(per_s)) < max(shares):
         while under_way and under_way[0][0] <= now:
-            ended, failed = heapq.heappop(under_way)
-            circuit.end(ended, failed=failed)
+            ended, failed, begun = heapq.heappop(under_way)
+            circuit.end(ended, begun, failed=failed)
             yield ended, "failed" if failed else "ok"
         if circuit.ejects(now):
+            circuit.pass_by()
             yield now, "aside"
         elif lots.random() > wanted:
             yield now, "elsewhere"
         else:
-            circuit.begin(now)
             fails = lots.random() < shares[max(since for since in shares if since <= now)]
-            heapq.heappush(under_way, (now + answer_s * lots.uniform(0.5, 1.5), fails))
+            until = now + answer_s * lots.uniform(0.5, 1.5)
+            heapq.heappush(under_way, (until, fails, circuit.begin()))
 
 
 def ends(since_s: float, days: Iterable[Iterator[tuple[float, str]]]) -> Counter[str]:
@@ -197,8 +236,7 @@ def test_a_failure_of_a_half_open_one_takes_back_what_some_successes_have_paid()
     for paid, state in ((COST, CircuitState.OPEN), (COST + 1, CircuitState.HALF_OPEN)):
         circuit = failing()
         for failed in [False] * paid + [True]:
-            circuit.begin(PAUSE_S)
-            circuit.end(PAUSE_S, failed=failed)
+            one(circuit, PAUSE_S, failed=failed)
         assert circuit.state(PAUSE_S) is state
 
 
@@ -209,8 +247,7 @@ def test_it_is_looked_at_again_after_the_longest_pause(
     circuit, now = Circuit(), 0.0
     for after, failed in results:
         now += after
-        circuit.begin(now)
-        circuit.end(now, failed=failed)
+        one(circuit, now, failed=failed)
     assert passed_by(circuit, now + MAX_PAUSE_S) <= ELSEWHERE
 
 

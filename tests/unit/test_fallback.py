@@ -42,6 +42,7 @@ class Trio:
         self.down: set[str] = set()
         self.unable: set[str] = set()
         self.attempts: list[str] = []
+        self.pids: dict[str, int] = {}
 
     async def run(
         self,
@@ -61,6 +62,9 @@ class Trio:
             if type(one) is Usage:
                 charge.complete()
             yield one
+
+    def pid(self, model: str) -> int | None:
+        return self.pids.get(model, 1)
 
     def vitals(self, model: str) -> tuple[bool, int]:
         return model not in self.down, 0
@@ -239,6 +243,35 @@ async def test_a_model_that_fails_is_left_alone_and_comes_back() -> None:
         served = await house.ask()
     assert served == "a"
     assert value(house.metrics, "circuit_state", model="a", state="closed") == 1
+
+
+async def test_one_whose_process_is_new_is_looked_at_at_once() -> None:
+    house = House(a=[GONE])
+    house.service.board._clock = lambda: 0.0
+    for _ in range(LIMIT // COST):
+        await house.ask()
+    assert await house.ask() == "b"
+    house.pool.scripts.clear()
+    house.pool.pids["a"] = 2
+    assert [await house.ask() for _ in range(LIMIT)] == ["a"] * LIMIT
+    assert value(house.metrics, "circuit_state", model="a", state="closed") == 1
+
+
+async def test_who_asks_how_it_would_be_routed_is_no_request_that_goes_elsewhere() -> None:
+    house = House(a=[GONE])
+    now = 0.0
+    house.service.board._clock = lambda: now
+    for _ in range(LIMIT // COST):
+        await house.ask()
+    now = PAUSE_S
+    for _ in range(2 * ELSEWHERE):
+        assert (await house.service.explain(request())).routes[0].model == "b"
+    house.pool.attempts.clear()
+    for _ in range(ELSEWHERE):
+        await house.ask()
+    assert house.pool.attempts == ["b"] * ELSEWHERE
+    await house.ask()
+    assert house.pool.attempts[ELSEWHERE:] == ["a", "b"]
 
 
 async def test_every_request_is_counted_by_why_its_model_was_chosen() -> None:

@@ -108,6 +108,7 @@ async def test_who_cannot_fit_is_refused_and_all_else_goes_on() -> None:
         with pytest.raises(ServeError) as caught:
             await ask(service, "b")
         assert caught.value.code is Code.UNAVAILABLE
+        assert caught.value.reason == "OUT_OF_MEMORY"
         assert "a (1.00 GiB, pinned)" in caught.value.message
         assert await ask(service, "a") == 3
 

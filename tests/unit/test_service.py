@@ -47,6 +47,9 @@ class ScriptedPool:
         finally:
             self.closed += 1
 
+    def pid(self, _model: str) -> int | None:
+        return 1
+
     def vitals(self, _model: str) -> tuple[bool, int]:
         return True, 0
 

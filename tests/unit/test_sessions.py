@@ -71,6 +71,9 @@ class Writer:
         finally:
             self.ended += 1
 
+    def pid(self, _model: str) -> int | None:
+        return 1
+
     def vitals(self, _model: str) -> tuple[bool, int]:
         return True, 0
 

@@ -51,6 +51,7 @@ class Supervisor:
         self.state = State.STOPPED
         self.info: ModelInfo | None = None
         self.error: str = ""
+        self._reason: str | None = None
         self._observer = observer or Observer()
         self.users = 0
         """Requests that run, or wait for the host."""
@@ -106,9 +107,10 @@ class Supervisor:
         """Return when no request runs or waits here, or after ``grace_s``."""
         await _until(lambda: not self.users, grace_s)
 
-    def give_up(self, why: str) -> None:
+    def give_up(self, error: Exception) -> None:
         """The model cannot be loaded now; requests are told why."""
-        self.error = why
+        self.error = str(error)
+        self._reason = getattr(error, "reason", None)
         self._set(State.FAILED)
 
     async def run(
@@ -208,10 +210,12 @@ class Supervisor:
         return host.link if serves and host is not None else None
 
     def _away(self) -> ServeError:
-        why = f": {self.error}" if self.error and self.state is State.FAILED else ""
+        failed = self.state is State.FAILED
+        why = f": {self.error}" if self.error and failed else ""
         return ServeError(
             Code.UNAVAILABLE,
             f"model {self.settings.model!r} does not serve now (state: {self.state}){why}",
+            reason=self._reason if failed else None,
             retry_after_s=5.0,
         )
 
@@ -251,7 +255,7 @@ class Supervisor:
             raise self._cannot(f"its process ended while loading: {ending(await self._reap())}")
         self.info = link.ready.info
         await self.adapters.settle(link)
-        self.error = ""
+        self.error, self._reason = "", None
         self._backoff.served()
         self._set(State.READY)
 
