@@ -137,8 +137,8 @@ class Attempt:
 class _LegRun:
     """One leg under way: its permit, its place in the gauges, its model's events."""
 
-    __slots__ = ("_begun", "_charge", "_events", "_failed", "_house", "_permit", "_request", "model",
-                 "texts")  # fmt: skip
+    __slots__ = ("_begun", "_charge", "_events", "_failed", "_house", "_permit", "_request",
+                 "model", "texts")  # fmt: skip
 
     def __init__(
         self,

@@ -86,8 +86,8 @@ class House:
         self.metrics = Metrics()
         self.service = Service(cast("Pool", self.pool), self.gate, self.metrics, Limits())
 
-    async def ask(self, *, seal: bool = False) -> str:
-        async with self.service.run(request()) as run:
+    async def ask(self, *, seal: bool = False, whole: bool = False) -> str:
+        async with self.service.run(replace(request(), whole=whole)) as run:
             if seal:
                 run.seal()
             async for _ in run:
@@ -153,9 +153,7 @@ async def test_each_model_is_tried_once_for_what_is_read_whole_and_the_last_one_
     script: list[Event | Began | BaseException] = [Began(0.0), Delta(0, "x", 1), GONE]
     house = House(a=script, b=script, c=script)
     with pytest.raises(ServeError, match="gone"):
-        async with house.service.run(replace(request(), whole=True)) as run:
-            async for _ in run:
-                pass
+        await house.ask(whole=True)
     assert house.pool.attempts == ["a", "b", "c"]
     assert house.balanced()
 
