@@ -44,10 +44,12 @@ class ServeError(Exception):
     ``param`` names the offending field as the caller wrote it; ``retry_after_s`` is in seconds,
     always there where it is the caller's turn to wait; ``reason`` is a stable UPPER_SNAKE word for
     programs (the ``reason`` of google.rpc.ErrorInfo). ``tokens_emitted`` is set by
-    a wire where the error ends a stream: how many tokens the stream told before.
+    a wire where the error ends a stream: how many tokens the stream told before. ``lost`` is true
+    where the model's process ended in the middle of the answer.
     """
 
     tokens_emitted: int | UnsetType = UNSET
+    lost = False
 
     def __init__(
         self,

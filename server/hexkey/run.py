@@ -38,8 +38,8 @@ class Run:
     """
 
     __slots__ = (
-        "_ahead", "_attempt", "_charge", "_exposed", "_hold", "_leaving", "_meter", "_request",
-        "_routes", "_sealed", "_service", "_session", "cached", "plan", "route",
+        "_again", "_ahead", "_attempt", "_charge", "_exposed", "_hold", "_leaving", "_meter",
+        "_request", "_routes", "_sealed", "_service", "_session", "cached", "plan", "route",
     )  # fmt: skip
 
     plan: Plan
@@ -60,6 +60,7 @@ class Run:
         self._charge: Charge | None = None
         self._leaving = False
         self._sealed = False
+        self._again = False
         self._ahead: deque[Event] = deque()  # of an answer that is read whole
 
     def whole(self) -> None:
@@ -288,11 +289,19 @@ class Run:
             self._charge.give_up(Outcome.ERROR.value)
 
     def _falls_back(self, error: ServeError) -> bool:
-        if self._sealed or not self._routes:
+        if self._sealed:
             return False
-        if self._leaving:
+        if self._routes and (
+            self._leaving or (error.code in ENGINE_FAILED and self._service.retries.take())
+        ):
             return True
-        return error.code in ENGINE_FAILED and self._service.retries.take()
+        if self._again or not (error.lost and self._request.whole) or self._service.stopping:
+            return False
+        # Its model's next process may do it, as one that had written nothing is given to that by
+        # the supervisor: once, and whatever the budget says, since all of a batch are lost at once.
+        self._again = True
+        self._routes.appendleft(self.route)
+        return True
 
     def _elsewhere(self) -> bool:
         """Return whether the request leaves the model that keeps it waiting."""

@@ -136,6 +136,39 @@ models:
         assert httpx.post(url, json=body, timeout=60).status_code == 200
 
 
+def test_answers_that_are_read_whole_outlive_the_process_of_their_model(config: Path) -> None:
+    tokens, callers = 100, 8
+    message = pb.AutocompleteRequest(model="slow", prefix="hello", max_tokens=tokens)
+
+    def whole(number: int) -> int:
+        if number % 2:
+            return int(stubs.Autocomplete(message, timeout=60).usage.output_tokens)
+        return int(ask(served, "slow", tokens).json()["usage"]["output_tokens"])
+
+    def streamed() -> str:
+        return ask(served, "slow", tokens, stream=True).text
+
+    with serve(config) as served, stub(served) as stubs, ThreadPoolExecutor(callers + 1) as pool:
+        answers = [pool.submit(whole, number) for number in range(callers)]
+        stream = pool.submit(streamed)
+        until(lambda: served.metric('requests_in_flight{model="slow"}') == callers + 1, 30)
+        steps = served.metric('engine_step_seconds_count{model="slow"}')
+        until(lambda: served.metric('engine_step_seconds_count{model="slow"}') > steps + 2, 30)
+        os.kill(served.host_of("slow").pid, signal.SIGKILL)
+        assert [answer.result() for answer in answers] == [tokens] * callers
+        assert '"code":"unavailable"' in stream.result(), "which was seen"
+        written = 'tokens_total{direction="output",model="slow",task="autocomplete"}'
+        assert served.metric(written) > tokens * callers + callers, "they had begun"
+        outcomes = {one: requests(served, one) for one in ("ok", "error")}
+        assert outcomes == {"ok": callers, "error": 1}
+
+
+def requests(served: Served, outcome: str) -> float:
+    """How many requests ended so, over both wires."""
+    series = 'requests_total{model="slow",outcome="%s",protocol="%s",task="autocomplete"}'
+    return sum(served.metric(series % (outcome, protocol)) for protocol in ("http", "grpc"))
+
+
 def test_a_term_signal_under_load_of_both_wires_loses_nothing(config: Path) -> None:
     tokens, canary = 150, "zx-canary-payload-zx"
     body = {"model": "slow", "prefix": canary, "max_tokens": tokens}

@@ -29,6 +29,8 @@ from tests.unit.requests import request
 from tests.unit.test_metering import value
 
 GONE = ServeError(Code.UNAVAILABLE, "gone")
+LOST = ServeError(Code.UNAVAILABLE, "lost")
+LOST.lost = True
 GOOD: list[Event | Began | BaseException] = [Began(0.0), Delta(0, "a", 1), Usage(1, 1)]
 
 
@@ -43,6 +45,7 @@ class Trio:
         self.unable: set[str] = set()
         self.attempts: list[str] = []
         self.pids: dict[str, int] = {}
+        self.mends = False
 
     async def run(
         self,
@@ -58,6 +61,8 @@ class Trio:
         charge.join(len(self.attempts))
         for one in self.scripts.get(leg.model, GOOD):
             if isinstance(one, BaseException):
+                if self.mends:
+                    del self.scripts[leg.model]
                 raise one
             if type(one) is Usage:
                 charge.complete()
@@ -155,6 +160,27 @@ async def test_each_model_is_tried_once_for_what_is_read_whole_and_the_last_one_
     with pytest.raises(ServeError, match="gone"):
         await house.ask(whole=True)
     assert house.pool.attempts == ["a", "b", "c"]
+    assert house.balanced()
+
+
+async def test_what_is_read_whole_and_was_lost_with_its_process_is_given_to_the_next_one() -> None:
+    house = House(a=[Began(0.0), Delta(0, "x", 1), LOST])
+    house.service.retries._left = 0
+    house.pool.mends = True
+    assert await house.ask(whole=True) == "a"
+    assert house.pool.attempts == ["a", "a"]
+    house.pool.scripts["a"] = [Began(0.0), Delta(0, "x", 1), LOST]
+    house.pool.mends = False
+    with pytest.raises(ServeError, match="lost"):
+        await house.ask(whole=True)
+    assert house.pool.attempts[2:] == ["a", "a"], "once, however often it is lost"
+    house.pool.attempts.clear()
+    with pytest.raises(ServeError, match="lost"):
+        await house.ask()
+    house.service.stopping = True
+    with pytest.raises(ServeError, match="lost"):
+        await house.ask(whole=True)
+    assert house.pool.attempts == ["a", "a"], "not where it was seen, nor by a server that stops"
     assert house.balanced()
 
 

@@ -151,7 +151,9 @@ class Supervisor:
                         if type(event) is Usage:
                             return
                 except ServeError as error:
-                    if seen or last_try or not link.closed or error.code is not Code.UNAVAILABLE:
+                    lost = link.closed and error.code is Code.UNAVAILABLE
+                    if seen or last_try or not lost:
+                        error.lost = lost and seen
                         raise
                 finally:
                     if timer is not None:
