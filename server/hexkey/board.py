@@ -94,6 +94,11 @@ class Board:
             model: one.state(now) for model, one in list(self._circuits.items()) if model in there
         }
 
+    def failing(self, model: str) -> bool:
+        """Return whether a model's engine is not trusted, so that others go first."""
+        circuit = self._circuits.get(model)
+        return circuit is not None and circuit.state(self._clock()) is not CircuitState.CLOSED
+
     def begin(self, model: str) -> int:
         """A leg begins on a model; to be given to ``end``."""
         self._running[model] += 1

@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import json
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -181,6 +183,13 @@ def fail_in_a_row(model: str, served: Served) -> None:
         body = {**asked, "model": model, "text": "[[bug]]"}
         assert httpx.post(f"{served.http}/v1/translate", json=body).status_code == 500
     assert served.metric(f'circuit_state{{model="{model}",state="open"}}') == 1
+    with grpc.insecure_channel(served.grpc) as channel:
+        stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+        listed = stub.ListModels(pb.ListModelsRequest()).models
+    assert [one.name for one in listed if one.failing] == [model]
+    command = [sys.executable, "-m", "hexkey.cli", "models", "--server", served.http]
+    rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [row.split()[0] for row in rows if "failing" in row] == [model]
     told = httpx.post(f"{served.http}/v1/route", json={**asked, "task": "translate"}).json()
     verdict = next(one for one in told["verdicts"] if one["model"] == model)
     assert verdict["ejected"]

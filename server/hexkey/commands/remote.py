@@ -120,7 +120,8 @@ def _models(options: argparse.Namespace) -> int:
     rows = [("MODEL", "STATE", "TASKS", "PAIRS")]
     for one in ask(options, "/v1/models")["data"]:
         pairs = " ".join(f"{pair['source']}-{pair['target']}" for pair in one["pairs"])
-        rows.append((one["id"], one["state"], " ".join(one["tasks"]), pairs))
+        state = "failing" if one["state"] == "ready" and one.get("failing") else one["state"]
+        rows.append((one["id"], state, " ".join(one["tasks"]), pairs))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

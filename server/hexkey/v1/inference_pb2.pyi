@@ -370,7 +370,7 @@ class ListModelsResponse(_message.Message):
     def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "tasks", "pairs", "state", "context_tokens", "fim", "notes")
+    __slots__ = ("name", "tasks", "pairs", "state", "context_tokens", "fim", "notes", "failing")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
     PAIRS_FIELD_NUMBER: _ClassVar[int]
@@ -378,6 +378,7 @@ class Model(_message.Message):
     CONTEXT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     FIM_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    FAILING_FIELD_NUMBER: _ClassVar[int]
     name: str
     tasks: _containers.RepeatedScalarFieldContainer[Task]
     pairs: _containers.RepeatedCompositeFieldContainer[LanguagePair]
@@ -385,7 +386,8 @@ class Model(_message.Message):
     context_tokens: int
     fim: bool
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[Task, str]]] = ..., pairs: _Optional[_Iterable[_Union[LanguagePair, _Mapping]]] = ..., state: _Optional[_Union[ModelState, str]] = ..., context_tokens: _Optional[int] = ..., fim: bool = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    failing: bool
+    def __init__(self, name: _Optional[str] = ..., tasks: _Optional[_Iterable[_Union[Task, str]]] = ..., pairs: _Optional[_Iterable[_Union[LanguagePair, _Mapping]]] = ..., state: _Optional[_Union[ModelState, str]] = ..., context_tokens: _Optional[int] = ..., fim: bool = ..., notes: _Optional[_Iterable[str]] = ..., failing: bool = ...) -> None: ...
 
 class ExplainRouteRequest(_message.Message):
     __slots__ = ("autocomplete", "translate", "chat", "embed", "rerank", "classify", "transcribe", "summarize")

@@ -288,7 +288,7 @@ def segment(of: Segment) -> pb.Segment:
     )
 
 
-def model(candidate: Candidate, state: State, info: ModelInfo | None) -> pb.Model:
+def model(candidate: Candidate, state: State, info: ModelInfo | None, *, failing: bool) -> pb.Model:
     """Encode a configured model; ``info`` is None until it was loaded once."""
     return pb.Model(
         name=candidate.name,
@@ -298,6 +298,7 @@ def model(candidate: Candidate, state: State, info: ModelInfo | None) -> pb.Mode
         context_tokens=info.context_tokens if info else 0,
         fim=info.fim if info else False,
         notes=info.notes if info else (),
+        failing=failing,
     )
 
 

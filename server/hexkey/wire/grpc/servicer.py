@@ -65,8 +65,11 @@ class InferenceServicer:
     ) -> pb.ListModelsResponse:
         """List the models that are the caller's to use."""
         pool, catalog = self._service.pool, self._service.catalog(call.caller)
-        states = pool.states()
-        models = (model(one, states[one.name], pool.info(one.name)) for one in catalog)
+        states, failing = pool.states(), self._service.board.failing
+        models = (
+            model(one, states[one.name], pool.info(one.name), failing=failing(one.name))
+            for one in catalog
+        )
         return pb.ListModelsResponse(models=models)
 
     async def explain_route(

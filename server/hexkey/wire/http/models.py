@@ -71,6 +71,7 @@ def _model(service: Service, candidate: Candidate) -> Model:
             completion_fim=Task.AUTOCOMPLETE in candidate.tasks and bool(info and info.fim),
         ),
         notes=info.notes if info else (),
+        failing=service.board.failing(candidate.name),
         max_model_len=window,
         meta=ModelMeta(window) if _WRITES & candidate.tasks and window else UNSET,
     )

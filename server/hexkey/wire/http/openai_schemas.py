@@ -261,6 +261,7 @@ class Model(Struct, kw_only=True):
     context_tokens: int
     fim: bool
     notes: tuple[str, ...]
+    failing: bool
     type: Literal["base"] = "base"
     capabilities: ModelCapabilities
     max_model_len: int
