@@ -128,7 +128,7 @@ async def test_the_text_of_an_engines_exception_stays_inside(
     fate: str,
     streams: bool,  # noqa: FBT001
 ) -> None:
-    message = pb.AutocompleteRequest(prefix=f"[[{fate}]] {CANARY}", max_tokens=8)
+    message = pb.AutocompleteRequest(prefix=f"[[{fate}]] {CANARY}", model="fast", max_tokens=8)
     method = house.stub.StreamAutocomplete if streams else house.stub.Autocomplete
     error, _ = await refused(method(message))
     assert error.code() is grpc.StatusCode.INTERNAL
