@@ -14,7 +14,14 @@ from dataclasses import dataclass
 _BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
 _GRAMMAR = re.compile(
     r"""
-    (?P<tag>      </?[A-Za-z][^<>\n]{0,400}> | <!--[^<>\n]{0,400}--> | <[!?%][^<>\n]{1,400}>
+    (?P<face>     (?<!\S)    # :-), <3, ^^
+                  (?: >?[:;]['’^-]?(?:[][)(/\\*]{1,9}|D{1,9}|[PpOoXxSs3])
+                  |   =['-]?[])(DP]{1,9} | </?3{1,3}
+                  |   \^[_.-]{0,3}\^ | [xX]D{1,9} | -_{1,3}- | >_{1,3}< )
+                  (?![^\s.,!?…)])
+              |   [\d\#*]\ufe0f?\u20e3    # a key's emoji
+    )
+  | (?P<tag>      </?[A-Za-z][^<>\n]{0,400}> | <!--[^<>\n]{0,400}--> | <[!?%][^<>\n]{1,400}>
               |   !?\[(?=[^\[\]\n]{1,400}\]\()    # [a](b), ![a](b "c")
               |   \]\([^()\s]{1,2000}(?:\ "[^"\n]{0,200}")?\)
     )
@@ -50,14 +57,16 @@ _GRAMMAR = re.compile(
               |   (?<=\S)(?:\*{1,3}+|_{1,3}+|~~)(?!\w) )
   | (?P<symbol>   (?<![\w&\#/])\#(?!\w)    # of an ICU plural
               |   [\u00a9\u00ae\u2100-\u214f\u2190-\u2bff\U0001f000-\U0001faff]
-                  [\ufe0f\u200d\u20e3\u2190-\u2bff\U0001f000-\U0001faff]{0,15} )
+                  (?: [\ufe0e\ufe0f\u200d\u20e3\u2190-\u2bff]
+                  |   [\U0001f000-\U0001faff\U000e0020-\U000e007f] ){0,15} )
   | (?P<stray>    [{}<>`]++(?:[!-~]{0,39}[\w}>/`=-])? )
     """.replace(r"\n", _BREAKS),
     re.VERBOSE,
 )
 _SIGN = re.compile(
-    r"[]<>{}\\|`@\#%$&*~_/[²³¹⁰-₟¼-¾⅐-⅞\u00a9\u00ae\u2100-\u214f\u2190-\u2bff\U0001f000-\U0001faff]"
-    r"|[=.-]{4}|:[a-z]|www\."
+    r"[]<>{}\\|`@\#%$&*~^_/[²³¹⁰-₟¼-¾⅐-⅞]"
+    r"|[\u00a9\u00ae\u20e3\u2100-\u214f\u2190-\u2bff\U0001f000-\U0001faff]"
+    r"|[=.-]{4}|:[a-z]|[:;=]['’^-]?[)(DPpOoXxSs3]|[xX]D|www\."
 )
 """What every placeholder has in it, so that most sentences need no second look."""
 _BLOCK = re.compile(
@@ -90,7 +99,7 @@ class Placeholder:
     @property
     def inert(self) -> bool:
         """Whether a sentence reads the same without it, so that it may stand outside."""
-        return self.kind in {"tag", "mark", "symbol"}
+        return self.kind in {"face", "tag", "mark", "symbol"}
 
     @property
     def breaks(self) -> bool:

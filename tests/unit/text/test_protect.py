@@ -58,6 +58,11 @@ def run(source: str, translate: Callable[[str], str], knows: Knows = knows_all) 
             "a_b __NAME__ 20 m² 2½ x² <?php a ?> <!DOCTYPE b>",
             ["a_b", "__NAME__", "m²", "½", "x²", "<?php a ?>", "<!DOCTYPE b>"],
         ),
+        ("a :) b ;-D, :'( c <3. d ^_^", [":)", ";-D", ":'(", "<3", "^_^"]),
+        ("xD! =) :(( >:( (f :P) </3 :/", ["xD", "=)", ":((", ">:(", ":P", "</3", ":/"]),
+        ("a: (b) c:) 1:3 :a (d:(e)) f=(g) =(h) :D3 xDa :SOS :pt :)a", [":pt"]),
+        ("👨🏽\u200d👩🏽, 🇧🇷, 1️⃣ #⃣ ☺︎", ["👨🏽\u200d👩🏽", "🇧🇷", "1️⃣", "#⃣", "☺︎"]),
+        ("🏴\U000e0067\U000e0062\U000e007f!", ["🏴\U000e0067\U000e0062\U000e007f"]),
     ],
 )
 def test_grammar(text: str, kept: list[str]) -> None:
@@ -85,6 +90,8 @@ def test_a_quick_look_overlooks_no_placeholder(text: str) -> None:
         ("Hi {name}", "Hi A1", "Olá A12", None),
         ("Hi {name}", "Hi A1", "Olá A1 {name}", None),
         ('Say "{x}".', 'Say "A1".', 'Diga " A1 ".', 'Diga "{x}".'),
+        ("Nice :-) but {x}", "Nice A1 but A2", "Bom:A1 mas A2", None),
+        ("Nice :-) but slow", "Nice A1 but slow", "Bom A1 mas lento", "Bom :-) mas lento"),
     ],
 )  # fmt: skip
 def test_restore(source: str, masked: str, said: str, text: str | None) -> None:

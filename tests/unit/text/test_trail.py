@@ -10,7 +10,7 @@ from hexkey.text.trail import LONGEST, Trail
 _PARTS = r"""
     < > { } ` [ ] ( ) ]( ![ $t( {% %} {{ }} ${ #{ <b> <!-- --> {n} {n,plural,one{ }other{ `` &amp; &
     http:// www. C: \ \n \t / ~ . .... ____ ** _ a_b @ a@b : # $ %( )s % | || ² m² ; , - = ! " “ 。
-    a B é 1 你 😀 → s d 12 one
+    a B é 1 你 😀 → s d 12 one :) ;- ' :( D p 3 ^ xD 1\ufe0f \u20e3 🏴\U000e0067 \U000e007f
 """
 PIECES = st.lists(st.sampled_from(_PARTS.split()), max_size=8).map("".join)
 
@@ -21,6 +21,9 @@ PIECES = st.lists(st.sampled_from(_PARTS.split()), max_size=8).map("".join)
 @example(["](b<!--", "c;b)"], "-->", "a")
 @example(["{{a!b", "}"], "}", "a")
 @example(["[a", "]"], "(b)", ")b(")
+@example(["a :", "-"], ")", "b")
+@example(["a <3"], "!", "b")
+@example(["1\ufe0f"], "\u20e3", "a")
 def test_what_follows_is_what_it_is_behind_the_whole_text(
     pieces: list[str], one: str, other: str
 ) -> None:

@@ -8,7 +8,7 @@ _SNIPPETS = """
     Dr. e.g. etc. 3.14 p.m. {name} {{x}} ${V} %s %(n)d %1$s <b> </b> <br/> <a href="x. Y"> &amp;
     https://a.io/x?y=1. me@a.io `a. b` @me #top … ... ? ! 。 」 ؟ । * - 1. ``` { } < > `
     ** __ ~~ [a](b.c) ![ ]( | ; "a";b :x $t(a.b) #{n} {n,plural,one{ } other{# }} \\n \\" ....
-    C:\\a m² ½
+    C:\\a m² ½ :) ;-D <3 ^^ >:( xD 1️⃣ 🏴󠁧󠁢󠁥󠁮󠁧󠁿
     Hello world não 你好 こんにちは 😀 → U.S. J. A1 _1_ €5 5pm XXI & % 1,234.5
 """
 _SPACES = [" ", "  ", "\n", "\r\n", "\t", "\u2028", " ", " "]
