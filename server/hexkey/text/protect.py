@@ -19,8 +19,11 @@ from hexkey.text.typography import (
     accents,
     escape,
     escaped,
+    in_doubt,
     is_loud,
     knows_all,
+    louder,
+    relabel,
     restyle,
     sober,
     spell,
@@ -219,6 +222,7 @@ class SentencePlan:
         self._pending: list[str] = []
         self._quotes = escaped(source)
         self._plain = unescape(source, self._quotes)
+        self._recase = recase
         self._steps = _translate(self._plain, knows, recase=recase)
         self._advance(None)
 
@@ -242,7 +246,8 @@ class SentencePlan:
         try:
             self._pending = next(self._steps) if answers is None else self._steps.send(answers)
         except StopIteration as stop:
-            text = respace(self._plain, restyle(self._plain, stop.value))
+            text = relabel(self._plain, stop.value) if self._recase else stop.value
+            text = respace(self._plain, restyle(self._plain, text))
             text = text if _keeps(self._plain, text) else stop.value
             self._pending, self.text = [], escape(text, self._quotes)
 
@@ -267,9 +272,13 @@ def _translate(source: str, knows: Knows, *, recase: bool) -> _Steps:
         if loud:  # models learn from few texts in capitals
             quiet = protected.beside(protected.masked, str.lower)
             (answer,) = yield [quiet[:1].upper() + quiet[1:]]
+            if in_doubt(protected.masked, answer):
+                answer = louder(protected.masked, answer, *(yield [protected.masked]))
             answer = protected.beside(answer, str.upper)
         else:
             (answer,) = yield [protected.masked]
+            if recase and core.isupper() and protected.masked.islower():
+                answer = answer.upper()
         text = restore(answer, protected)
         counted = numbers.kept(plain, protected.outside(answer))
         if text is not None and counted and _keeps(source, head + text + tail):

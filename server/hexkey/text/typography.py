@@ -31,10 +31,12 @@ _ALIKE = [
     re.compile(r"\.{3}|…"),
 ]
 """Of each kind the first is what models write."""
+_LABEL = re.compile(r"[^\W\d_]+(?:[ '’-][^\W\d_]+){0,4}(?=: )")
 _NAME = re.compile(r"\w+(?:(?:['’-]|\.?\s)\w+){0,4}")
 _SHORT = 3  # letters: USB, été
+_MAX_ACRONYM = 5  # letters
 _MAX_NAME = 40  # characters
-_LONE = re.compile(r"[A-Za-zÀ-ɏͰ-ӿ]+[,.!?:]?")  # not where a sentence is written as one word
+_LONE = re.compile(r"([A-Za-zÀ-ɏͰ-ӿ]+)[,.!?:]?")  # not where a sentence is written as one word
 _TWICE = re.compile(r"\b([^\W\d_]{2,})(?:,\s(?i:\1)|\s\1)(?!\w)")
 _ASIDE = re.compile(r"(?<=\S)\s\([^()]{0,200}\)?\Z")
 _DOTTED = frozenset({"tr", "tur", "az", "aze", "azj"})
@@ -119,6 +121,14 @@ def restyle(source: str, target: str) -> str:
     return target
 
 
+def relabel(source: str, target: str) -> str:
+    """Return `target` with its label in capitals (`ATTENTION: …`) where that of `source` is."""
+    label, said = _LABEL.match(source), _LABEL.match(target)
+    if not (label and said and is_loud(label[0])):
+        return target
+    return said[0].upper() + target[said.end() :]
+
+
 def escaped(text: str) -> str:
     """Return the quotes that `text` escapes wherever it has them, as strings in a file do."""
     return "".join(quote for quote in "\"'" if 0 < text.count(f"\\{quote}") == text.count(quote))
@@ -162,3 +172,32 @@ def is_loud(text: str) -> bool:
     """Tell whether a text is all in capitals; one word of up to three letters is mostly short."""
     words = re.findall(r"[^\W\d_]{2,}", text)
     return text.isupper() and (len(words) > 1 or any(len(word) > _SHORT for word in words))
+
+
+def in_doubt(word: str, quiet: str) -> bool:
+    """Tell whether a word is one in capitals to which a model may say better than to a quiet one.
+
+    That is where the latter's answer is of more words, or the word short enough for an acronym.
+    """
+    asked = _LONE.fullmatch(word) if word.isupper() else None
+    return asked is not None and (len(asked[1]) <= _MAX_ACRONYM or len(quiet.split()) > 1)
+
+
+def louder(word: str, quiet: str, loud: str) -> str:
+    """Return the better of two answers to a word in capitals: that to `Terms`, and that to `TERMS`.
+
+    Small models make up words in capitals, so theirs counts where it is the one that the other has
+    among more (`TERMOS DE SERVIÇO`, `TERMOS`), and where it has the letters of a short name in
+    another order, as names of many words do from language to language (`NATO`, `OTAN`). What the
+    other has beside a word that it copied is left out (`O LOGOUT`).
+    """
+    quiet, asked, said = quiet.upper(), _LONE.fullmatch(word), _LONE.fullmatch(sober(word, loud))
+    if asked is None:
+        return quiet
+    name, end = asked[1], word[asked.end(1) :]
+    other = said[1] if said and said[1].isupper() else name
+    short = len(name) <= _MAX_ACRONYM and name.isascii()
+    moved = short and other != name and sorted(other) == sorted(name)
+    words = re.findall(r"\w+", quiet)
+    found = other if moved or other in words else name if name in words else None
+    return found + end if found else quiet

@@ -119,7 +119,13 @@ def test_brackets_are_lost_nowhere_else(source: str, said: str) -> None:
         ("Wait….", "Wait...", "Espera...", "Espera…"),
         ("Pages 5…10 here", "Pages 5...10 here", "Páginas 5...10 aqui", "Páginas 5…10 aqui"),
         ("USB", "USB", "USB", "USB"),
-        ("CANCEL", "Cancel", "Cancelar", "CANCELAR"),
+        ("AÇÃO!", "Ação!", "Action!", "ACTION!"),
+        ("NÃO!", "não!", "no!", "NO!"),
+        ("AÇÃO: fica {x}", "ação: fica A1", "action: A1 stays", "ACTION: {x} stays"),
+        ("PLEASE NOTE: it is", "PLEASE NOTE: it is", "Nota: é", "NOTA: é"),
+        ("NOTE: it is", "NOTE: it is", "Nota, é", "Nota, é"),
+        ("TV: it is", "TV: it is", "Televisão: é", "Televisão: é"),
+        ("Note: IT is", "Note: IT is", "Nota: é", "Nota: é"),
         ("A naïve piñata", "A naive pinata", "Uma pinata ingénua", "Uma piñata ingénua"),
         ("naïve, naive", "naive, naive", "naive, naive", "naïve, naive"),
         ("Set ñ up", "Set A1 up", "Usa A1 n", "Usa ñ n"),
@@ -134,6 +140,32 @@ def test_a_sentence_goes_plain_and_comes_back_as_it_was(
     plan = SentencePlan(source, knows)
     assert plan.pending() == [asked]
     plan.feed([said])
+    assert plan.text == text
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "text"),
+    [
+        ("CANCEL", ["Cancelar"], "CANCELAR"),
+        ("OPEN", ["Aberto", "OPEN"], "ABERTO"),
+        ("TERMS:", ["Termos de serviço:", "TERMOS"], "TERMOS:"),
+        ("UNESCO", ["da Unesco", "UNESCO"], "UNESCO"),
+        ("ASAP", ["O Asap", "O mais"], "ASAP"),
+        ("HOME", ["Página inicial", "A casa"], "PÁGINA INICIAL"),
+        ("HOME", ["Página inicial", "PÁGIN"], "PÁGINA INICIAL"),
+        ("NATO", ["Nato", "OTAN"], "OTAN"),
+        ("AIDS!", ["Auxílios!", "SIDA!"], "SIDA!"),
+        ("IVAN", ["Ivan", "VATN"], "IVAN"),
+        ("BEIRUT", ["Beirut do", "EIBRUT"], "BEIRUT"),
+        ("<b>NATO</b>", ["Nato", "OTAN"], "<b>OTAN</b>"),
+    ],
+)
+def test_a_word_in_capitals_is_asked_for_both_ways(source: str, said: list[str], text: str) -> None:
+    plan = SentencePlan(source, knows)
+    word = source.removeprefix("<b>").removesuffix("</b>")
+    for asked, answer in zip([word.capitalize(), word], said, strict=False):
+        assert plan.pending() == [asked]
+        plan.feed([answer])
     assert plan.text == text
 
 
