@@ -24,7 +24,9 @@ def respace(source: str, target: str) -> str:
     """Return `target` with the odd spaces of `source` in its single ones.
 
     The n-th space of a kind of place becomes that of the source's n-th, where the two texts have
-    as many such places.
+    as many such places. Where all spaces of the source are the same, so are those of the target
+    (`New York`, a heading). Else one between two words that changed is lost: where they went is not
+    known here.
     """
     if not _ODD.search(source):
         return target
@@ -39,7 +41,18 @@ def respace(source: str, target: str) -> str:
             there.difference_update(theirs[name])
             for at, of in zip(mine[name], theirs[name], strict=True):
                 parts[at] = given[of] if parts[at] == " " else parts[at]
+    if only := _only(given):
+        for at in _spaces(parts):
+            parts[at] = only if parts[at] == " " else parts[at]
     return "".join(parts)
+
+
+def _only(parts: list[str]) -> str | None:
+    """Return the space that is in all places, one of which is between words."""
+    spaces = _spaces(parts)
+    between = any(_kind(parts[at - 1]) == _kind(parts[at + 1]) == "a" for at in spaces)
+    kinds = {parts[at] for at in spaces}
+    return kinds.pop() if between and len(kinds) == 1 else None
 
 
 def _spaces(parts: list[str]) -> set[int]:

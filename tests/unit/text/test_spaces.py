@@ -19,6 +19,16 @@ CASES = [
     ("5_% or 5 %", "5 %", "5 %"),  # … and which one is lost nobody can tell
     ("1_234_567 men", "1 234 567 homens", "1_234_567 homens"),
     ("the_red car", "o carro vermelho", "o carro vermelho"),  # no such place
+    ("the_red_car", "o carro vermelho", "o_carro_vermelho"),  # all are alike
+    ("New_York", "da Nova Iorque", "da_Nova_Iorque"),
+    ("New_York ", "Nova Iorque ", "Nova_Iorque "),
+    ("Bonjour_tout_le monde", "Hello everybody here", "Hello everybody here"),
+    ("10_kg", "10 quilos por dia", "10_quilos por dia"),
+    ("10_kg of", "10 quilos por", "10_quilos por"),
+    ("Oui_!", "Yes sir!", "Yes sir!"),
+    ("Bonjour_tout_le_monde_!", "Hello, dear world!", "Hello,_dear_world!"),
+    ("a\u202fb\u202fc", "x y z", "x\u202fy\u202fz"),
+    ("a_b\u202fc", "x y z", "x y z"),
     ("John_Smith and John", "John Smith e John", "John_Smith e John"),
     ("Note:  it is", "Nota: isto é", "Nota:  isto é"),
     ("A\u3000B", "A B", "A\u3000B"),
