@@ -2,9 +2,11 @@
 
 import sys
 from collections import deque
+from collections.abc import Iterator
 
+from hexkey.text.literals import Write, texts
 from hexkey.text.protect import SentencePlan, is_unspaced
-from hexkey.text.segment import MAX_CHARS, pieces
+from hexkey.text.segment import MAX_CHARS, Piece, pieces
 from hexkey.text.trail import LONGEST, Trail
 from hexkey.text.typography import Knows, has_common_case, knows_all
 
@@ -14,8 +16,8 @@ class DocumentPlan:
 
     `pending(n)` gives the next strings to translate, each once, under ids of this document; `feed`
     takes each answer and may make more pending; `take` gives what is finished, in order. All that
-    was taken, joined, is the translation: outside the sentences it is the source, byte for byte.
-    The text is cut only as far as it is asked for.
+    was taken, joined, is the translation: outside the sentences it is the source, byte for byte
+    (but for escapes that JSON does not need). The text is cut only as far as it is asked for.
     """
 
     def __init__(
@@ -30,14 +32,14 @@ class DocumentPlan:
         self._knows = knows
         self._recase = has_common_case(language) and has_common_case(target)
         # With each sentence what touches its end in the source, no white space between.
-        self._parts: deque[str | tuple[SentencePlan, str]] = deque()
+        self._parts: deque[str | Trail | tuple[SentencePlan, str, Write]] = deque()
         self._asked: dict[int, tuple[SentencePlan, int]] = {}
         self._answers: dict[SentencePlan, list[str | None]] = {}
         self._pending: deque[tuple[int, str]] = deque()
         self._next_id = 0
         self._seam = ("", "")
         self._trail = Trail()
-        self._source = pieces(text, language, max_chars=max_chars)
+        self._source = _pieces(text, language, max_chars)
         self._ahead = next(self._source, None)
         self._cut = False
 
@@ -73,16 +75,19 @@ class DocumentPlan:
         taken: list[str] = []
         while self._parts:
             part = self._parts[0]
-            if isinstance(part, str):
+            if isinstance(part, Trail):
+                self._trail = part
+                taken.append("")
+            elif isinstance(part, str):
                 taken.append(part)
                 self._seam = ("", "")
             else:
-                plan, after = part
+                plan, after, write = part
                 if plan.text is None:
                     break
                 text = self._apart(plan.source, plan.text, after)
                 self._trail.grow(joint := self._joint(plan.source, text))
-                taken += joint, text
+                taken += joint, write(text)
                 self._seam = plan.source[-1:], text[-1:]
             self._trail.grow(taken[-1])
             self._parts.popleft()
@@ -108,14 +113,19 @@ class DocumentPlan:
         return " " if spaced and target[:1].isalnum() else ""
 
     def _cut_next(self) -> None:
-        piece, self._ahead = self._ahead, next(self._source, None)
-        if piece is None:
+        following, self._ahead = self._ahead, next(self._source, None)
+        if following is None:
             self._cut = True
+            return
+        piece, write = following
+        if write is None:  # nothing goes across it
+            self._parts += piece.text, Trail()
         elif not piece.translate:
-            self._parts.append(piece.text)
+            self._parts.append(write(piece.text))
         else:
             plan = SentencePlan(piece.text, self._knows, recase=self._recase)
-            self._parts.append((plan, _head(self._ahead.text) if self._ahead else ""))
+            after = _head(self._ahead[0].text) if self._ahead and self._ahead[1] else ""
+            self._parts.append((plan, after, write))
             self._pending.extend(self._ask(plan))
 
     def _ask(self, plan: SentencePlan) -> list[tuple[int, str]]:
@@ -127,6 +137,16 @@ class DocumentPlan:
         self._asked.update((key, (plan, place)) for place, (key, _) in enumerate(asked))
         self._next_id += len(asked)
         return asked
+
+
+def _pieces(
+    text: str, language: str | None, max_chars: int
+) -> Iterator[tuple[Piece, Write | None]]:
+    for stretch, write in texts(text):
+        if write is None:
+            yield Piece(stretch, translate=False), None
+        else:
+            yield from ((piece, write) for piece in pieces(stretch, language, max_chars=max_chars))
 
 
 def _head(text: str) -> str:
