@@ -25,7 +25,7 @@ CHILD = textwrap.dedent("""
     from pathlib import Path
     import structlog
     from hexkey.usage.writer import Writer
-    from tests.unit.usage.rows import now_row, store
+    from tests.unit.usage.rows import row, store
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     writer = Writer(store(Path(sys.argv[1])), capacity=2000, retry_s=0.05)
@@ -33,7 +33,7 @@ CHILD = textwrap.dedent("""
     put = 0
     while True:
         for _ in range(50):
-            writer.put(now_row())
+            writer.put(row())  # of one day, whatever the time is
         put += 50
         print(put, writer.written, writer.lost, int(writer.failing), flush=True)
         time.sleep(0.005)
