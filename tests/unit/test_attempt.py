@@ -157,7 +157,8 @@ async def test_the_last_legs_events_come_out_with_the_usage_of_both() -> None:
         labels = {"task": "translate", "model": model}
         assert value(house.metrics, "tokens_total", direction="input", **labels) == 10
         assert value(house.metrics, "tokens_total", direction="output", **labels) == 3
-    assert value(house.metrics, "queue_seconds_sum") == pytest.approx(1.0, abs=0.1)
+    # Half a second in each leg, as their engines tell, and what this took besides.
+    assert value(house.metrics, "queue_seconds_sum") == pytest.approx(1.0, abs=0.4)
 
 
 async def test_a_second_leg_that_fails_begins_anew_elsewhere_and_all_tokens_count_once() -> None:

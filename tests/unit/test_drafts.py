@@ -84,7 +84,7 @@ def test_a_newer_reader_gets_the_rest_or_is_told_to_ask_anew(
         model.write(*script[:before])
         seen = len(script[:before])
         for _ in range(1 + seen):
-            await asyncio.wait_for(one.next_event(), 1)
+            await asyncio.wait_for(one.next_event(), 20)
         whole, given_up, first = "", False, one
         for more in typed:
             newer = one.pass_on(more, None)
@@ -97,7 +97,7 @@ def test_a_newer_reader_gets_the_rest_or_is_told_to_ask_anew(
         model.write(*script[before:], Usage(1, len(written)))
         rest = written[seen if one is first else len(whole) :]
         try:
-            assert (await asyncio.wait_for(text(one), 1)) == rest
+            assert (await asyncio.wait_for(text(one), 20)) == rest
             assert written.startswith(whole)
         except Diverged:
             assert whole or not rest

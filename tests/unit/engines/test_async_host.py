@@ -111,7 +111,7 @@ class Front:
             return []
 
     async def step(self) -> Step:
-        (frame,) = await self.hear(2)
+        (frame,) = await self.hear(20)
         assert isinstance(frame, Step)
         return frame
 
@@ -127,7 +127,7 @@ async def scene() -> AsyncIterator[Scene]:
         puppet, front = Puppet(), Front(ours)
         assert isinstance(puppet, AsyncEngine)
         host = asyncio.create_task(AsyncHost(puppet, Channel(theirs), 1).serve())
-        ready = (await front.hear(2))[0]
+        ready = (await front.hear(20))[0]
         assert isinstance(ready, Ready)
         assert ready.workers == (4, 5)
         yield puppet, front, host
@@ -140,7 +140,7 @@ def ask(number: int, prefix: str = "a") -> Submit:
 
 
 async def settled(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - what changes it lies behind a socket
             await asyncio.sleep(0.005)
 
@@ -179,14 +179,14 @@ async def test_metrics_are_told_only_after_the_core_was_heard_of(scene: Scene) -
     front.tell(Scrape(), Scrape())
     assert not await front.hear(PULSE_S * 1.5)
     puppet.alive.set()
-    frames = await front.hear(2)
+    frames = await front.hear(20)
     assert [type(frame) for frame in frames] == [Step, Exposition]
     front.tell(ask(1))
     await settled(lambda: puppet.running == 1)
     front.tell(Scrape())
     assert not await front.hear(PULSE_S * 1.5)
     puppet.reports.put_nowait(StepReport(1, 2, [], [(1, [Usage()])]))
-    assert [type(frame) for frame in await front.hear(2)] == [Step, Exposition]
+    assert [type(frame) for frame in await front.hear(20)] == [Step, Exposition]
 
 
 async def test_questions_wait_for_the_core_and_one_that_cannot_be_answered_says_so(
@@ -197,7 +197,7 @@ async def test_questions_wait_for_the_core_and_one_that_cannot_be_answered_says_
     front.tell(Ask(7, Tokenize("a")))
     assert not await front.hear(PULSE_S * 1.5)
     puppet.alive.set()
-    _, told = await front.hear(2)
+    _, told = await front.hear(20)
     assert isinstance(told, Told)
     assert isinstance(told.reply, Failure)
     assert (told.id, told.reply.code) == (7, Code.INVALID_ARGUMENT)
@@ -219,7 +219,7 @@ async def test_adapters_come_and_go_once_the_core_has_answered(scene: Scene) -> 
     puppet.alive.set()
     told: list[FromHost] = []
     while len(told) < 2:
-        told += [one for one in await front.hear(2) if isinstance(one, Adapted)]
+        told += [one for one in await front.hear(20) if isinstance(one, Adapted)]
     assert told == [Adapted("pirate"), Adapted("bad", "no rank")]
     assert puppet.held == [("pirate", False)]
 
@@ -232,7 +232,7 @@ async def test_a_cancel_that_raises_ends_the_host_as_a_step_does(scene: Scene) -
     front.tell(Cancel(1), ask(2), ask(3))
     with pytest.raises(RuntimeError):
         await host
-    assert [frame for frame in await front.hear(2) if isinstance(frame, Step)]
+    assert [frame for frame in await front.hear(20) if isinstance(frame, Step)]
 
 
 async def test_an_idle_core_is_asked_every_second(scene: Scene) -> None:

@@ -32,7 +32,7 @@ def create(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 async def until(access: Access, key: str, *, good: bool) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             try:
                 access.keyring.identify(key)
