@@ -36,14 +36,13 @@ class Rig:
     """A supervised model, work for it, and a count of what its hosts settled.
 
     ``step_s`` is how long a request whose caller left may stay in the engine.
-    The end of a host is known within ``noticed_s``, at the best of so many ``kills``.
+    The end of a host is known within ``noticed_s``, at the best of some kills.
     """
 
     supervisor: Supervisor
     make: Callable[[int], Payload]
     step_s: float = 2.0
     noticed_s: float = 1.0
-    kills: int = 1
     settled: collections.Counter[tuple[int, int]] = field(default_factory=collections.Counter)
     computed: dict[tuple[int, int], int] = field(default_factory=dict)
 
@@ -123,7 +122,7 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     observer = Observer(step=lambda name, step: made[0].on_step(name, step))  # noqa: PLW0108 - it exists only later
     made.append(Rig(Supervisor(settings, observer), make, step_s=step_s))
     if request.param == "fake":  # whose start takes no time
-        made[0].noticed_s, made[0].kills = 0.25, 3
+        made[0].noticed_s = 0.25
     await made[0].supervisor.start()
     yield made[0]
     await made[0].supervisor.stop()

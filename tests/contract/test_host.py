@@ -217,7 +217,7 @@ def test_a_host_ends_with_its_parent_however_that_ended() -> None:
         parent.wait()
     begun = time.monotonic()
     while host.is_running() and host.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() - begun < 1, "the host outlived its parent"
+        assert time.monotonic() - begun < 10, "the host outlived its parent"
         time.sleep(0.01)
 
 
@@ -246,10 +246,10 @@ def test_a_host_takes_its_descendants_along() -> None:
             ours.sendall(encode(Launch(1, "fake", "m", "", {})))
             assert b"ready" in ours.recv(1 << 16)
             host.stdin.close()
-            assert host.wait(5) == -signal.SIGKILL
+            assert host.wait(20) == -signal.SIGKILL
             begun = time.monotonic()
             while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
-                assert time.monotonic() - begun < 1, "the host's child outlived it"
+                assert time.monotonic() - begun < 10, "the host's child outlived it"
                 time.sleep(0.01)
 
 
