@@ -118,7 +118,7 @@ def test_the_command_serves_is_healthy_and_stops_when_docker_says_so(image: Imag
 
     assert not healthy()
     refused = subprocess.run(
-        words, env=image.environment, capture_output=True, text=True, check=False, timeout=30
+        words, env=image.environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert refused.returncode == 1
     assert "hexkey keys create" in refused.stderr
@@ -130,12 +130,12 @@ def test_the_command_serves_is_healthy_and_stops_when_docker_says_so(image: Imag
         text=True,
     ) as process:
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 90
             while not healthy():
                 assert process.poll() is None
                 assert time.monotonic() < deadline
             process.send_signal(signal.SIGTERM)
-            _, log = process.communicate(timeout=20)
+            _, log = process.communicate(timeout=60)
         finally:
             process.kill()
     assert process.returncode == 0

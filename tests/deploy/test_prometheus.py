@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import shutil
 import subprocess
@@ -45,7 +46,7 @@ class Prometheus:
         self._url = url
 
     def ask(self, path: str, **parameters: str) -> Any:
-        answer = httpx.get(f"{self._url}/api/v1/{path}", params=parameters, timeout=5)
+        answer = httpx.get(f"{self._url}/api/v1/{path}", params=parameters, timeout=WAIT_S)
         return answer.raise_for_status().json()["data"]
 
     def values(self, query: str, label: str = "task") -> dict[str, float]:
@@ -61,13 +62,16 @@ class Prometheus:
         until(lambda: self.values(query, label) == expected, f"{query} does not tell {expected}")
 
     def recorded(self, name: str) -> dict[str, float]:
-        """A recorded series of every task, once its rule has made it."""
+        """A recorded series of every task, once its rule has made numbers of it.
+
+        It makes none where nothing came between two scrapes, and goes by them a while longer.
+        """
         found: dict[str, float] = {}
 
         def whole() -> bool:
             found.clear()
             found.update(self.values(name))
-            return found.keys() == TASKS
+            return found.keys() == TASKS and not any(map(math.isnan, found.values()))
 
         until(whole, f"{name} was not recorded for every task")
         return found
@@ -131,7 +135,7 @@ def prometheus(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def send(served: Served, rounds: int) -> None:
-    with httpx.Client(base_url=served.http, timeout=10) as client:
+    with httpx.Client(base_url=served.http, timeout=60) as client:
         for _ in range(rounds):
             for path, body in BODIES.items():
                 assert client.post(path, json=body).status_code == 200
