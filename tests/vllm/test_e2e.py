@@ -250,7 +250,7 @@ def test_for_who_hangs_up_the_core_computes_no_longer(served: server.Served) -> 
         lines = answer.iter_lines()  # kept: httpx hangs up once nobody holds it
         next(lines)
         assert not still()
-    until(still, 5)
+    until(still, 20)
     assert steps() - begun < 1000
 
 
@@ -264,6 +264,7 @@ def test_a_killed_core_ends_its_streams_with_an_error_and_no_other_model_notices
 ) -> None:
     core, other = (core_of(served.host_of(model)) for model in ("smollm2", "minilm"))
     body = {"model": "smollm2", "prompt": "1, 2, 3,", "max_tokens": 1500, "stream": True}
+    body["ignore_eos"] = True  # or one drawn by chance ends a stream before the core is killed
     with (
         concurrent.futures.ThreadPoolExecutor(4) as threads,
         httpx.Client(base_url=served.http, timeout=60) as http,
@@ -302,5 +303,5 @@ def test_sigterm_ends_everything(served: server.Served) -> None:
     assert len(children) >= 3
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(30) == 0
-    _, alive = psutil.wait_procs(children, timeout=2)
+    _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive

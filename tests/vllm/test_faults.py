@@ -88,7 +88,7 @@ async def test_a_worker_that_hangs_is_found_within_ten_seconds(rig: Rig) -> None
     begun = time.monotonic()
     assert await asyncio.gather(*streams) == [Code.UNAVAILABLE] * 4
     assert time.monotonic() - begun < 10
-    await soon(lambda: not alive(process), 2)
+    await soon(lambda: not alive(process), 20)
     assert await settle(rig, rig.request(3)) is None
     assert rig.supervisor.pid != pid
 
@@ -139,7 +139,7 @@ async def test_a_killed_parent_leaves_no_process_and_no_shared_memory(smollm_fol
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    await soon(lambda: not any(alive(one) for one in family), 2)
+    await soon(lambda: not any(alive(one) for one in family), 20)
     assert not any(path.exists() for path in segments)
 
 
