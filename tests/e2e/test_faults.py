@@ -274,7 +274,9 @@ def test_what_engines_and_clients_make_libraries_print_is_no_line_of_ours(config
 
 
 def test_a_server_out_of_file_descriptors_refuses_and_recovers(config: Path) -> None:
-    with serve(config) as served, httpx.Client(base_url=served.http) as kept:
+    # For longer than the 5 s that httpx keeps one: a new connection finds no descriptor.
+    lasting = httpx.Limits(keepalive_expiry=None)
+    with serve(config) as served, httpx.Client(base_url=served.http, limits=lasting) as kept:
         assert kept.get("/health").status_code == 200
         server = psutil.Process(served.process.pid)
         server.rlimit(psutil.RLIMIT_NOFILE, (server.num_fds() + 40,) * 2)
