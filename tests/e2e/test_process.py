@@ -74,9 +74,9 @@ def test_a_second_term_signal_ends_at_once(fake_config: Path) -> None:
         until(lambda: not ready(served), what="the stop")
         assert served.process.poll() is None
         served.process.send_signal(signal.SIGTERM)
-        served.process.wait(2)
+        served.process.wait(10)
         assert lost.exception() is not None
-        psutil.wait_procs(children, timeout=2)
+        psutil.wait_procs(children, timeout=10)
         assert not any(child.is_running() for child in children)
 
 
@@ -141,8 +141,8 @@ def test_a_term_signal_while_models_are_fetched_ends_at_once(tmp_path: Path) -> 
             children = psutil.Process(process.pid).children(recursive=True)
             assert children
             process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == 128 + signal.SIGTERM
-            _, alive = psutil.wait_procs(children, timeout=5)
+            assert process.wait(20) == 128 + signal.SIGTERM
+            _, alive = psutil.wait_procs(children, timeout=20)
             assert not alive
 
 
@@ -151,7 +151,7 @@ def test_killing_the_server_leaves_no_process_behind(fake_config: Path) -> None:
         children = served.children()
         assert children
         os.kill(served.process.pid, signal.SIGKILL)
-        _, alive = psutil.wait_procs(children, timeout=1)
+        _, alive = psutil.wait_procs(children, timeout=10)
         assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
 
 
