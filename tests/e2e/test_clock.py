@@ -38,7 +38,10 @@ Clock = Callable[[int], None]
 
 @pytest.fixture
 def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Sets the clock of all that is started from now on, in seconds from the true time."""
+    """Sets the clock of all that is started from now on, in seconds from noon of this day.
+
+    A day may end whenever these tests are run, and no other than those of the jumps is to.
+    """
     (library,) = (one for one in files("libfaketime") or () if one.name == "libfaketime.so.1")
     offset = tmp_path / "offset"
     monkeypatch.setenv("LD_PRELOAD", str(library.locate()))
@@ -46,8 +49,10 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setenv("FAKETIME_NO_CACHE", "1")
     monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 
+    noon = DAY_S // 2 - int(time.time()) % DAY_S
+
     def jump(to_s: int) -> None:
-        offset.with_suffix(".new").write_text(f"{to_s:+d}\n")
+        offset.with_suffix(".new").write_text(f"{noon + to_s:+d}\n")
         offset.with_suffix(".new").rename(offset)
 
     return jump
