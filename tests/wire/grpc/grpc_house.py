@@ -55,7 +55,7 @@ class House:
         """Requests in the engine, as its last step said."""
         return self.service.pool._member(model).supervisor.running
 
-    async def until_running(self, model: str, count: int, within_s: float = 5.0) -> float:
+    async def until_running(self, model: str, count: int, within_s: float = 20.0) -> float:
         """Wait until the engine has so many requests; return how long that took, in seconds."""
         loop = asyncio.get_running_loop()
         begun = loop.time()

@@ -44,11 +44,11 @@ async def test_every_watcher_hears_of_a_change_also_after_another_left(house: Ho
     leaves.cancel()
     await asyncio.sleep(0.05)
     house.server.set_ready(False)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         assert (await stays.read()).status == Status.NOT_SERVING
     assert (await stub.Check(ask())).status == Status.NOT_SERVING
     house.server.set_ready(True)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         assert (await stays.read()).status == Status.SERVING
     stays.cancel()
 
@@ -60,7 +60,7 @@ async def test_a_model_that_dies_shows_by_itself() -> None:
         pid = house.service.pool.pids()["late"]
         assert pid
         os.kill(pid, signal.SIGKILL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert (await watch.read()).status == Status.NOT_SERVING
             assert (await watch.read()).status == Status.SERVING
         watch.cancel()
@@ -75,6 +75,6 @@ async def test_a_stop_is_told_first_and_ends_every_watch() -> None:
         coming = asyncio.ensure_future(watch.read())
         begun = asyncio.get_running_loop().time()
         await house.server.stop(grace_s=5)
-        assert asyncio.get_running_loop().time() - begun < 2
+        assert asyncio.get_running_loop().time() - begun < 4
         assert (await coming).status == Status.NOT_SERVING
         assert await watch.read() is EOF

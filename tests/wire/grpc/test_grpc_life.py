@@ -35,7 +35,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # What the fake engine would take 50 s for, and what else is in the engine so that it keeps telling.
 LONG = pb.AutocompleteRequest(prefix="a", model="slow", max_tokens=5000)
-SLACK_S = 2.0
+SLACK_S = 10.0
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -181,7 +181,7 @@ async def test_a_stop_cuts_what_outlasts_the_grace() -> None:
         await call.read()
         begun = time.monotonic()
         await house.server.stop(grace_s=0.3)
-        assert time.monotonic() - begun < 0.3 + 1
+        assert time.monotonic() - begun < 0.3 + SLACK_S
         with pytest.raises(grpc.aio.AioRpcError):
             await rest(call)
         await house.until_running("slow", 0)

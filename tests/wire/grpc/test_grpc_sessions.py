@@ -23,7 +23,7 @@ async def test_a_newer_request_ends_the_older_one_with_aborted(house: House) -> 
     begun = time.monotonic()
     newer = house.stub.Autocomplete(NEWER)
     error, found = await refused(older)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
     assert error.code() is grpc.StatusCode.ABORTED
     assert found["ErrorInfo"].reason == "SUPERSEDED"
     assert "RetryInfo" not in found

@@ -66,7 +66,7 @@ class House:
 
     async def busy(self, model: str) -> None:
         """Wait until a model's engine works."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not self.running(model):  # noqa: ASYNC110 - a number in another process
                 await asyncio.sleep(0.005)
 

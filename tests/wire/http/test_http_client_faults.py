@@ -15,11 +15,11 @@ import pytest
 from hexkey.config import QueueConfig
 from tests.wire.http.http_house import House, open_house
 
-BODY = {"model": "acme/slow", "prompt": "x", "max_tokens": 60}
+BODY = {"model": "acme/slow", "prompt": "x", "max_tokens": 150}
 
 
 async def busy(house: House) -> asyncio.Task[object]:
-    """Fill the one place there is, for 60 steps of 20 ms."""
+    """Fill the one place there is, for 150 steps of 20 ms."""
 
     async def fill() -> object:
         async with house.client() as client:
@@ -32,7 +32,7 @@ async def busy(house: House) -> asyncio.Task[object]:
 
 async def test_an_overload_is_tried_again_after_as_long_as_it_says() -> None:
     async with open_house(queue=QueueConfig(concurrency=1, max_requests=0)) as house:
-        # Before the place is taken: it takes long to make one, and the place is free in 1.2 s.
+        # Before the place is taken: it takes long to make one, and the place is free in 3 s.
         client = openai.AsyncOpenAI(base_url=f"{house.url}/v1", api_key="none", max_retries=5)
         first = await busy(house)
         begun = time.monotonic()

@@ -160,11 +160,11 @@ async def test_no_body_is_read_of_whoever_has_no_key(
     head = post("/v1/autocomplete", b"x" * 5_000_000, f"Authorization: Bearer {key}")[:-5_000_000]
     reader, writer = await house.connect()
     writer.write(head)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert b" 401 " in await reader.readline()
     # What comes of it after all is thrown away, and the connection stays of use.
     writer.write(b"x" * 5_000_000 + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await reader.readuntil(b'"ok"}')
     writer.close()
 

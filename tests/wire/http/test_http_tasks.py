@@ -196,13 +196,13 @@ async def test_a_deadline(client: httpx.AsyncClient, house: House, name: str) ->
     assert response.status_code == 504
     assert response.json()["error"]["code"] == "deadline_exceeded"
     assert response.headers["x-should-retry"] == "false"
-    assert response.elapsed.total_seconds() < 2
-    assert await house.idle("acme/slow", 2)
+    assert response.elapsed.total_seconds() < 10
+    assert await house.idle("acme/slow", 10)
 
 
 async def test_a_deadline_within_a_stream_is_an_event(client: httpx.AsyncClient) -> None:
     body = {"model": "acme/slow", "prefix": "x", "max_tokens": 5000, "stream": True}
-    headers = {"x-request-timeout-ms": "1000"}
+    headers = {"x-request-timeout-ms": "3000"}
     response = await client.post("/v1/autocomplete", json=body, headers=headers)
     assert response.status_code == 200
     seen = events(response)
