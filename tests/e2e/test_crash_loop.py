@@ -14,7 +14,7 @@ from hexkey.engines.backoff import PAUSES_S
 from tests.e2e.conftest import Served, serve
 from tests.waiting import until
 
-CRASHES, LOAD_S = 4, 0.5  # and the first end makes five
+CRASHES, LOAD_S = 4, 2.0  # and the first end makes five
 CONFIG = f"""
 models:
   - {{name: frail, engine: fake, tasks: [chat], options: {{load_ms: {LOAD_S * 1000}}}}}
@@ -47,7 +47,7 @@ def test_a_process_that_dies_at_each_start_costs_nobody_else(tmp_path: Path) -> 
     path.write_text(CONFIG)
     with serve(path) as served:
         ready = f"{served.http}/ready"
-        before = [ask_s(served) for _ in range(100)]
+        usual = [ask_s(served) for _ in range(100)]
         # It serves; this end is no failure to start.
         first = served.host_of("frail").pid
         os.kill(first, signal.SIGKILL)
@@ -64,7 +64,6 @@ def test_a_process_that_dies_at_each_start_costs_nobody_else(tmp_path: Path) -> 
         restarts = 'engine_restarts_total{model="frail",reason='
         until(lambda: served.metric(f'{restarts}"load"}}') == CRASHES)
         assert served.metric(f'{restarts}"signal 9"}}') == 1
-        assert slow_s(during) < 3 * slow_s(before) + 0.05, "1.5 times on a quiet machine"
         # Nobody waits for what will not come soon.
         body = {"model": "frail", "messages": [{"role": "user", "content": "hello"}]}
         refused = httpx.post(f"{served.http}/v1/chat/completions", json=body, timeout=60)
@@ -74,3 +73,6 @@ def test_a_process_that_dies_at_each_start_costs_nobody_else(tmp_path: Path) -> 
         assert httpx.get(ready).status_code == 503
         until(lambda: httpx.get(ready).status_code == 200, PAUSES_S[CRASHES] + LOAD_S + 20)
         assert httpx.post(f"{served.http}/v1/chat/completions", json=body).status_code == 200
+        # Before and after, since others may have come to use the machine in between.
+        usual += [ask_s(served) for _ in range(100)]
+        assert slow_s(during) < 3 * slow_s(usual) + 0.05, "1.5 times on a quiet machine"
