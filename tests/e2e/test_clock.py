@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import files
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.e2e.conftest import Served, serve
+from tests.e2e.conftest import DAY_S, Clock, Served, serve
 from tests.e2e.test_keys import bearer, key
 from tests.waiting import until
 
@@ -32,30 +31,7 @@ access:
 models:
   - {{name: slow, engine: fake, tasks: [autocomplete], options: {{step_ms: 20}}}}
 """
-DAY_S, HOUR_S = 86_400, 3_600
-Clock = Callable[[int], None]
-
-
-@pytest.fixture
-def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Sets the clock of all that is started from now on, in seconds from noon of this day.
-
-    A day may end whenever these tests are run, and no other than those of the jumps is to.
-    """
-    (library,) = (one for one in files("libfaketime") or () if one.name == "libfaketime.so.1")
-    offset = tmp_path / "offset"
-    monkeypatch.setenv("LD_PRELOAD", str(library.locate()))
-    monkeypatch.setenv("FAKETIME_TIMESTAMP_FILE", str(offset))
-    monkeypatch.setenv("FAKETIME_NO_CACHE", "1")
-    monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-
-    noon = DAY_S // 2 - int(time.time()) % DAY_S
-
-    def jump(to_s: int) -> None:
-        offset.with_suffix(".new").write_text(f"{noon + to_s:+d}\n")
-        offset.with_suffix(".new").rename(offset)
-
-    return jump
+HOUR_S = 3_600
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from hexkey.v1 import open_inference_pb2
 from hexkey.wire.http.access import Access
 from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.table import OPERATIONS
-from tests.e2e.conftest import ROOT, Served, serve
+from tests.e2e.conftest import ROOT, Clock, Served, serve
 from tests.waiting import until
 from tests.wire.grpc.grpc_house import details_of
 
@@ -299,7 +299,8 @@ def test_a_public_address_is_refused_without_keys(tmp_path: Path) -> None:
     assert "--keys off" in done.stderr
 
 
-def test_a_budget_is_still_spent_after_a_restart(tmp_path: Path) -> None:
+def test_a_budget_is_still_spent_after_a_restart(tmp_path: Path, clock: Clock) -> None:
+    clock(0)  # else a day may end in between
     path = tmp_path / "budget.yaml"
     path.write_text(CONFIG + f"usage: {{folder: {tmp_path / 'usage'}}}\n")
     with pytest.MonkeyPatch.context() as patch:
