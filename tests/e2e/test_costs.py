@@ -103,7 +103,7 @@ def test_the_bill_adds_up_under_load_with_clients_that_leave(  # noqa: C901 - th
         leave = number % 5 < 2
         # An answer too long to be complete in the socket's buffer before its reader leaves.
         body = {"prefix": "x", "max_tokens": 4000 if leave else 120, "stream": True}
-        with httpx.stream("POST", url, json=body, timeout=30) as answer:
+        with httpx.stream("POST", url, json=body, timeout=100) as answer:
             for count, line in enumerate(answer.iter_lines()):
                 if leave and count > 20:
                     return
@@ -116,7 +116,7 @@ def test_the_bill_adds_up_under_load_with_clients_that_leave(  # noqa: C901 - th
             leave = number % 5 < 2
             text = " ".join([SENTENCE] * (LONG if leave else 30))
             events = stub.StreamTranslate(
-                pb.TranslateRequest(text=[text], source="en", target="pt"), timeout=30
+                pb.TranslateRequest(text=[text], source="en", target="pt"), timeout=100
             )
             for count, event in enumerate(events):
                 if leave and count > 1:
@@ -167,9 +167,10 @@ def test_on_real_engines_answers_and_waste_are_all_that_was_active(  # noqa: C90
 
     def over_http(number: int) -> None:
         leave = number % 2 == 0
-        body = {"prefix": "Once upon a time", "max_tokens": 400 if leave else 24, "stream": True}
+        body = {"prefix": "Once upon a time", "max_tokens": 4000 if leave else 24, "stream": True}
+        body["stop_rule"] = "none"
         url = f"{quickstart.http}/v1/autocomplete"
-        with httpx.stream("POST", url, json=body, timeout=60) as answer:
+        with httpx.stream("POST", url, json=body, timeout=100) as answer:
             for count, line in enumerate(answer.iter_lines()):
                 if leave and count > 8:
                     return
@@ -182,7 +183,7 @@ def test_on_real_engines_answers_and_waste_are_all_that_was_active(  # noqa: C90
             stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
             text = " ".join([SENTENCE] * (LONG if leave else 3))
             events = stub.StreamTranslate(
-                pb.TranslateRequest(text=[text], source="en", target="pt"), timeout=60
+                pb.TranslateRequest(text=[text], source="en", target="pt"), timeout=100
             )
             for count, event in enumerate(events):
                 if leave and count > 1:

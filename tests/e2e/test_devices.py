@@ -72,9 +72,10 @@ def in_balance(values: dict[str, float]) -> bool:
 
 
 def autocomplete(served: Served, told: list[int], *, leave: bool) -> None:
-    body = {"prefix": "Once upon a time", "max_tokens": 300 if leave else 16, "stream": True}
+    body = {"prefix": "Once upon a time", "max_tokens": 4000 if leave else 16, "stream": True}
+    body["stop_rule"] = "none"
     url = f"{served.http}/v1/autocomplete"
-    with httpx.stream("POST", url, json=body, timeout=60) as answer:
+    with httpx.stream("POST", url, json=body, timeout=100) as answer:
         for count, line in enumerate(answer.iter_lines()):
             if leave and count > 8:
                 return
@@ -88,7 +89,7 @@ def translate(served: Served, told: list[int], target: str, *, leave: bool) -> N
     with grpc.insecure_channel(served.grpc) as channel:
         stub = pb_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
         asked = pb.TranslateRequest(text=[text], source="en", target=target)
-        events = stub.StreamTranslate(asked, timeout=60)
+        events = stub.StreamTranslate(asked, timeout=100)
         for count, event in enumerate(events):
             if leave and count > 1:
                 events.cancel()
