@@ -115,7 +115,12 @@ def test_the_parts_of_the_machine_are_told_apart(chromium: Browser, fake: Served
         assert [number(told[name][1]) for name in names] == [900, 2700]
         for name, cells in told.items():
             assert before[(name,)] * 0.995 <= number(cells[2]) <= after[(name,)] * 1.005
-            assert 50 < number(cells[3]) <= 100
+
+        def idles(name: str) -> bool:
+            return 50 < number(row(page, "devices", name)[3]) <= 100
+
+        # Sooner or later: on a busy machine the start of their models has taken most of the time.
+        until(lambda: all(map(idles, names)), what="parts that idle")
         notes = page.locator("#models .model > .note").all_inner_texts()
         assert [note.rpartition(" on ")[2] for note in notes] == ["cpu", "npu"]
 
