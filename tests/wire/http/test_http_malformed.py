@@ -76,3 +76,44 @@ async def test_several_texts_where_one_is_taken(house: House, path: str, inputs:
         assert response.status_code == 400
         assert "send one text" in response.json()["error"]
         assert (await client.post(path, json={"inputs": ["a"]})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", b'{"prompt": "a", "max_tokens": 2.0, "n": 1.0, "seed": 1e3}'),
+        ("/v1/completions", b'{"prompt": [1.0, 2.0], "max_tokens": 2, "temperature": 0.5}'),
+        (
+            "/v1/chat/completions",
+            b'{"messages": [{"role": "user", "content": "a"}], "max_tokens": 2.0, "tools": []}',
+        ),
+    ],
+)
+async def test_a_whole_number_may_have_a_point(house: House, path: str, body: bytes) -> None:
+    async with house.client() as client:
+        response = await client.post(path, content=body)
+    assert response.status_code == 200, response.text
+    assert response.json()["usage"]["completion_tokens"] == 2
+
+
+@pytest.mark.parametrize("number", [b"4.5", b"-2.0", b"1e300", b"1e999", b"5e-1"])
+async def test_a_number_that_is_not_whole(house: House, number: bytes) -> None:
+    async with house.client() as client:
+        response = await client.post(
+            "/v1/completions", content=b'{"prompt": "a", "max_tokens": %b}' % number
+        )
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "max_tokens"
+
+
+async def test_a_byte_order_mark_is_no_part_of_the_body(house: House) -> None:
+    text = '{"prompt": "a", "max_tokens": 2}'
+    async with house.client() as client:
+        response = await client.post("/v1/completions", content=text.encode("utf-8-sig"))
+        assert response.status_code == 200, response.text
+        response = await client.post("/v1/completions", content=text.encode("utf-16"))
+        assert response.status_code == 400
+        assert response.json()["error"]["message"] == "the body is UTF-16; send it as UTF-8"
+        response = await client.post("/v1/completions", content=b"\xef\xbb\xbf")
+        assert response.status_code == 400
+        assert "is empty" in response.json()["error"]["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl
@@ -47,6 +48,7 @@ T = TypeVar("T")
 FORM = b"application/x-www-form-urlencoded"
 MAX_FIELDS = 2000
 _AT = " - at `$"
+_FLOAT = "got `float`"
 _DEFAULT = Sampling()
 _FIXED = 1e9
 
@@ -56,16 +58,43 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise misfit(error) from None
+        return _decode_rounded(decoder, body, error)
     except RecursionError:
         raise invalid("the body is nested too deeply") from None
     except UnicodeDecodeError:
         raise invalid("the body is not UTF-8") from None
     except ValueError as error:
+        if body.startswith(codecs.BOM_UTF8):  # what editors and .NET write before their text
+            return decode(decoder, body.removeprefix(codecs.BOM_UTF8))
+        if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise invalid("the body is UTF-16; send it as UTF-8") from None
         if not body:
             raise invalid("the body is empty; send a JSON object") from None
         why = str(error).removeprefix("JSON is malformed: ")
         raise invalid(f"the body is not JSON: {_first_lower(why)}") from None
+
+
+def _decode_rounded(
+    decoder: msgspec.json.Decoder[T], body: bytes, error: msgspec.ValidationError
+) -> T:
+    """Return a body that did not fit, if it does once ``5.0`` is the whole number that it is.
+
+    JSON has one kind of number, and clients in languages that have one, too, write it either way.
+    """
+    if _FLOAT in str(error):
+        try:
+            return msgspec.convert(_ROUNDED.decode(body), decoder.type)
+        except msgspec.ValidationError:
+            pass
+    raise misfit(error) from None
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+_ROUNDED = msgspec.json.Decoder(float_hook=_number)
 
 
 def decode_any(decoder: msgspec.json.Decoder[T], exchange: Exchange) -> T:
