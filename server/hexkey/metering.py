@@ -58,6 +58,30 @@ def outcome_of(error: BaseException | None) -> Outcome:
     return Outcome.ERROR if isinstance(error, Exception) else Outcome.CANCELLED
 
 
+def log_refused(
+    error: ServeError, *, request_id: str, protocol: str, tenant: str, duration_s: float
+) -> None:
+    """Write the log line of a request that ended before it was known what it asks for.
+
+    Where it was known, its ``Meter`` has written one.
+    """
+    if error.logged:
+        return
+    error.logged = True
+    log.info(
+        "request",
+        request_id=request_id,
+        protocol=protocol,
+        tenant=tenant,
+        task=NONE,
+        model=NONE,
+        outcome=outcome_of(error),
+        code=error.code.value,
+        reason=error.reason.lower(),
+        duration_ms=_ms(duration_s),
+    )
+
+
 class Receipt(msgspec.Struct, frozen=True):
     """The settled request: times in seconds, counts in the units named, no payload."""
 
@@ -277,6 +301,8 @@ class Meter:
             self._metrics.rejected.labels(receipt.task.value, error.reason.lower()).inc()
         if self._trace is not None:
             self._trace.end(receipt)
+        if isinstance(error, ServeError):
+            error.logged = True
         log.info(
             "request",
             request_id=receipt.request_id,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
+from structlog.testing import capture_logs
 
 from hexkey.v1 import inference_pb2 as pb
 from hexkey.wire.grpc import health, reflection, servicer
@@ -123,6 +124,18 @@ async def test_garbage_is_an_invalid_argument_to_health_and_reflection(house: Ho
         code, text = await outcome(house, path, b"\xff\xff")
         assert code is grpc.StatusCode.INVALID_ARGUMENT
         assert "Error" not in text
+
+
+@pytest.mark.parametrize("data", [b"\xffcanary", b"\x12\x06canary", b""])
+async def test_a_call_that_is_refused_has_one_line_in_the_log(house: House, data: bytes) -> None:
+    call = house.channel.unary_unary(f"/{servicer.NAME}/Translate")
+    with capture_logs() as lines, pytest.raises(grpc.aio.AioRpcError):
+        await call(data, timeout=20, metadata=(("x-request-id", "one-line"),))
+    (line,) = lines
+    assert line["event"] == "request"
+    assert (line["request_id"], line["protocol"]) == ("one-line", "grpc")
+    assert (line["outcome"], line["code"]) == ("invalid", "invalid_argument")
+    assert "canary" not in str(line)
 
 
 async def test_an_unknown_method_is_unimplemented(house: House) -> None:

@@ -176,3 +176,32 @@ async def test_a_note_can_break_no_header(house: House) -> None:
             response = await client.post("/v1/autocomplete", json={"prefix": "x", "max_tokens": 1})
     assert response.status_code == 200
     assert response.headers["x-hexkey-note"] == "a note??of two lines"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "reason"),
+    [
+        ("POST", "/v1/completions", b'{"prompt": "canary-4711', "invalid_argument"),
+        ("POST", "/v1/completions", b'{"prompt": 1, "x": "canary-4711"}', "invalid_argument"),
+        ("POST", "/v1/canary-4711", b"{}", "path_not_found"),
+        ("DELETE", "/v1/completions", b"canary-4711", "method_not_allowed"),
+        ("GET", "/v1/models/canary-4711", b"", "model_not_found"),
+        ("POST", "/v1/completions", b'{"prompt": "", "user": "canary-4711"}', "invalid_argument"),
+        ("POST", "/v1/translate", b'{"text": "canary-4711", "target": "x"}', None),
+    ],
+)
+async def test_who_is_refused_has_one_line_in_the_log(
+    house: House, method: str, path: str, body: bytes, reason: str | None
+) -> None:
+    headers = {"x-request-id": "one-line"}
+    with capture_logs() as lines:
+        async with house.client() as client:
+            response = await client.request(method, path, content=body, headers=headers)
+    assert response.status_code >= 400
+    (line,) = lines
+    assert line["event"] == "request"
+    assert line["request_id"] == "one-line"
+    assert line["protocol"] == "http"
+    assert line["outcome"] == "invalid"
+    assert line.get("reason") == reason
+    assert CANARY not in json.dumps(line, default=str)

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from msgspec import UNSET
 
 from hexkey.errors import invalid
+from hexkey.metering import log_refused
 from hexkey.types import ANYBODY
 from hexkey.wire import wishes
 from hexkey.wire.grpc.errors import foreseen, status_of
@@ -57,11 +58,13 @@ class Call:
     """
 
     __slots__ = (
-        "_begun", "_context", "_sent", "_trailers", "caller", "emitted", "id", "traceparent",
+        "_begun", "_came", "_context", "_sent", "_trailers", "caller", "emitted", "id",
+        "traceparent",
     )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._came = time.perf_counter()
         self._trailers: list[tuple[str, str]] = []
         # Read once: grpc makes the pairs anew each time.
         self._sent = _texts(context)
@@ -140,6 +143,13 @@ class Call:
 
     async def refuse(self, error: ServeError) -> NoReturn:
         """End the RPC with an error."""
+        log_refused(
+            error,
+            request_id=self.id,
+            protocol=PROTOCOL,
+            tenant=self.caller.tenant,
+            duration_s=time.perf_counter() - self._came,
+        )
         error.tokens_emitted = self.emitted if self._begun else UNSET
         status = status_of(error)
         trailers = (*status.trailing_metadata, *self._names())

@@ -12,11 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
 from hexkey.errors import Code, ServeError
+from hexkey.metering import log_refused
 from hexkey.routing import shorten
 from hexkey.wire.http import dashboard, openapi
 from hexkey.wire.http.access import admitted
 from hexkey.wire.http.errors import ClientGone, HttpError
-from hexkey.wire.http.exchange import KEY, Exchange
+from hexkey.wire.http.exchange import KEY, PROTOCOL, Exchange
 from hexkey.wire.http.guard import Guard
 from hexkey.wire.http.table import OPERATIONS, dialect_of
 
@@ -71,9 +72,9 @@ class Application:
         except ClientGone:
             return
         except ServeError as error:
-            await exchange.refuse(error)
+            await _refuse(exchange, error)
         except HTTPException as error:
-            await exchange.refuse(_of_starlette(error, scope))
+            await _refuse(exchange, _of_starlette(error, scope))
         except asyncio.CancelledError:
             # Only a stop whose grace is over cancels a request from outside, and this is the
             # outermost frame of its task: telling the client is all that is left to do.
@@ -82,6 +83,17 @@ class Application:
             )
         except Exception as error:  # noqa: BLE001 - the last line of defence
             await exchange.refuse(_unforeseen(error, exchange))
+
+
+async def _refuse(exchange: Exchange, error: ServeError) -> None:
+    log_refused(
+        error,
+        request_id=exchange.id,
+        protocol=PROTOCOL,
+        tenant=exchange.caller.tenant,
+        duration_s=exchange.elapsed_s(),
+    )
+    await exchange.refuse(error)
 
 
 class _Endpoint:
