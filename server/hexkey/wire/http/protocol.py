@@ -19,6 +19,7 @@ from hexkey.wire.http import errors
 from hexkey.wire.http.errors import HttpError
 from hexkey.wire.http.exchange import LINE
 from hexkey.wire.http.joined import Joined
+from hexkey.wire.http.unchunked import Unchunked
 
 if TYPE_CHECKING:
     import asyncio
@@ -160,6 +161,8 @@ class Protocol(HttpToolsProtocol):
             return
         self.scope[LINE] = self  # type: ignore[literal-required]  # a key of our own
         super().on_headers_complete()
+        if self.scope["http_version"] < "1.1":
+            self.cycle.__class__ = Unchunked
         self._cycles.append(self.cycle)
         self.cycle.transport = Joined(self.transport, self.loop)  # type: ignore[assignment]  # as far as it is used
         self._door.requested_at = self.loop.time()

@@ -1,0 +1,22 @@
+"""Answers to clients of HTTP/1.0, which know no chunks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+if TYPE_CHECKING:
+    from starlette.types import Message
+
+
+class Unchunked(RequestResponseCycle):
+    """An answer whose body, where its length is not known, ends with the connection."""
+
+    async def send(self, message: Message) -> None:
+        """Called by the application."""
+        self.chunked_encoding = False
+        if message["type"] == "http.response.body":
+            # What is left of the length that was told, as uvicorn counts; ours need no counting.
+            self.expected_content_length = len(message["body"])
+        await super().send(message)
