@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ _WORDS = {
     bool: "true or false",
     date: "a day such as 2026-11-24",
 }
+_SCALAR = (bool, int, float, date)
+_WORD = re.compile(r"[\w./-]{1,40}")
 _MAX_EXACT = 1 << 53
 """Whole numbers up to here are the same number as a float."""
 _WRONG = object()
@@ -144,12 +147,17 @@ class Reader:
         if hint is float and type(value) is int and abs(value) <= _MAX_EXACT:
             return float(value)
         if hint is not object and (type(value) is not hint):
-            quoted = "; put it in quotes" if hint is str and isinstance(value, bool) else ""
+            quoted = "; put it in quotes" if hint is str and isinstance(value, _SCALAR) else ""
             return self._say(path, f"expected {_expected(hint)}, found {shown(value)}{quoted}")
         return value
 
     def _checked(self, hint: Any, value: object, path: str) -> Any:
         inner, *checks = typing.get_args(hint)
+        if inner is str and type(value) in {int, float}:
+            # Quotes alone are the advice only where what is in them would do.
+            wrong = [said for check in checks if (said := check(shown(value))) is not None]
+            if wrong:
+                return self._say(path, wrong[0])
         read = self._value(inner, value, path)
         if read is _WRONG or read is None:
             return read
@@ -160,7 +168,9 @@ class Reader:
 
     def _items(self, hint: Any, value: object, path: str) -> Any:
         if not isinstance(value, list):
-            return self._say(path, f"expected a list, found {shown(value)}")
+            word = isinstance(value, str) and _WORD.fullmatch(value)
+            hint = f"; write [{value}]" if word else ""
+            return self._say(path, f"expected a list, found {shown(value)}{hint}")
         items = [self._value(hint, one, f"{path}[{i}]") for i, one in enumerate(value)]
         right = [one for one in items if one is not _WRONG]
         return tuple(right) if len(right) == len(items) else Known(right)

@@ -61,9 +61,30 @@ def test_pairs_are_read_as_directions() -> None:
         (f"{GOOD}listen: {{htpp: 'a:1'}}", "listen.htpp: unknown key; did you mean 'http'?"),
         (f"{GOOD}listen: 8080", "listen: expected a mapping, found 8080"),
         (f"{GOOD}listen:", "listen: expected a mapping, found nothing"),
-        (f"{GOOD}listen: {{http: 8080}}", "listen.http: expected text, found 8080"),
-        (f"{GOOD}listen: {{http: ''}}", "listen.http: expected host:port, found ''"),
-        (f"{GOOD}listen: {{grpc: 'a'}}", "listen.grpc: expected host:port, found 'a'"),
+        (
+            f"{GOOD}listen: {{http: 8080}}",
+            "listen.http: expected host:port such as 127.0.0.1:8080, found '8080'",
+        ),
+        (
+            f"{GOOD}listen: {{http: ''}}",
+            "listen.http: expected host:port such as 127.0.0.1:8080, found ''",
+        ),
+        (
+            f"{GOOD}listen: {{grpc: 'a'}}",
+            "listen.grpc: expected host:port such as 127.0.0.1:8080, found 'a'",
+        ),
+        (
+            f"{GOOD}cost: {{price_per_hour: 0.10}}",
+            "cost.price_per_hour: expected text, found 0.1; put it in quotes",
+        ),
+        (
+            f"{GOOD}cost: {{price_per_hour: -0.10}}",
+            "cost.price_per_hour: expected a finite number of at least 0, found '-0.1'",
+        ),
+        (
+            f"{GOOD}cache_dir: 2026-11-24",
+            "cache_dir: expected text, found 2026-11-24; put it in quotes",
+        ),
         (
             f"{GOOD}limits: {{max_characters: true}}",
             "limits.max_characters: expected a whole number, found True",
@@ -102,7 +123,7 @@ def test_pairs_are_read_as_directions() -> None:
         ("models: [a]", "models[0]: expected a mapping, found 'a'"),
         (
             "models: [{name: m, engine: fake, tasks: chat}]",
-            "models[0].tasks: expected a list, found 'chat'",
+            "models[0].tasks: expected a list, found 'chat'; write [chat]",
         ),
         (
             "models: [{name: m, engine: fake, tasks: [sing]}]",
@@ -187,7 +208,7 @@ def test_pairs_are_read_as_directions() -> None:
         ),
         (model("load_timeout_s: 0"), "models[0].load_timeout_s: must be a number greater than 0"),
         (model("options: 1"), "models[0].options: expected a mapping, found 1"),
-        (model("sha256: {a: 1}"), "models[0].sha256.a: expected text, found 1"),
+        (model("sha256: {a: 1}"), "models[0].sha256.a: expected text, found 1; put it in quotes"),
     ],
 )
 def test_a_mistake_is_named_with_its_path(text: str, error: str) -> None:
@@ -227,6 +248,23 @@ def test_what_is_no_plain_yaml_is_refused(text: str | bytes, says: str) -> None:
     (error,) = errors(text)
     assert error.startswith("its YAML cannot be read: ")
     assert says in error
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "hint"),
+    [
+        ("models:\n\t- name: m", "line 2, column 1", "; indent with spaces"),
+        ("models:\n  - name: m\n   engine: fake", "line 3, column 4", "as the lines around it?"),
+        ("models: a: b", "line 1, column 10", "as the lines around it, or to be quoted?"),
+        ("a: *m", "line 1, column 4", "an alias is not taken here; write the value out"),
+        (b"a: \x00", "unacceptable character #x0000", "at position 3"),
+    ],
+)
+def test_what_is_no_yaml_is_told_with_its_place(text: str | bytes, place: str, hint: str) -> None:
+    (error,) = errors(text)
+    assert error.startswith(f"its YAML cannot be read: {place}: ")
+    assert error.endswith(hint)
+    assert "byte string" not in error
 
 
 BOMBS = {

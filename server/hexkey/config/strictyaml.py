@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 # What PyYAML lets out of its constructors where a value does not fit its tag (``2020-13-45``).
 _UNFIT = (ValueError, LookupError, AttributeError)
+_HINTS = {
+    r"character '\t'": "; indent with spaces",
+    "expected <block end>": "; is it indented as the lines around it?",
+    "mapping values are not allowed": "; is it indented as the lines around it, or to be quoted?",
+}
 
 
 def read(text: bytes) -> tuple[Any, list[str]]:
@@ -25,7 +30,20 @@ def read(text: bytes) -> tuple[Any, list[str]]:
         finally:
             loader.dispose()
     except (yaml.YAMLError, RecursionError, *_UNFIT) as error:
-        raise ValueError(" ".join(str(error).split())) from None
+        raise ValueError(" ".join(_told(error).split())) from None
+
+
+def _told(error: Exception) -> str:
+    """Return what a library's error says, its place first, and a hint for the commonest ones."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error).replace(' in "<byte string>",', " at")
+    said = " ".join(filter(None, (error.context, error.problem)))
+    hint = next((hint for words, hint in _HINTS.items() if words in said), "")
+    return f"{_place(error.problem_mark)}: {said}{hint}"
+
+
+def _place(mark: yaml.Mark) -> str:
+    return f"line {mark.line + 1}, column {mark.column + 1}"
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -67,5 +85,4 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def _say(self, node: yaml.Node, text: str) -> None:
-        mark = node.start_mark
-        self.wrong.append(f"line {mark.line + 1}, column {mark.column + 1}: {text}")
+        self.wrong.append(f"{_place(node.start_mark)}: {text}")

@@ -65,8 +65,8 @@ def test_every_kind_of_value_is_read() -> None:
         ({"kind": "huge"}, "m.options.kind: expected one of small, large, found 'huge'"),
         ({"kind": ["small"]}, "m.options.kind: expected one of small, large, found a list"),
         ({"fast": 1}, "m.options.fast: expected true or false, found 1"),
-        ({"names": "ab"}, "m.options.names: expected a list, found 'ab'"),
-        ({"names": ["a", 1]}, "m.options.names[1]: expected text, found 1"),
+        ({"names": "ab"}, "m.options.names: expected a list, found 'ab'; write [ab]"),
+        ({"names": ["a", 1]}, "m.options.names[1]: expected text, found 1; put it in quotes"),
         (
             {"codes": {"pt": False}},
             "m.options.codes.pt: expected text, found False; put it in quotes",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-if TYPE_CHECKING:
-    from starlette.types import Message
 
 
 class Unchunked(RequestResponseCycle):
     """An answer whose body, where its length is not known, ends with the connection."""
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Any) -> None:
         """Called by the application."""
         self.chunked_encoding = False
         if message["type"] == "http.response.body":
