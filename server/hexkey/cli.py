@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hexkey.config import Config
 
 DEFAULT = "configs/quickstart.yaml"
+KEYS = ("auto", "on", "off")
 FAILED, BAD_CONFIG = 1, 2
 
 
@@ -58,8 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument(
         "--keys",
-        choices=("auto", "on", "off"),
-        default=os.environ.get("HEXKEY_KEYS") or None,
+        choices=KEYS,
         help="whether callers need an API key, instead of access.keys (default: $HEXKEY_KEYS)",
     )
     serve.set_defaults(run=_serve)
@@ -124,7 +124,14 @@ def _with_arguments(settings: Config, options: argparse.Namespace) -> Config:
     ]
     if wrong:
         raise config.ConfigError("the command line", wrong)
-    access = dataclasses.replace(settings.access, keys=options.keys or settings.access.keys)
+    named = os.environ.get("HEXKEY_KEYS", "")
+    if named and named not in KEYS:
+        # What nobody understands must not let everybody in.
+        said = f"HEXKEY_KEYS: expected one of {', '.join(KEYS)}, found {named!r}"
+        raise config.ConfigError("the environment", [said])
+    access = dataclasses.replace(
+        settings.access, keys=options.keys or named or settings.access.keys
+    )
     return dataclasses.replace(settings, listen=listen, access=access)
 
 

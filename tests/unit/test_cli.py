@@ -147,6 +147,35 @@ def test_addresses_of_the_command_line_win_and_are_checked(
     ]
 
 
+def test_whether_keys_are_needed_is_said_by_the_command_line_or_the_environment(
+    good: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served: list[str] = []
+
+    async def serve(settings: config.Config, *_: object) -> None:
+        served.append(settings.access.keys)
+
+    monkeypatch.setattr(app, "serve", serve)
+    for environment, arguments in (("", []), ("on", []), ("on", ["--keys", "off"])):
+        monkeypatch.setenv("HEXKEY_KEYS", environment)
+        assert main(["serve", good, *arguments]) == 0
+    assert served == ["auto", "on", "off"]
+    for unclear in ("ON", "true", "1", "of"):
+        monkeypatch.setenv("HEXKEY_KEYS", unclear)
+        assert main(["serve", good]) == BAD_CONFIG
+        assert capsys.readouterr().err.splitlines() == [
+            "the environment cannot be used:",
+            f"  HEXKEY_KEYS: expected one of auto, on, off, found '{unclear}'",
+        ]
+    assert len(served) == 3
+
+
+def test_help_is_written_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("serve", "check", "keys", "costs", "route", "models", "load"):
+        assert exit_of([command, "--help"]) == 0
+        assert "``" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [

@@ -158,6 +158,13 @@ def test_pairs_are_read_as_directions() -> None:
             "models[0].pairs: only a model with the task translate has pairs",
         ),
         (
+            (
+                "models: [{name: m, engine: marian, tasks: [translate], "
+                "source: 'firefox:en-pt', pairs: [en-pt, pt-BR-en]}]"
+            ),
+            "models[0].pairs[1]: firefox:en-pt translates the other way, en-pt",
+        ),
+        (
             model("adapters: [{name: x, source: 'path:/x'}]"),
             "models[0].adapters[0].name: the engine fake takes no adapters; those that do: vllm",
         ),

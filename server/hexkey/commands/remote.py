@@ -39,7 +39,9 @@ def add(commands: Commands) -> None:
         ("unload", _unload, "take a model of a running server out of memory", True),
         ("reload", _reload, "have a running server take in its changed configuration", False),
     ):
-        command = commands.add_parser(name, help=text, description=__doc__)
+        command = commands.add_parser(
+            name, help=text, description=(__doc__ or "").replace("``", "")
+        )
         if takes_model:
             command.add_argument("model", help="the model's name")
         add_server(command)

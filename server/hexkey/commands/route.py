@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     route = commands.add_parser(
         "route",
         help="show which model of a running server would serve a request, and why",
-        description=__doc__,
+        description=(__doc__ or "").replace("``", ""),
     )
     route.add_argument("task", choices=[*Task])
     route.add_argument("text", nargs="?", default=_SAMPLE, help="what the request asks of")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hexkey.config.costs import CHECKS as COSTS
 from hexkey.engines import factory
+from hexkey.models.sources import FirefoxSource, parse
 from hexkey.routing import PolicyName
 from hexkey.schema import Reader, if_known
 from hexkey.types import Task
@@ -58,6 +59,16 @@ def _paired(model: ModelConfig) -> Iterator[str]:
         yield "pairs: is missing; a model that translates names its pairs, such as [en-pt]"
 
 
+def _turned(model: ModelConfig) -> Iterator[str]:
+    source = parse(model.source) if model.source else None
+    if not isinstance(source, FirefoxSource):
+        return
+    here, there = source.source, source.target
+    for index, pair in enumerate(model.parsed_pairs()):
+        if (pair.source.partition("-")[0], pair.target.partition("-")[0]) == (there, here):
+            yield f"pairs[{index}]: {source} translates the other way, {here}-{there}"
+
+
 def _adapted(model: ModelConfig) -> Iterator[str]:
     for index, adapter in enumerate(model.adapters):
         found = [*if_known(_adaptable(model)), *if_known(_of_its_base(adapter, model))]
@@ -84,7 +95,7 @@ def _wrong_options(model: ModelConfig) -> Iterator[str]:
     yield from (*reader.errors, *(f"options.{line}" for line in found))
 
 
-_OF_A_MODEL = (_able, _sourced, _paired, _adapted)
+_OF_A_MODEL = (_able, _sourced, _paired, _turned, _adapted)
 
 
 def _taken(config: Config) -> Iterator[str]:
