@@ -256,6 +256,11 @@ class Meter:
         """What was noted was passed on to another request, which counts it."""
         self._tokens = 0
 
+    @property
+    def first_at(self) -> float:
+        """When the first output came, on ``perf_counter``; 0 until then."""
+        return self._first
+
     def timing(self) -> Timing:
         """Return where the time went until now."""
         now = perf_counter()

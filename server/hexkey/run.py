@@ -101,6 +101,11 @@ class Run:
         """Where the time went until now; None for callers who may not see it."""
         return self._meter.timing() if self._exposed else None
 
+    @property
+    def first_at(self) -> float:
+        """When its output began, on ``perf_counter``; 0 until then."""
+        return self._meter.first_at
+
     async def __aenter__(self) -> Self:
         """Validate, route and admit."""
         service = self._service

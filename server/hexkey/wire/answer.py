@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -21,23 +20,18 @@ class Events(Protocol):
 
 
 class Output:
-    """One output; ``first_at`` is when its text began, on ``perf_counter``, or 0.
+    """One output; ``stop`` is the stop string that ended it, if one did."""
 
-    ``stop`` is the stop string that ended it, if one did.
-    """
-
-    __slots__ = ("_parts", "first_at", "logprobs", "reason", "stop")
+    __slots__ = ("_parts", "logprobs", "reason", "stop")
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self.logprobs: list[TokenLogprob] = []
         self.reason = FinishReason.STOP
         self.stop = ""
-        self.first_at = 0.0
 
     def add(self, event: Delta) -> None:
         """Append a delta."""
-        self.first_at = self.first_at or perf_counter()
         self._parts.append(event.text)
         self.logprobs += event.logprobs
 

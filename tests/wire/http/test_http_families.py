@@ -21,7 +21,7 @@ from hexkey.wire.http.families import languages
 from hexkey.wire.http.operation import Operation
 from hexkey.wire.http.stream import NDJSON
 from hexkey.wire.http.table import DIALECTS, OPERATIONS, dialect_of
-from tests.wire.http.http_house import open_house
+from tests.wire.http.http_house import SLOW_STEP_MS, open_house
 
 if TYPE_CHECKING:
     from tests.wire.http.http_house import House
@@ -138,3 +138,21 @@ async def test_a_quiet_stream_of_lines_stays_json(house: House) -> None:
     assert response.headers["content-type"] == "application/x-ndjson"
     lines = [json.loads(line) for line in response.text.splitlines()]
     assert "".join(line["response"] for line in lines) == "w0 w1 w2 "
+
+
+async def test_an_answer_that_comes_whole_tells_how_long_its_tokens_took(house: House) -> None:
+    tokens = 8
+    written_s = (tokens - 1) * SLOW_STEP_MS / 1000
+    async with house.client() as client:
+        body = {"model": "acme/slow", "prompt": "x", "stream": False}
+        answer = await client.post(
+            "/api/generate", json={**body, "options": {"num_predict": tokens}}
+        )
+        told = answer.json()
+        assert told["eval_count"] == tokens
+        # The first of them may have been written with the prompt's step.
+        assert told["eval_duration"] / 1e9 > written_s / 2
+        assert told["prompt_eval_duration"] > 0
+        body = {"model": "acme/slow", "input_prefix": "x", "input_suffix": "", "stream": False}
+        answer = await client.post("/infill", json={**body, "n_predict": tokens})
+        assert answer.json()["timings"]["predicted_ms"] / 1000 > written_s / 2

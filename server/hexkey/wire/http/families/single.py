@@ -69,9 +69,9 @@ class SingleEncoder(ABC):
         self.reason, self.stop = event.reason, event.stop
         return b""
 
-    def keep(self, output: Output) -> None:
-        """Keep what is known of an output that came whole."""
-        self.reason, self.stop, self.first_at = output.reason, output.stop, output.first_at
+    def keep(self, output: Output, first_at: float) -> None:
+        """Keep what is known of an output that is passed on whole."""
+        self.reason, self.stop, self.first_at = output.reason, output.stop, first_at
 
     def times(self) -> Times:
         """Return how long it took until now."""
@@ -109,7 +109,7 @@ async def serve(
     except ServeError as error:
         raise codec.renamed(error, names) from None
     encoder.start(run.model, run.notes)
-    encoder.keep(output)
+    encoder.keep(output, run.first_at)
     await exchange.json(
         encoder.whole(output.text, usage), served_by(exchange, run.model, usage.cost)
     )
