@@ -176,6 +176,11 @@ async def test_who_keeps_the_key_in_the_body_is_heard(house: House, keys: dict[s
         body["api_key"] = keys["interpreter"]
         assert (await client.post("/translate", json=body)).status_code == 200
         assert (await client.post("/translate", data=body)).status_code == 200
+        # As a browser's FormData is sent.
+        parts = {name: (None, value) for name, value in body.items()}
+        answer = await client.post("/translate", files=parts)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["translatedText"]
         assert (await client.post("/detect", json=body)).status_code == 200
         # Other families have no such field.
         assert (await client.post("/v1/translate", json={**body, "text": "x"})).status_code == 401

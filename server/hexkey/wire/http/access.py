@@ -10,7 +10,7 @@ import msgspec
 from hexkey.errors import ServeError
 from hexkey.identity.keyring import ensure_admin, ensure_metrics
 from hexkey.types import ANYBODY
-from hexkey.wire.http import codec
+from hexkey.wire.http import multipart
 
 if TYPE_CHECKING:
     from hexkey.service import Service
@@ -80,6 +80,6 @@ def _credential(exchange: Exchange) -> str:
     if key or not exchange.dialect.key_in_body or b"api_key" not in exchange.body:
         return key
     try:
-        return codec.decode_any(_BODY, exchange).api_key
+        return multipart.decode_any(_BODY, exchange).api_key
     except ServeError:
         return ""

@@ -29,6 +29,13 @@ MAX_HEADER_BYTES = 1024
 T = TypeVar("T")
 
 
+def decode_any(decoder: msgspec.json.Decoder[T], exchange: Exchange) -> T:
+    """Return the body, JSON or a form of either kind, as the decoder's type."""
+    if exchange.headers.get(b"content-type", b"").lower().startswith(TYPE):
+        return decode(decoder.type, exchange, ())
+    return codec.decode_any(decoder, exchange)
+
+
 def decode(kind: type[T], exchange: Exchange, files: Collection[str]) -> T:
     """Return a form as ``kind``; ``ServeError`` where it is none or does not fit.
 

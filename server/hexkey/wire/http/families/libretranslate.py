@@ -14,7 +14,7 @@ from hexkey import polyglot, routing
 from hexkey.errors import Code, ServeError, invalid
 from hexkey.text.languages import name
 from hexkey.types import Format, Translate
-from hexkey.wire.http import codec
+from hexkey.wire.http import multipart
 from hexkey.wire.http.errors import STATUSES, Dialect
 from hexkey.wire.http.families import languages
 from hexkey.wire.http.operation import Operation
@@ -89,7 +89,7 @@ _DETECT = msgspec.json.Decoder(LibreTranslateDetectBody)
 
 async def libretranslate(exchange: Exchange, service: Service) -> None:
     """Translate one text or several, as LibreTranslate does."""
-    body = codec.decode_any(_BODY, exchange)
+    body = multipart.decode_any(_BODY, exchange)
     if body.format not in {None, "text", "html"}:
         raise invalid("format must be text or html", "format")
     many = not isinstance(body.q, str)
@@ -129,7 +129,7 @@ async def libretranslate_languages(exchange: Exchange, service: Service) -> None
 
 async def libretranslate_detect(exchange: Exchange, service: Service) -> None:
     """Find out the language of a text, among those that are translated from."""
-    body = codec.decode_any(_DETECT, exchange)
+    body = multipart.decode_any(_DETECT, exchange)
     if not body.q.strip():
         raise invalid("q is empty; send some text", "q")
     # No model runs, but its headers are those of any request and are read as such.
