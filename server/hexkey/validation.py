@@ -90,7 +90,7 @@ def autocomplete(payload: Autocomplete, limits: Limits) -> None:
     if len(payload.context) > MAX_CONTEXT_FILES:
         raise invalid(f"context holds at most {MAX_CONTEXT_FILES} files", "context")
     if payload.tokens and min(payload.tokens) < 0:
-        raise invalid("a token is an id of the model's vocabulary, 0 or more", "prompt")
+        raise invalid("a token is an id of the model's vocabulary, 0 or more", "tokens")
     if len(payload.session) > MAX_SESSION_CHARACTERS:
         raise invalid(f"a session has at most {MAX_SESSION_CHARACTERS} characters", "session")
     around = (payload.prefix, payload.suffix, payload.tokens, payload.language, payload.session)

@@ -156,7 +156,8 @@ class FakeEngine:
         if fate == "bug":
             raise RuntimeError(text)
         if len(text.split()) > CONTEXT_TOKENS:
-            raise invalid(f"the prompt is longer than {CONTEXT_TOKENS} tokens", "prompt")
+            param = "messages" if isinstance(payload, Chat) else "prefix"
+            raise invalid(f"the prompt is longer than {CONTEXT_TOKENS} tokens", param)
         outputs = _outputs(payload, terms.adapter or "w")
         self._works[request_id] = _Work(
             outputs=outputs,

@@ -46,13 +46,13 @@ class PromptMaker:
         if isinstance(payload, Chat):
             return self._fitting(self._chat(payload), "messages")
         if payload.tokens:
-            return self._fitting(self._checked(payload.tokens), "prompt")
+            return self._fitting(self._checked(payload.tokens), "tokens")
         vocabulary, window = self._vocabulary, self._context_tokens
         fim = self._fim if payload.suffix else None
         prefix = vocabulary.encode(payload.prefix)
         suffix = self._suffix(payload, len(prefix))
         alone = [*vocabulary.begin, *self._framed(fim, prefix, suffix)] or [vocabulary.nothing]
-        self._fitting(alone, "prompt")
+        self._fitting(alone, "prefix")
         most = payload.sampling.max_tokens
         answer = most if most < UNBOUNDED else window // _ANSWER_SHARE
         room = min(window - len(alone) - answer, window // _CONTEXT_SHARE)
@@ -81,7 +81,7 @@ class PromptMaker:
     def _checked(self, tokens: Sequence[int]) -> list[int]:
         size = len(self._vocabulary)
         if not all(0 <= token < size for token in tokens):
-            raise invalid(f"{self._model} knows the tokens 0 to {size - 1} only", "prompt")
+            raise invalid(f"{self._model} knows the tokens 0 to {size - 1} only", "tokens")
         return list(tokens)
 
     def _fitting(self, ids: list[int], param: str) -> list[int]:

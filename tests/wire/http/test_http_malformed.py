@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hexkey.engines.fake import CONTEXT_TOKENS
 from hexkey.validation import Limits
 
 if TYPE_CHECKING:
     from tests.wire.http.http_house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+LONG = "a " * (CONTEXT_TOKENS + 1)
 GLOSSARY = {"name": "mine", "source_lang": "EN", "target_lang": "PT", "entries_format": "csv"}
 
 
@@ -117,3 +119,21 @@ async def test_a_byte_order_mark_is_no_part_of_the_body(house: House) -> None:
         response = await client.post("/v1/completions", content=b"\xef\xbb\xbf")
         assert response.status_code == 400
         assert "is empty" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/v1/autocomplete", {"prefix": LONG}, "prefix"),
+        ("/v1/completions", {"prompt": LONG}, "prompt"),
+        ("/v1/completions", {"prompt": [[1], [-1]]}, "prompt"),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": LONG}]}, "messages"),
+    ],
+)
+async def test_what_is_too_long_is_named_as_its_caller_wrote_it(
+    house: House, path: str, body: dict[str, Any], param: str
+) -> None:
+    async with house.client() as client:
+        response = await client.post(path, json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"].partition("[")[0] == param

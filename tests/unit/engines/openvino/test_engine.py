@@ -235,10 +235,10 @@ def test_tokens_replace_the_prefix(driver: Driver) -> None:
 @pytest.mark.parametrize(
     ("payload", "words", "param"),
     [
-        (complete("a " * 9000), ["9001", "8191"], "prompt"),
+        (complete("a " * 9000), ["9001", "8191"], "prefix"),
         (Chat(messages=(Message("user", "a " * 9000),)), ["8191"], "messages"),
-        (Autocomplete(prefix="", tokens=(1, 49152)), ["49151"], "prompt"),
-        (Autocomplete(prefix="", tokens=(1,) * 8192), ["8192", "8191"], "prompt"),
+        (Autocomplete(prefix="", tokens=(1, 49152)), ["49151"], "tokens"),
+        (Autocomplete(prefix="", tokens=(1,) * 8192), ["8192", "8191"], "tokens"),
         (Translate(texts=("a",), target="pt"), ["translate"], "model"),
     ],
 )
