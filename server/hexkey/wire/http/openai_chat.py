@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hexkey.errors import invalid
+from hexkey.errors import ServeError, invalid
 from hexkey.types import Chat, Delta, Finish, Message, Sampling, TokenLogprob, Usage
 from hexkey.wire.http import codec, openai_common
 from hexkey.wire.http.openai_schemas import (
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MAX_TOKENS = 512
 _BODY = msgspec.json.Decoder(ChatBody)
 _TEXT = frozenset({"text"})
+_NAMES = {"json_schema": "response_format"}
+_NEWER = {**_NAMES, "max_tokens": "max_completion_tokens"}
 _encode = msgspec.json.encode
 
 
@@ -43,13 +45,17 @@ async def chat_completions(exchange: Exchange, service: Service) -> None:
     sampling, top = payload.sampling, bool(body.top_logprobs)
     run = service.run(exchange.request(payload, body.model))
     completion_id = f"chatcmpl-{exchange.id}"
-    if body.stream:
-        chunks = ChatChunks(
-            completion_id, sampling, include_usage=openai_common.include_usage(body), top=top
-        )
-        await stream(exchange, run, chunks)
-        return
-    outputs, usage = await collect(exchange, run)
+    try:
+        if body.stream:
+            chunks = ChatChunks(
+                completion_id, sampling, include_usage=openai_common.include_usage(body), top=top
+            )
+            await stream(exchange, run, chunks)
+            return
+        outputs, usage = await collect(exchange, run)
+    except ServeError as error:
+        names = _NAMES if body.max_completion_tokens is None else _NEWER
+        raise codec.renamed(error, names) from None
     choices = [
         ChatChoice(
             index,
