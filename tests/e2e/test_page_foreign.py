@@ -26,6 +26,17 @@ ASK = """async ([url, body]) => {
 }"""
 
 
+READ = """async ([url, body]) => {
+  const headers = {"content-type": "application/json", authorization: "Bearer none"};
+  try {
+    return await (await fetch(url, {method: "POST", headers, body})).text();
+  } catch (error) {
+    return "";
+  }
+}"""
+TEXT = '{"text": "one two", "source": "en", "target": "pt"}'
+
+
 class Site(BaseHTTPRequestHandler):
     """An empty page."""
 
@@ -68,6 +79,8 @@ def test_a_page_elsewhere_can_neither_write_here_nor_read(
                 page.goto(f"http://{name}.example:{site}/")
                 page.evaluate(ASK, [f"{served.http}/v2/glossaries", GLOSSARY])
                 assert kept() == count, name
+                read = page.evaluate(READ, [f"{served.http}/v1/translate", TEXT])
+                assert bool(read) == bool(count), name
             port = served.http.rpartition(":")[2]
             rebound = page.goto(f"http://evil.example:{port}/v1/models")
             assert rebound is not None

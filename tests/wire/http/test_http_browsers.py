@@ -60,6 +60,39 @@ async def test_a_page_of_this_machine_or_one_that_is_named_does(house: House, or
     assert await asked(house, {"origin": origin}) == (200, "")
 
 
+@pytest.mark.parametrize("origin", ["https://ours.example", "http://localhost:3000"])
+async def test_a_page_that_is_named_may_ask_what_it_may_and_read_the_answers(
+    house: House, origin: str
+) -> None:
+    asks = {
+        "origin": origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type,x-stainless-os",
+    }
+    path = "/v1/autocomplete"
+    async with house.client() as client:
+        first = await client.request("OPTIONS", path, headers=asks)
+        assert (first.status_code, first.content) == (204, b"")
+        assert first.headers["access-control-allow-headers"] == "authorization, *"
+        assert first.headers["access-control-allow-methods"] == "*"
+        answers = [
+            await client.post(path, json=BODY, headers={"origin": origin}),
+            await client.post(path, json={**BODY, "stream": True}, headers={"origin": origin}),
+            await client.post(path, content=b"{", headers={"origin": origin}),
+            await client.get("/v1/nothing", headers={"origin": origin}),
+        ]
+        assert [one.status_code for one in answers] == [200, 200, 400, 404]
+        for answer in (first, *answers):
+            assert answer.headers["access-control-allow-origin"] == origin
+            assert answer.headers["vary"] == "origin"
+        asks["origin"] = "https://evil.example"
+        other = await client.request("OPTIONS", path, headers=asks)
+        assert other.status_code == 405
+        assert "access-control-allow-origin" not in other.headers
+        alone = await client.post(path, json=BODY)
+        assert "access-control-allow-origin" not in alone.headers
+
+
 async def test_our_own_page_does_by_whatever_name(house: House) -> None:
     own = {"host": "box.local:8080", "origin": "http://box.local:8080"}
     assert await asked(house, own | {"sec-fetch-site": "same-origin"}) == (200, "")

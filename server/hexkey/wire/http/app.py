@@ -16,6 +16,7 @@ from hexkey.metering import log_refused
 from hexkey.routing import shorten
 from hexkey.wire.http import dashboard, openapi
 from hexkey.wire.http.access import admitted
+from hexkey.wire.http.browsers import PREFLIGHT
 from hexkey.wire.http.errors import ClientGone, HttpError
 from hexkey.wire.http.exchange import KEY, PROTOCOL, Exchange
 from hexkey.wire.http.guard import Guard
@@ -68,6 +69,12 @@ class Application:
         try:
             if not self._access.keyring.required:
                 self._browsers.ensure_welcome(scope["method"], exchange.headers)
+            if b"origin" in exchange.headers and self._browsers.may_read(exchange.headers):
+                exchange.origin = exchange.headers[b"origin"]
+                if b"access-control-request-method" in exchange.headers:
+                    await exchange.start(204, PREFLIGHT)
+                    await exchange.write(b"", more=False)
+                    return
             await self._app(scope, receive, send)
         except ClientGone:
             return

@@ -20,7 +20,15 @@ from hexkey.wire.http.errors import HttpError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from hexkey.wire.http.errors import Header
+
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+PREFLIGHT: tuple[Header, ...] = (
+    (b"access-control-allow-methods", b"*"),
+    (b"access-control-allow-headers", b"authorization, *"),
+    (b"access-control-max-age", b"600"),
+)
+"""What such a page may send; the answers are to be asked by a browser before the page's request."""
 _LOCAL = (".localhost", ".local", ".internal")
 """Names that nobody can have in the public DNS."""
 _PROGRAMS = ("app://", "file://", "tauri://", "vscode-file://", "vscode-webview://")
@@ -62,6 +70,12 @@ class Browsers:
                 reason="FOREIGN_ORIGIN",
                 code=Code.PERMISSION_DENIED,
             )
+
+    def may_read(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Return whether a request is a page's that may read the answer, wherever it is from."""
+        origin = headers.get(b"origin", b"").decode("latin-1").lower()
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        return bool(origin) and self._trusted(origin, host)
 
     def _ours(self, name: str) -> bool:
         # To rebind takes a name, so who asks for an address is sent by nobody else.

@@ -35,6 +35,10 @@ _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _WISHES = tuple((name, name.encode()) for name in wishes.HEADERS)
 _TIMEOUT_HEADERS = (b"x-request-timeout-ms", b"request-timeout-ms")
 _JSON: Header = (b"content-type", b"application/json")
+_READABLE: tuple[Header, ...] = (
+    (b"access-control-expose-headers", b"*"),
+    (b"vary", b"origin"),
+)
 _NO_SNIFF: Header = (b"x-content-type-options", b"nosniff")
 
 
@@ -47,13 +51,15 @@ class Exchange:
     say for ``quiet_s`` seconds sends a sign of life.
     ``dialect`` is how errors are told to whoever asks for this path, ``caller`` who that is.
     ``notes`` are what the caller should know of how it is served: headers fit into every API.
+    ``origin`` is the page of another site that may read the answer, if one asks.
     ``timing`` and ``traceparent`` are what the answer's headers tell, where there is something to
     tell.
     """
 
     __slots__ = (
         "_began", "_began_loop", "_send", "body", "caller", "dialect", "emitted", "framing",
-        "headers", "id", "notes", "quiet_s", "receive", "scope", "started", "timing", "traceparent",
+        "headers", "id", "notes", "origin", "quiet_s", "receive", "scope", "started", "timing",
+        "traceparent",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +79,7 @@ class Exchange:
         self.dialect: Dialect = errors.OPENAI
         self.caller = ANYBODY
         self.notes: tuple[str, ...] = ()
+        self.origin = b""
         self.timing: Timing | None = None
         self.traceparent = ""
         sent = self.headers.get(b"x-request-id", b"")
@@ -138,6 +145,9 @@ class Exchange:
         notes = [(b"x-hexkey-note", _header_value(note)) for note in self.notes]
         if self.traceparent:
             headers = (*headers, (b"traceparent", self.traceparent.encode()))
+        if self.origin:
+            allowed: Header = (b"access-control-allow-origin", self.origin)
+            headers = (*headers, allowed, *_READABLE)
         await self._send(
             {
                 "type": "http.response.start",
