@@ -20,18 +20,17 @@ def choices(chunks: bytes) -> list[Any]:
 
 
 def test_of_a_completion() -> None:
-    chunks = CompletionChunks("cmpl-1", SAMPLING, ["echo"], include_usage=False, top=True)
-    (echo,) = choices(chunks.start("m", ()))
-    assert (echo["text"], echo["logprobs"]) == ("echo", None)
+    chunks = CompletionChunks("cmpl-1", SAMPLING, [""], include_usage=False, top=True)
+    assert chunks.start("m", ()) == b""
     (first,) = choices(chunks.delta(FIRST))
     assert first["logprobs"] == {
         "tokens": ["héllo"],
         "token_logprobs": [-0.5],
         "top_logprobs": [{"héllo": -0.5}],
-        "text_offset": [4],
+        "text_offset": [0],
     }
     (second,) = choices(chunks.delta(SECOND))
-    assert second["logprobs"]["text_offset"] == [9, 11]
+    assert second["logprobs"]["text_offset"] == [5, 7]
     assert second["finish_reason"] is None
     (last,) = choices(chunks.finish(Finish(0, FinishReason.STOP)))
     assert (last["text"], last["finish_reason"]) == ("", "stop")

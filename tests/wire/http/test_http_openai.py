@@ -218,6 +218,7 @@ async def test_bad_values_are_400_and_name_the_field(
         ({"prompt": "x" * 400_001}, "prompt"),
         ({"prompt": ["x"] * 65}, "prompt"),
         ({"prompt": [1], "echo": True}, "echo"),
+        ({"echo": True, "logprobs": 1}, "echo"),
         ({"logprobs": 5}, "logprobs"),
         ({"best_of": 3}, "best_of"),
     ],

@@ -61,7 +61,7 @@ async def completions(exchange: Exchange, service: Service) -> None:
     choices = []
     for index, output in enumerate(outputs):
         echo = echoes[index // sampling.n]
-        logprobs = _logprobs(output.logprobs, len(echo), top=top) if sampling.logprobs else None
+        logprobs = _logprobs(output.logprobs, 0, top=top) if sampling.logprobs else None
         choices.append(CompletionChoice(index, echo + output.text, logprobs, output.reason))
     answer = Completion(
         id=completion_id,
@@ -101,7 +101,7 @@ class CompletionChunks:
         """Write the prompts where they were asked for."""
         self._before += _encode(model) + b',"choices":['
         n = self._sampling.n
-        self._offsets = [len(echo) for echo in self._echoes for _ in range(n)]
+        self._offsets = [0] * (n * len(self._echoes))
         return b"".join(
             self._chunk(which * n + choice, echo)
             for which, echo in enumerate(self._echoes)
@@ -177,6 +177,9 @@ def _payloads(body: CompletionBody) -> list[Autocomplete]:
     ]
     if body.echo and any(payload.tokens for payload in payloads):
         raise invalid("echo needs the prompt as text, not as token ids", "echo")
+    if body.echo and sampling.logprobs:
+        # Who scores texts reads the prompt's, and must not take the answer's for them.
+        raise invalid("the prompt's log-probabilities are not known; leave echo out", "echo")
     return payloads
 
 
