@@ -113,4 +113,4 @@ def _leg(leg: dict[str, Any]) -> str:
 def _expected(of: dict[str, float] | None) -> str:
     if of is None:
         return ""
-    return f"; expected: cost {of['cost']:.3g}, latency {of['latency_ms']:.3g} ms"
+    return f"; expected: cost {of['cost']:.3g}, latency {of['latency_ms']:.1f} ms"
