@@ -45,8 +45,8 @@ class ServeError(Exception):
     always there where it is the caller's turn to wait; ``reason`` is a stable UPPER_SNAKE word for
     programs (the ``reason`` of google.rpc.ErrorInfo). ``tokens_emitted`` is set by
     a wire where the error ends a stream: how many tokens the stream told before. ``lost`` is true
-    where the model's process ended in the middle of the answer, ``logged`` once the request that
-    it ended has its line in the log.
+    where the model's process ended in the middle of the answer, at the first try; ``logged`` once
+    the request that it ended has its line in the log.
     """
 
     tokens_emitted: int | UnsetType = UNSET

@@ -38,7 +38,7 @@ class Run:
     """
 
     __slots__ = (
-        "_again", "_ahead", "_attempt", "_charge", "_exposed", "_hold", "_leaving", "_meter",
+        "_ahead", "_attempt", "_charge", "_exposed", "_hold", "_leaving", "_meter",
         "_request", "_routes", "_sealed", "_service", "_session", "cached", "plan", "route",
     )  # fmt: skip
 
@@ -60,7 +60,6 @@ class Run:
         self._charge: Charge | None = None
         self._leaving = False
         self._sealed = False
-        self._again = False
         self._ahead: deque[Event] = deque()  # of an answer that is read whole
 
     def whole(self) -> None:
@@ -300,11 +299,12 @@ class Run:
             self._leaving or (error.code in ENGINE_FAILED and self._service.retries.take())
         ):
             return True
-        if self._again or not (error.lost and self._request.whole) or self._service.stopping:
+        request = self._request
+        if not (error.lost and request.whole) or request.again or self._service.stopping:
             return False
         # Its model's next process may do it, as one that had written nothing is given to that by
         # the supervisor: once, and whatever the budget says, since all of a batch are lost at once.
-        self._again = True
+        self._request = msgspec.structs.replace(request, again=True)
         self._routes.appendleft(self.route)
         return True
 

@@ -125,7 +125,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One call, whichever wire it came by; ``traceparent`` and ``tracestate`` as W3C has them.
 
     ``model`` empty means: choose by task. ``deadline`` is on ``time.monotonic()``, in seconds.
-    ``whole`` says that nobody reads the answer before it is complete.
+    ``whole`` says that nobody reads the answer before it is complete; ``again``, that a process of
+    its model ended with it, which is not to happen to a third.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float | None = None
     constraints: Constraints = UNCONSTRAINED
     whole: bool = False
+    again: bool = False
 
     @property
     def task(self) -> Task:

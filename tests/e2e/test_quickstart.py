@@ -30,12 +30,12 @@ def complete(served: Served, **body: object) -> Any:
 
 
 def kept_waiting_s(served: Served) -> float:
-    """How long the server's threads stood in line for a processor that others had."""
+    """How long one of the server's threads stood in line for a processor at most."""
     waited_ns = 0
     for process in (psutil.Process(served.process.pid), *served.children()):
         for one in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
             with contextlib.suppress(OSError):  # a thread that has just ended
-                waited_ns += int(one.read_text().split()[1])
+                waited_ns = max(waited_ns, int(one.read_text().split()[1]))
     return waited_ns / 1e9
 
 

@@ -64,6 +64,8 @@ def _turned(model: ModelConfig) -> Iterator[str]:
     if not isinstance(source, FirefoxSource):
         return
     here, there = source.source, source.target
+    if here == there:
+        return
     for index, pair in enumerate(model.parsed_pairs()):
         if (pair.source.partition("-")[0], pair.target.partition("-")[0]) == (there, here):
             yield f"pairs[{index}]: {source} translates the other way, {here}-{there}"

@@ -132,7 +132,7 @@ class Supervisor:
         """
         self.users += 1
         try:
-            for last_try in (False, True):
+            for last_try in (True,) if request.again else (False, True):
                 link = await self._ready_link(request.deadline, elsewhere)
                 await self.adapters.ensure(terms.adapter, link, request.deadline)
                 # Before it is sent: a quick host can be done before we are scheduled again.
@@ -153,7 +153,7 @@ class Supervisor:
                 except ServeError as error:
                     lost = link.closed and error.code is Code.UNAVAILABLE
                     if seen or last_try or not lost:
-                        error.lost = lost and seen
+                        error.lost = lost and not last_try
                         raise
                 finally:
                     if timer is not None:
@@ -262,7 +262,7 @@ class Supervisor:
         self._set(State.READY)
 
     def _cannot(self, why: str) -> ServeError:
-        self.error = why
+        self.error, self._reason = why, None
         self._set(State.FAILED)
         return ServeError(Code.UNAVAILABLE, f"model {self.settings.model!r} cannot load: {why}")
 

@@ -31,8 +31,9 @@ class DocumentPlan:
     ) -> None:
         self._knows = knows
         self._recase = has_common_case(language) and has_common_case(target)
-        # With each sentence what touches its end in the source, no white space between.
-        self._parts: deque[str | Trail | tuple[SentencePlan, str, Write]] = deque()
+        # With each sentence what touches its end in the source, no white space between; with it,
+        # and with what stays beside it, how it is written.
+        self._parts: deque[str | Trail | tuple[SentencePlan | str, str, Write]] = deque()
         self._asked: dict[int, tuple[SentencePlan, int]] = {}
         self._answers: dict[SentencePlan, list[str | None]] = {}
         self._pending: deque[tuple[int, str]] = deque()
@@ -75,21 +76,23 @@ class DocumentPlan:
         taken: list[str] = []
         while self._parts:
             part = self._parts[0]
-            if isinstance(part, Trail):
-                self._trail = part
-                taken.append("")
-            elif isinstance(part, str):
+            if isinstance(part, str):
                 taken.append(part)
-                self._seam = ("", "")
+            elif isinstance(part, Trail):
+                self._trail, self._seam = part, ("", "")
             else:
-                plan, after, write = part
-                if plan.text is None:
+                said, after, write = part
+                if isinstance(said, str):
+                    text = said
+                    self._seam = ("", "")
+                elif said.text is None:
                     break
-                text = self._apart(plan.source, plan.text, after)
-                self._trail.grow(joint := self._joint(plan.source, text))
-                taken += joint, write(text)
-                self._seam = plan.source[-1:], text[-1:]
-            self._trail.grow(taken[-1])
+                else:
+                    text = self._apart(said.source, said.text, after)
+                    text = self._joint(said.source, text) + text
+                    self._seam = said.source[-1:], text[-1:]
+                self._trail.grow(text)
+                taken.append(write(text))
             self._parts.popleft()
         return "".join(taken)
 
@@ -121,7 +124,7 @@ class DocumentPlan:
         if write is None:  # nothing goes across it
             self._parts += piece.text, Trail()
         elif not piece.translate:
-            self._parts.append(write(piece.text))
+            self._parts.append((piece.text, "", write))
         else:
             plan = SentencePlan(piece.text, self._knows, recase=self._recase)
             after = _head(self._ahead[0].text) if self._ahead and self._ahead[1] else ""

@@ -10,6 +10,7 @@ Write = Callable[[str], str]
 """Writes a text as it is written where it stands."""
 
 _STRING = re.compile(r'"((?:[^"\\]++|\\.)*+)"(\s*+:)?')
+_APART = re.compile(r"\\/|\\u00(?:2[67]|3[CcEe])")
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -19,10 +20,10 @@ def texts(source: str) -> Iterator[tuple[str, Write | None]]:
     They are the values of a JSON object or array, read, and what is between them; of anything
     else, the whole. Written again, each is as it was but for escapes that nobody needs.
     """
-    if not _is_json(source):
+    write = writer(source)
+    if write is None:
         yield source, str
         return
-    write = _ascii if source.isascii() and "\\u" in source else _wide
     position = 0
     for string in _STRING.finditer(source):
         start, end = string.span(1)
@@ -35,6 +36,18 @@ def texts(source: str) -> Iterator[tuple[str, Write | None]]:
     yield source[position:], None
 
 
+def writer(source: str) -> Write | None:
+    """Return how a text is written in the strings of `source`; None where that is no JSON.
+
+    The slash and the brackets of a page around it are escaped where they are so in the source.
+    """
+    if not _is_json(source):
+        return None
+    ascii_only = source.isascii() and "\\u" in source
+    apart = str.maketrans({json.loads(f'"{one}"'): one for one in _APART.findall(source)})
+    return lambda text: json.dumps(text, ensure_ascii=ascii_only)[1:-1].translate(apart)
+
+
 def _is_json(source: str) -> bool:
     if (source.lstrip()[:1] + source.rstrip()[-1:]) not in {"{}", "[]"}:
         return False
@@ -43,11 +56,3 @@ def _is_json(source: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _wide(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
-
-
-def _ascii(text: str) -> str:
-    return json.dumps(text)[1:-1]

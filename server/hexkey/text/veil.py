@@ -13,6 +13,7 @@ from operator import itemgetter
 from os.path import commonprefix
 from typing import TYPE_CHECKING
 
+from hexkey.text import literals
 from hexkey.text.document import DocumentPlan
 from hexkey.text.markup import Kind, Piece, cut
 from hexkey.text.typography import Knows, knows_all
@@ -47,6 +48,8 @@ class Veil:
         self._hidden: list[str] = []
         self._terms = {_lower(source): target for source, target in terms}
         self._term = _pattern(self._terms) if terms else None
+        in_json = literals.writer(source) if terms and form is Format.TEXT else None
+        self._write = in_json or self._written
         self._token = re.compile(rf"<(?:hr/)?{self._mark}(\d+)>|\{{\{{{self._mark}(\d+)\}}\}}")
         self.text = "".join(self._veiled(source))
 
@@ -123,7 +126,7 @@ class Veil:
             before = text[max(0, start - STRAY) : start]
             if _RISKY.search(_RUN.search(before)[0]):  # type: ignore[index]  # it always matches
                 continue
-            term = self._hide(Piece(Kind.WORD, self._written(self._terms[found[0]])))
+            term = self._hide(Piece(Kind.WORD, self._write(self._terms[found[0]])))
             parts += text[position:start], term
             position = end
         return "".join([*parts, text[position:]])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from hexkey.engines import backoff, watch
@@ -117,6 +118,38 @@ async def stage(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     with capture_logs():
         yield made
         await made.supervisor.stop()
+
+
+async def lost(stage: Stage, *tokens: int, again: bool = False) -> bool:
+    """Whether a request is said to be lost with which so many hosts end, after so many tokens."""
+
+    async def ask() -> None:
+        wanted = replace(request(), again=again)
+        async with aclosing(stage.supervisor.run(wanted)) as events:
+            async for _ in events:
+                pass
+
+    await soon(lambda: stage.supervisor.state is State.READY)
+    asking = asyncio.create_task(ask())
+    for written in tokens:
+        await soon(lambda: stage.hosts[-1].link.waiting == 1)
+        host = stage.hosts[-1]
+        for _ in range(written):
+            host.step(1, Delta(0, "a", 1))
+        host.end(-9)
+    with pytest.raises(ServeError) as caught:
+        await asking
+    return caught.value.lost
+
+
+async def test_two_processes_at_most_end_with_one_request(stage: Stage) -> None:
+    await stage.supervisor.start()
+    assert await lost(stage, 1)
+    assert not await lost(stage, 0, 1)
+    assert not await lost(stage, 0, 0)
+    assert not await lost(stage, 0, again=True)
+    assert not await lost(stage, 1, again=True)
+    assert [host.returncode for host in stage.hosts].count(-9) == 7
 
 
 async def test_a_model_that_loads_serves(stage: Stage) -> None:

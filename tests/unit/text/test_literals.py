@@ -41,6 +41,21 @@ def test_values_of_json_are_translated(text: str, said: dict[str, str], out: str
     assert said.keys() <= {sentence for _, sentence in asked}
 
 
+def test_what_keeps_json_apart_from_a_page_around_it_stays_escaped() -> None:
+    plan = DocumentPlan(r'["Close \u003Cb\u003e and <\/script>", "Hello"]', "en")
+    for sentence_id, sentence in plan.pending():
+        plan.feed(sentence_id, "Xau" if sentence == "Hello" else sentence.replace("and", "e"))
+    assert plan.take() == r'["Close \u003Cb\u003e e \u003C\/script\u003e", "Xau"]'
+
+
+def test_a_line_break_is_no_backslash_where_values_are_looked_at() -> None:
+    said = {"Days:": "Dias:", "Monday": "segunda-feira", "Tuesday": "terça-feira"}
+    plan = DocumentPlan(json.dumps({"a": "Days:  \nMonday\nTuesday"}), "en")
+    for sentence_id, sentence in plan.pending():
+        plan.feed(sentence_id, said[sentence])
+    assert json.loads(plan.take()) == {"a": "Dias:  \nsegunda-feira\nterça-feira"}
+
+
 @pytest.mark.parametrize("text", ["[a]", '["a b", c]', '"a b"', '["a b"] c', '["a\n"]'])
 def test_what_is_no_json_is_prose(text: str) -> None:
     ((_, asked), *_) = DocumentPlan(text, "en").pending()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import random
 import re
 import time
@@ -195,6 +196,11 @@ def test_terms_are_what_the_glossary_says() -> None:
 
     out = translated("hexkey is the Rate Limit of limits; a limit.", Format.TEXT, TERMS, lose)
     assert out == "Hexkey é o limite de taxa of limits; a limite."
+
+
+def test_a_term_is_escaped_in_json() -> None:
+    out = translated('{"a": "the box", "b": 1}', Format.TEXT, (("box", 'a "b"\\\n'),))
+    assert json.loads(out) == {"a": 'the a "b"\\\n', "b": 1}
 
 
 def test_a_term_is_escaped_in_markup() -> None:

@@ -161,7 +161,8 @@ async def test_an_unforeseen_error_leaves_an_id_and_a_logged_traceback(
     assert found["ErrorInfo"].reason == "INTERNAL"
     assert CANARY not in repr(error) + repr(error.trailing_metadata())
     assert "KeyError" not in repr(error)
-    entry = next(one for one in logs if one["event"] == "unforeseen error")
+    assert [one["event"] for one in logs] == ["request", "unforeseen error"]
+    entry = logs[1]
     assert entry["error_id"] in (error.details() or "")
     assert CANARY in "".join(traceback.format_exception(entry["exc_info"]))
 

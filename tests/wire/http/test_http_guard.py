@@ -324,6 +324,13 @@ async def test_a_client_of_http_1_0_gets_no_chunks(strict: House) -> None:
     lines = [line for line in events.split(b"\n") if line]
     assert all(line.startswith(b"data: ") for line in lines)
     assert lines[-1] == b"data: [DONE]"
+    upgrade = b"connection: upgrade\r\nupgrade: h2c\r\n"
+    reply = await answer(
+        strict, head.replace(b"content-length", upgrade + b"content-length") + body
+    )
+    told, _, upgraded = reply.data.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in told.lower()
+    assert upgraded.startswith(b"data: ")
     for method, size in ((b"GET", True), (b"HEAD", False)):
         reply = await answer(strict, method + b" /health HTTP/1.0\r\n\r\n")
         told, _, text = reply.data.partition(b"\r\n\r\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,6 +109,16 @@ async def test_a_number_that_is_not_whole(house: House, number: bytes) -> None:
     assert response.json()["error"]["param"] == "max_tokens"
 
 
+@pytest.mark.parametrize("rest", [b"tru", b'"\xff"', b"[" * 100_000, b'"y"} x'])
+async def test_a_whole_number_with_a_point_hides_nothing_behind_it(
+    house: House, rest: bytes
+) -> None:
+    async with house.client() as client:
+        body = b'{"prompt": "a", "max_tokens": 4.0, "x": %b' % rest
+        response = await client.post("/v1/completions", content=body)
+    assert response.status_code == 400
+
+
 async def test_a_byte_order_mark_is_no_part_of_the_body(house: House) -> None:
     text = '{"prompt": "a", "max_tokens": 2}'
     async with house.client() as client:
@@ -116,9 +127,10 @@ async def test_a_byte_order_mark_is_no_part_of_the_body(house: House) -> None:
         response = await client.post("/v1/completions", content=text.encode("utf-16"))
         assert response.status_code == 400
         assert response.json()["error"]["message"] == "the body is UTF-16; send it as UTF-8"
-        response = await client.post("/v1/completions", content=b"\xef\xbb\xbf")
-        assert response.status_code == 400
-        assert "is empty" in response.json()["error"]["message"]
+        for marks, said in ((1, "empty"), (2, "not JSON"), (1_000_000, "not JSON")):
+            response = await client.post("/v1/completions", content=codecs.BOM_UTF8 * marks)
+            assert response.status_code == 400
+            assert f"the body is {said}" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,13 @@ async def test_who_keeps_the_key_in_the_body_is_heard(house: House, keys: dict[s
         answer = await client.post("/translate", files=parts)
         assert answer.status_code == 200, answer.text
         assert answer.json()["translatedText"]
+        twice = [
+            ("q", (None, "a")),
+            ("q", (None, "b")),
+            *((n, parts[n]) for n in parts if n != "q"),
+        ]
+        answer = await client.post("/translate", files=twice)
+        assert len(answer.json()["translatedText"]) == 2
         assert (await client.post("/detect", json=body)).status_code == 200
         # Other families have no such field.
         assert (await client.post("/v1/translate", json={**body, "text": "x"})).status_code == 401

@@ -55,9 +55,11 @@ def foreseen(error: Exception, request_id: str) -> ServeError:
         return error
     error_id = uuid4().hex
     log.error("unforeseen error", error_id=error_id, request_id=request_id, exc_info=error)
-    return ServeError(
+    told = ServeError(
         Code.INTERNAL, f"the server failed on this request; its log tells more at {error_id}"
     )
+    told.logged = True
+    return told
 
 
 def _details(error: ServeError, message: str) -> list[Message]:

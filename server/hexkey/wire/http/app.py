@@ -71,7 +71,8 @@ class Application:
                 self._browsers.ensure_welcome(scope["method"], exchange.headers)
             if b"origin" in exchange.headers and self._browsers.may_read(exchange.headers):
                 exchange.origin = exchange.headers[b"origin"]
-                if b"access-control-request-method" in exchange.headers:
+                asks = scope["method"] == "OPTIONS"
+                if asks and b"access-control-request-method" in exchange.headers:
                     await exchange.start(204, PREFLIGHT)
                     await exchange.write(b"", more=False)
                     return

@@ -93,6 +93,7 @@ class Browsers:
             origin in self.origins
             or origin.startswith(_PROGRAMS)
             or is_loopback(name)
+            or name.endswith(".localhost")
             or (bool(host) and origin.partition("://")[2] == host)
         )
 

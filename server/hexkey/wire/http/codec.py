@@ -56,37 +56,38 @@ _FIXED = 1e9
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """Return the body as the decoder's type; ``ServeError`` with the path of what is wrong."""
     try:
-        return decoder.decode(body)
+        # A byte order mark is what editors and .NET write before their text.
+        return _decoded(decoder, body.removeprefix(codecs.BOM_UTF8))
     except msgspec.ValidationError as error:
-        return _decode_rounded(decoder, body, error)
+        raise misfit(error) from None
     except RecursionError:
         raise invalid("the body is nested too deeply") from None
     except UnicodeDecodeError:
         raise invalid("the body is not UTF-8") from None
     except ValueError as error:
-        if body.startswith(codecs.BOM_UTF8):  # what editors and .NET write before their text
-            return decode(decoder, body.removeprefix(codecs.BOM_UTF8))
         if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise invalid("the body is UTF-16; send it as UTF-8") from None
-        if not body:
+        if body in {b"", codecs.BOM_UTF8}:
             raise invalid("the body is empty; send a JSON object") from None
         why = str(error).removeprefix("JSON is malformed: ")
         raise invalid(f"the body is not JSON: {_first_lower(why)}") from None
 
 
-def _decode_rounded(
-    decoder: msgspec.json.Decoder[T], body: bytes, error: msgspec.ValidationError
-) -> T:
-    """Return a body that did not fit, if it does once ``5.0`` is the whole number that it is.
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Return a body that fits, or does so once ``5.0`` is the whole number that it is.
 
     JSON has one kind of number, and clients in languages that have one, too, write it either way.
     """
-    if _FLOAT in str(error):
-        try:
-            return msgspec.convert(_ROUNDED.decode(body), decoder.type)
-        except msgspec.ValidationError:
-            pass
-    raise misfit(error) from None
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        if _FLOAT not in str(error):
+            raise
+        unfit = error
+    try:
+        return msgspec.convert(_ROUNDED.decode(body), decoder.type)
+    except msgspec.ValidationError:
+        raise unfit from None
 
 
 def _number(text: str) -> float:

@@ -39,25 +39,30 @@ def decode_any(decoder: msgspec.json.Decoder[T], exchange: Exchange) -> T:
 def decode(kind: type[T], exchange: Exchange, files: Collection[str]) -> T:
     """Return a form as ``kind``; ``ServeError`` where it is none or does not fit.
 
-    Fields named in ``files`` are bytes; one whose name ends in ``[]`` is a list of that name.
+    Fields named in ``files`` are bytes; one whose name ends in ``[]`` is a list of that name, and
+    so is one that is given twice or more.
     """
     content, options = parse_options_header(exchange.headers.get(b"content-type", b""))
     boundary = options.get(b"boundary")
     if content.lower() != TYPE or not boundary:
         raise invalid(f"send the body as {TYPE.decode()}, with its boundary")
-    found: dict[str, Any] = {}
-    lists: dict[str, list[Any]] = {}
+    fields: dict[str, list[Any]] = {}
+    lists: set[str] = set()
     for name, data in _parts(boundary, exchange.body):
         try:
             value = data if name in files else data.decode()
         except UnicodeDecodeError:
             raise invalid(f"{name}: is not UTF-8", name) from None
-        if name.endswith("[]"):
-            lists.setdefault(name.removesuffix("[]"), []).append(value)
-        else:
-            found[name] = value
+        field = name.removesuffix("[]")
+        if field != name:
+            lists.add(field)
+        fields.setdefault(field, []).append(value)
+    found = {
+        name: values if name in lists or len(values) > 1 else values[0]
+        for name, values in fields.items()
+    }
     try:
-        return msgspec.convert(found | lists, kind, strict=False)
+        return msgspec.convert(found, kind, strict=False)
     except msgspec.ValidationError as error:
         raise codec.misfit(error) from None
 

@@ -234,7 +234,8 @@ class Protocol(HttpToolsProtocol):
         if method == b"CONNECT":
             self.send_400_response("")
             return
-        lines = [b"%b %b HTTP/1.1" % (method, self.url), b"connection: close"]
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version), b"connection: close"]
         lines += [
             b"%b: %b" % (name, value)
             for name, value in self.headers
