@@ -10,6 +10,7 @@ Write = Callable[[str], str]
 """Writes a text as it is written where it stands."""
 
 _STRING = re.compile(r'"((?:[^"\\]++|\\.)*+)"(\s*+:)?')
+_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|.)")
 _APART = re.compile(r"\\/|\\u00(?:2[67]|3[CcEe])")
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -44,7 +45,9 @@ def writer(source: str) -> Write | None:
     if not _is_json(source):
         return None
     ascii_only = source.isascii() and "\\u" in source
-    apart = str.maketrans({json.loads(f'"{one}"'): one for one in _APART.findall(source)})
+    apart = str.maketrans(
+        {json.loads(f'"{one}"'): one for one in _ESCAPE.findall(source) if _APART.fullmatch(one)}
+    )
     return lambda text: json.dumps(text, ensure_ascii=ascii_only)[1:-1].translate(apart)
 
 

@@ -22,6 +22,8 @@ from hexkey.types import Format
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from hexkey.text.literals import Write
+
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _XML_ENTITIES = {"&lt;", "&gt;", "&amp;", "&quot;", "&apos;"}
 _SPACES = re.compile(r"(\s+)")
@@ -48,8 +50,6 @@ class Veil:
         self._hidden: list[str] = []
         self._terms = {_lower(source): target for source, target in terms}
         self._term = _pattern(self._terms) if terms else None
-        in_json = literals.writer(source) if terms and form is Format.TEXT else None
-        self._write = in_json or self._written
         self._token = re.compile(rf"<(?:hr/)?{self._mark}(\d+)>|\{{\{{{self._mark}(\d+)\}}\}}")
         self.text = "".join(self._veiled(source))
 
@@ -65,7 +65,7 @@ class Veil:
 
     def _veiled(self, source: str) -> Iterator[str]:
         if self._form is Format.TEXT:
-            yield self._without_terms(source)
+            yield from self._values(source) if self._term else (source,)
             return
         edge = Piece(Kind.BLOCK, "")
         pieces = [edge, *cut(source, html=self._form is Format.HTML), edge]
@@ -81,6 +81,14 @@ class Veil:
                 preformatted and not _PRE_END.match(piece.text)
             )
             yield self._hide(piece)
+
+    def _values(self, source: str) -> Iterator[str]:
+        """Yield prose, and JSON in whose values alone terms are looked for, as they are read."""
+        for text, write in literals.texts(source):
+            if write is None:
+                yield text
+            else:
+                yield write(self._without_terms(text, write))
 
     def _hide(self, piece: Piece) -> str:
         number = len(self._hidden)
@@ -115,7 +123,7 @@ class Veil:
         character = html.unescape(entity[0]) if known else entity[0]
         return "\0" if character == entity[0] else character
 
-    def _without_terms(self, text: str) -> str:
+    def _without_terms(self, text: str, write: Write | None = None) -> str:
         if self._term is None:
             return text
         # Not by IGNORECASE, for which letters of two words are one, as both Turkish i are.
@@ -126,7 +134,7 @@ class Veil:
             before = text[max(0, start - STRAY) : start]
             if _RISKY.search(_RUN.search(before)[0]):  # type: ignore[index]  # it always matches
                 continue
-            term = self._hide(Piece(Kind.WORD, self._write(self._terms[found[0]])))
+            term = self._hide(Piece(Kind.WORD, (write or self._written)(self._terms[found[0]])))
             parts += text[position:start], term
             position = end
         return "".join([*parts, text[position:]])

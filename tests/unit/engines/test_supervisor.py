@@ -124,10 +124,8 @@ async def lost(stage: Stage, *tokens: int, again: bool = False) -> bool:
     """Whether a request is said to be lost with which so many hosts end, after so many tokens."""
 
     async def ask() -> None:
-        wanted = replace(request(), again=again)
-        async with aclosing(stage.supervisor.run(wanted)) as events:
-            async for _ in events:
-                pass
+        async with aclosing(stage.supervisor.run(replace(request(), again=again))) as events:
+            assert [event async for event in events]
 
     await soon(lambda: stage.supervisor.state is State.READY)
     asking = asyncio.create_task(ask())
@@ -145,10 +143,9 @@ async def lost(stage: Stage, *tokens: int, again: bool = False) -> bool:
 async def test_two_processes_at_most_end_with_one_request(stage: Stage) -> None:
     await stage.supervisor.start()
     assert await lost(stage, 1)
-    assert not await lost(stage, 0, 1)
-    assert not await lost(stage, 0, 0)
-    assert not await lost(stage, 0, again=True)
-    assert not await lost(stage, 1, again=True)
+    for tokens in (0, 1):
+        assert not await lost(stage, 0, tokens)
+        assert not await lost(stage, tokens, again=True)
     assert [host.returncode for host in stage.hosts].count(-9) == 7
 
 

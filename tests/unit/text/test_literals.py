@@ -41,6 +41,13 @@ def test_values_of_json_are_translated(text: str, said: dict[str, str], out: str
     assert said.keys() <= {sentence for _, sentence in asked}
 
 
+def test_an_escaped_backslash_escapes_nothing_else() -> None:
+    plan = DocumentPlan(r'{"p":"C:\\/x","q":"see \\u003c","t":"either"}', "en")
+    for sentence_id, sentence in plan.pending():
+        plan.feed(sentence_id, "this/that" if sentence == "either" else sentence)
+    assert plan.take() == r'{"p":"C:\\/x","q":"see \\u003c","t":"this/that"}'
+
+
 def test_what_keeps_json_apart_from_a_page_around_it_stays_escaped() -> None:
     plan = DocumentPlan(r'["Close \u003Cb\u003e and <\/script>", "Hello"]', "en")
     for sentence_id, sentence in plan.pending():

@@ -157,6 +157,11 @@ def test_long_sentences_are_cut_at_clauses_then_spaces() -> None:
     ]
 
 
+def test_a_part_of_a_word_is_no_emoticon_where_the_word_has_none() -> None:
+    for text, kind in (("a.<3![Dr", "stray"), ("<3![Dr", "stray"), ("a <3!", "face")):
+        assert [one.kind for one in find(text)] == [kind]
+
+
 def test_max_chars_must_be_positive() -> None:
     with pytest.raises(ValueError, match="positive"):
         segment("x", max_chars=0)

@@ -203,6 +203,20 @@ def test_a_term_is_escaped_in_json() -> None:
     assert json.loads(out) == {"a": 'the a "b"\\\n', "b": 1}
 
 
+@pytest.mark.parametrize(
+    ("source", "out"),
+    [
+        ('{"box":"box here"}', '{"box":"kaste here"}'),
+        (r'["One.\nbox here"]', r'["One.\nkaste here"]'),
+        ('{"ok":null,"a":"null box"}', '{"ok":null,"a":"nul kaste"}'),
+        (r'["a \u003c box"]', r'["a \u003c kaste"]'),
+    ],
+)
+def test_terms_are_looked_for_in_what_jsons_values_say(source: str, out: str) -> None:
+    terms = (("box", "kaste"), ("null", "nul"), ("u003c", "U"))
+    assert translated(source, Format.TEXT, terms) == out
+
+
 def test_a_term_is_escaped_in_markup() -> None:
     out = translated("<p>Use AT&amp;T now.</p>", Format.HTML, (("AT", "A<T"),))
     assert out == "<p>Use A&lt;T&amp;T now.</p>"

@@ -105,8 +105,12 @@ async def test_a_number_that_is_not_whole(house: House, number: bytes) -> None:
         response = await client.post(
             "/v1/completions", content=b'{"prompt": "a", "max_tokens": %b}' % number
         )
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "max_tokens"
+        asked = b'{"messages": [], "max_tokens": 2.0, "tools": [{"a": 1.0}], "temperature": "x"}'
+        response = await client.post("/v1/chat/completions", content=asked)
     assert response.status_code == 400
-    assert response.json()["error"]["param"] == "max_tokens"
+    assert response.json()["error"]["param"] == "temperature", "what does not fit, and no other"
 
 
 @pytest.mark.parametrize("rest", [b"tru", b'"\xff"', b"[" * 100_000, b'"y"} x'])
@@ -123,6 +127,10 @@ async def test_a_byte_order_mark_is_no_part_of_the_body(house: House) -> None:
     text = '{"prompt": "a", "max_tokens": 2}'
     async with house.client() as client:
         response = await client.post("/v1/completions", content=text.encode("utf-8-sig"))
+        assert response.status_code == 200, response.text
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        asked = '{"q": "a", "source": "en", "target": "pt"}'.encode("utf-8-sig")
+        response = await client.post("/translate", content=asked, headers=form)
         assert response.status_code == 200, response.text
         response = await client.post("/v1/completions", content=text.encode("utf-16"))
         assert response.status_code == 400

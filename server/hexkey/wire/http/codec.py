@@ -49,6 +49,7 @@ FORM = b"application/x-www-form-urlencoded"
 MAX_FIELDS = 2000
 _AT = " - at `$"
 _FLOAT = "got `float`"
+_MAX_WHOLE = 1 << 63
 _DEFAULT = Sampling()
 _FIXED = 1e9
 
@@ -83,16 +84,12 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     except msgspec.ValidationError as error:
         if _FLOAT not in str(error):
             raise
-        unfit = error
-    try:
-        return msgspec.convert(_ROUNDED.decode(body), decoder.type)
-    except msgspec.ValidationError:
-        raise unfit from None
+    return decoder.decode(msgspec.json.encode(_ROUNDED.decode(body)))
 
 
 def _number(text: str) -> float:
     number = float(text)
-    return int(number) if number.is_integer() else number
+    return int(number) if number.is_integer() and abs(number) < _MAX_WHOLE else number
 
 
 _ROUNDED = msgspec.json.Decoder(float_hook=_number)
@@ -102,7 +99,8 @@ def decode_any(decoder: msgspec.json.Decoder[T], exchange: Exchange) -> T:
     """Return the body, JSON or a form, as the decoder's type; ``ServeError`` as ``decode``."""
     declared = exchange.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     # curl calls everything a form, and no form begins like this.
-    if declared == FORM and not exchange.body.lstrip().startswith(b"{"):
+    begin = exchange.body.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+    if declared == FORM and begin != b"{":
         return decode_form(decoder.type, exchange.body)
     return decode(decoder, exchange.body)
 
