@@ -109,8 +109,12 @@ async def test_a_number_that_is_not_whole(house: House, number: bytes) -> None:
         assert response.json()["error"]["param"] == "max_tokens"
         asked = b'{"messages": [], "max_tokens": 2.0, "tools": [{"a": 1.0}], "temperature": "x"}'
         response = await client.post("/v1/chat/completions", content=asked)
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "temperature", "what does not fit, and no other"
+        asked = b'{"prompt": "a", "max_tokens": 2.0, "temperature": 1e999}'
+        response = await client.post("/v1/completions", content=asked)
     assert response.status_code == 400
-    assert response.json()["error"]["param"] == "temperature", "what does not fit, and no other"
+    assert "out of range" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("rest", [b"tru", b'"\xff"', b"[" * 100_000, b'"y"} x'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl
@@ -89,6 +90,8 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def _number(text: str) -> float:
     number = float(text)
+    if math.isinf(number):
+        raise invalid("a number of the body is out of range")
     return int(number) if number.is_integer() and abs(number) < _MAX_WHOLE else number
 
 
