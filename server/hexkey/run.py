@@ -285,7 +285,8 @@ class Run:
 
     async def _give_up(self, error: ServeError) -> None:
         self._leaving = False
-        self._count_fallback(error)
+        if self._routes[0] is not self.route:
+            self._count_fallback(error)
         await self._attempt.close()
         self._ahead.clear()
         self._meter.gave_up()

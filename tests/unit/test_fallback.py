@@ -169,6 +169,7 @@ async def test_what_is_read_whole_and_was_lost_with_its_process_is_given_to_the_
     house.pool.mends = True
     assert await house.ask(whole=True) == "a"
     assert house.pool.attempts == ["a", "a"]
+    assert house.fallbacks() == 0, "it did not leave its model"
     house.pool.scripts["a"] = [Began(0.0), Delta(0, "x", 1), LOST]
     house.pool.mends = False
     with pytest.raises(ServeError, match="lost"):

@@ -110,6 +110,12 @@ class House:
         for _ in range(30):
             await asyncio.sleep(0)
 
+    def add_spare(self, queue: QueueConfig) -> None:
+        """Add a second model that does the same; ``queue`` is the first one's from now on."""
+        self.pool.catalog += (Candidate("spare", frozenset({Task.AUTOCOMPLETE})),)
+        self.pool.billing = Billing(CostConfig(), ["m", "spare"])
+        self.gate.configure({"m": queue, "spare": QueueConfig()}, {})
+
     def spent(self) -> set[str]:
         lines = self.pool.billing.statement(TIME).settled
         return {line.outcome for line in lines if line.outcome != "late"}
@@ -213,9 +219,7 @@ async def test_an_engine_that_fails_is_tried_again_for_who_has_seen_nothing(
 
 
 async def test_what_one_that_failed_wrote_is_no_part_of_what_is_remembered(house: House) -> None:
-    house.pool.catalog += (Candidate("spare", frozenset({Task.AUTOCOMPLETE})),)
-    house.pool.billing = Billing(CostConfig(), ["m", "spare"])
-    house.gate.configure({"m": QueueConfig(), "spare": QueueConfig()}, {})
+    house.add_spare(QueueConfig())
     whole = house.ask("x", whole=True)
     await house.write(2)
     house.pool.fails = True
@@ -290,10 +294,7 @@ async def test_what_another_model_said_is_not_remembered_as_the_first_ones(
     house: House, *, latest_wins: bool
 ) -> None:
     house.service.sessions.configure(AutocompleteConfig(latest_wins=latest_wins))
-    house.pool.catalog += (Candidate("spare", frozenset({Task.AUTOCOMPLETE})),)
-    house.pool.billing = Billing(CostConfig(), ["m", "spare"])
-    full = QueueConfig(concurrency=1, max_requests=0)
-    house.gate.configure({"m": full, "spare": QueueConfig()}, {})
+    house.add_spare(QueueConfig(concurrency=1, max_requests=0))
     holds = house.ask("hold", caller=Caller(tenant="other"))
     await house.write(0)
     elsewhere = house.ask("x")

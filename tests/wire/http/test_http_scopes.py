@@ -188,6 +188,11 @@ async def test_who_keeps_the_key_in_the_body_is_heard(house: House, keys: dict[s
         ]
         answer = await client.post("/translate", files=twice)
         assert len(answer.json()["translatedText"]) == 2
+        listed = {"q[]": "a", **{name: value for name, value in body.items() if name != "q"}}
+        for sent in ({"data": listed}, {"files": {n: (None, v) for n, v in listed.items()}}):
+            answer = await client.post("/translate", **sent)
+            assert len(answer.json()["translatedText"]) == 1
+            assert isinstance(answer.json()["translatedText"], list)
         assert (await client.post("/detect", json=body)).status_code == 200
         # Other families have no such field.
         assert (await client.post("/v1/translate", json={**body, "text": "x"})).status_code == 401

@@ -29,7 +29,7 @@ from hexkey.wire.http.schemas import CostDetails, TimingAnswer, UsageAnswer
 from hexkey.wire.wishes import Wishes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from hexkey.types import Cost, Timing
     from hexkey.wire.http.exchange import Exchange
@@ -109,8 +109,7 @@ def decode_any(decoder: msgspec.json.Decoder[T], exchange: Exchange) -> T:
 
 
 def decode_form(kind: type[T], body: bytes) -> T:
-    """Return a URL-encoded form, or query, as ``kind``; a field given twice or more is a list."""
-    fields: dict[str, list[str]] = {}
+    """Return a URL-encoded form, or query, as ``kind``; see ``of_fields``."""
     try:
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
@@ -119,9 +118,19 @@ def decode_form(kind: type[T], body: bytes) -> T:
         raise invalid("the form is not UTF-8") from None
     except ValueError:
         raise invalid(f"the form has more than {MAX_FIELDS} fields") from None
-    for name, value in pairs:
+    return of_fields(kind, pairs)
+
+
+def of_fields(kind: type[T], pairs: Iterable[tuple[str, object]]) -> T:
+    """Return a form's fields as ``kind``; one given twice or more, or as ``name[]``, is a list."""
+    fields: dict[str, list[object]] = {}
+    lists: set[str] = set()
+    for written, value in pairs:
+        name = written.removesuffix("[]")
         fields.setdefault(name, []).append(value)
-    found = {name: one[0] if len(one) == 1 else one for name, one in fields.items()}
+        if name != written or len(fields[name]) > 1:
+            lists.add(name)
+    found = {name: one if name in lists else one[0] for name, one in fields.items()}
     try:
         return msgspec.convert(found, kind, strict=False)
     except msgspec.ValidationError as error:

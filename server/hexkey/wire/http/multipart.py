@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -17,6 +16,7 @@ from hexkey.wire.http import codec
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    import msgspec
     from python_multipart.multipart import MultipartCallbacks
 
     from hexkey.wire.http.exchange import Exchange
@@ -39,32 +39,19 @@ def decode_any(decoder: msgspec.json.Decoder[T], exchange: Exchange) -> T:
 def decode(kind: type[T], exchange: Exchange, files: Collection[str]) -> T:
     """Return a form as ``kind``; ``ServeError`` where it is none or does not fit.
 
-    Fields named in ``files`` are bytes; one whose name ends in ``[]`` is a list of that name, and
-    so is one that is given twice or more.
+    Fields named in ``files`` are bytes; see ``codec.of_fields`` for those that are lists.
     """
     content, options = parse_options_header(exchange.headers.get(b"content-type", b""))
     boundary = options.get(b"boundary")
     if content.lower() != TYPE or not boundary:
         raise invalid(f"send the body as {TYPE.decode()}, with its boundary")
-    fields: dict[str, list[Any]] = {}
-    lists: set[str] = set()
+    pairs: list[tuple[str, Any]] = []
     for name, data in _parts(boundary, exchange.body):
         try:
-            value = data if name in files else data.decode()
+            pairs.append((name, data if name in files else data.decode()))
         except UnicodeDecodeError:
             raise invalid(f"{name}: is not UTF-8", name) from None
-        field = name.removesuffix("[]")
-        if field != name:
-            lists.add(field)
-        fields.setdefault(field, []).append(value)
-    found = {
-        name: values if name in lists or len(values) > 1 else values[0]
-        for name, values in fields.items()
-    }
-    try:
-        return msgspec.convert(found, kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise codec.misfit(error) from None
+    return codec.of_fields(kind, pairs)
 
 
 def _parts(boundary: bytes, body: bytes) -> list[tuple[str, bytes]]:
